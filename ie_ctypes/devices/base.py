@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a device is to the rest of the package. Built-in and third-party devices implement the same three classes."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ie_ctypes.model.program import Program
+
+#: A metric or config value as the API returns it.
+Parameter = str | int | float | bool | list[str] | list[int] | tuple[int, ...] | dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PerfCount:
+    """One row of the performance counters of the last inference. Times are in microseconds."""
+
+    layer: str
+    layer_type: str
+    exec_type: str
+    status: str  # EXECUTED, NOT_RUN (fused into another), OPTIMIZED_OUT
+    real_time: int
+    cpu_time: int
+    order: int
+
+
+class Request(abc.ABC):
+    """One inference at a time over the buffers it is given. Used by one thread at a time."""
+
+    @abc.abstractmethod
+    def infer(self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> None:
+        """Run. Arrays are C-contiguous, in program order, of exactly the program's types; outputs are written in place."""
+
+    def perf_counts(self) -> list[PerfCount]:
+        """Counters of the last ``infer``; empty before it."""
+        return []
+
+    def close(self) -> None:
+        """Release what it holds. Idempotent."""
+
+
+class Executable(abc.ABC):
+    """A program loaded on a device. Requests of one executable may run on many threads at once."""
+
+    #: how many inferences run at the same time when started asynchronously
+    streams: int = 1
+
+    @abc.abstractmethod
+    def create_request(self) -> Request: ...
+
+    def exec_graph(self) -> list[dict[str, str]]:
+        """Executed steps in order: name, type, and the params of ``get_exec_graph_info`` (PLUGINS.md 1.4)."""
+        return []
+
+    def close(self) -> None:
+        """Release what it holds. Idempotent."""
+
+
+class Device(abc.ABC):
+    """A device. ``config`` values are text; unknown keys and bad values raise with the original's texts (CONFIG.md 4.1)."""
+
+    name: str
+    version: tuple[int, int] = (2, 1)
+    build_number: str = ""
+    description: str = ""
+
+    @abc.abstractmethod
+    def query(self, program: Program) -> list[bool]:
+        """For every node of the program: can it run here?"""
+
+    @abc.abstractmethod
+    def compile(self, program: Program, config: Mapping[str, str]) -> Executable: ...
+
+    def get_metric(self, name: str) -> Parameter:
+        raise RuntimeError(f"Unsupported metric key {name}")
+
+    def get_config(self, name: str) -> Parameter:
+        raise RuntimeError(f"Unsupported config key {name}")
+
+    def set_config(self, config: Mapping[str, str]) -> None:
+        """Check and keep defaults for later loads."""
+        for key in config:
+            raise RuntimeError(f"[NOT_FOUND] Unsupported property {key} by {self.name} plugin")

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Precisions: legacy names and codes, element types of IR v10/v11, and the numpy type that holds each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+
+@dataclass(frozen=True, kw_only=True)
+class Precision:
+    """One precision. ``numpy`` is the type of the array that holds it (``BF16`` and packed types as raw containers)."""
+
+    name: str  # legacy spelling, "FP32"
+    code: int  # value in the Inference Engine enum
+    bits: int
+    element_type: str  # spelling in IR v10/v11, "f32"; "" when there is none
+    numpy: DTypeLike
+
+
+_TABLE = (
+    Precision(name="FP32", code=10, bits=32, element_type="f32", numpy=np.float32),
+    Precision(name="FP16", code=11, bits=16, element_type="f16", numpy=np.float16),
+    Precision(name="BF16", code=12, bits=16, element_type="bf16", numpy=np.uint16),
+    Precision(name="FP64", code=13, bits=64, element_type="f64", numpy=np.float64),
+    Precision(name="Q78", code=20, bits=16, element_type="", numpy=np.int16),
+    Precision(name="I16", code=30, bits=16, element_type="i16", numpy=np.int16),
+    Precision(name="U4", code=39, bits=4, element_type="u4", numpy=np.uint8),
+    Precision(name="U8", code=40, bits=8, element_type="u8", numpy=np.uint8),
+    Precision(name="BOOL", code=41, bits=8, element_type="boolean", numpy=np.bool_),
+    Precision(name="I4", code=49, bits=4, element_type="i4", numpy=np.int8),
+    Precision(name="I8", code=50, bits=8, element_type="i8", numpy=np.int8),
+    Precision(name="U16", code=60, bits=16, element_type="u16", numpy=np.uint16),
+    Precision(name="I32", code=70, bits=32, element_type="i32", numpy=np.int32),
+    Precision(name="BIN", code=71, bits=1, element_type="u1", numpy=np.uint8),
+    Precision(name="I64", code=72, bits=64, element_type="i64", numpy=np.int64),
+    Precision(name="U64", code=73, bits=64, element_type="u64", numpy=np.uint64),
+    Precision(name="U32", code=74, bits=32, element_type="u32", numpy=np.uint32),
+)
+BY_NAME = {p.name: p for p in _TABLE}
+BY_ELEMENT_TYPE = {p.element_type: p for p in _TABLE if p.element_type}
+BY_CODE = {p.code: p for p in _TABLE}
+
+
+def from_numpy(dtype: DTypeLike) -> Precision:
+    """The precision that a numpy type is, e.g. ``FP32`` for ``float32``."""
+    wanted = np.dtype(dtype)
+    for p in _TABLE:
+        if p.bits >= 8 and p.name not in ("BF16", "Q78") and np.dtype(p.numpy) == wanted:
+            return p
+    raise TypeError(f"no precision holds numpy type {wanted}")

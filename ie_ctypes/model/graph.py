@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The network as its file said it: layers, ports, edges, blobs. Lossless, no semantics, no devices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+Shape = tuple[int, ...]
+
+
+@dataclass(slots=True)
+class Port:
+    """One input or output of a layer. ``shape`` is logical; -1 is a dynamic dimension (IR v11)."""
+
+    id: int
+    shape: Shape = ()
+    precision: str = ""  # legacy spelling, "" when the file gives none
+    names: tuple[str, ...] = ()  # framework tensor names (IR v10/v11)
+
+
+@dataclass(slots=True)
+class Blob:
+    """A constant. ``data`` is a flat array over the mapped weight file (or over memory the network owns)."""
+
+    precision: str
+    data: np.ndarray
+
+
+@dataclass(slots=True)
+class PortMap:
+    """One row of the port map of a TensorIterator, Loop or If. ``axis`` None: the whole tensor."""
+
+    external_port_id: int
+    internal_layer_id: int
+    internal_port_id: int | None = None
+    axis: int | None = None
+    start: int = 0
+    end: int = -1
+    stride: int = 1
+    part_size: int = 1
+    purpose: str = ""
+
+
+@dataclass(slots=True)
+class BackEdge:
+    """A value of the body carried to the next iteration. Port ids are None in IR v10/v11."""
+
+    from_layer: int
+    to_layer: int
+    from_port: int | None = None
+    to_port: int | None = None
+
+
+@dataclass(slots=True)
+class Body:
+    """A sub-network of a layer."""
+
+    graph: Graph
+    inputs: list[PortMap] = field(default_factory=list)
+    outputs: list[PortMap] = field(default_factory=list)
+    back_edges: list[BackEdge] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """One layer. ``sources[i]`` is the (producer, output index) of input i; None when the file leaves it open."""
+
+    id: int
+    name: str
+    type: str
+    version: str = ""  # "opset1"... of IR v10/v11, "" in legacy files
+    precision: str = ""  # legacy layer precision
+    params: dict[str, str] = field(default_factory=dict)
+    inputs: list[Port] = field(default_factory=list)
+    outputs: list[Port] = field(default_factory=list)
+    sources: list[tuple[Node, int] | None] = field(default_factory=list)
+    blobs: dict[str, Blob] = field(default_factory=dict)
+    bodies: dict[str, Body] = field(default_factory=dict)  # "body"; If: "then", "else"
+    rt_info: dict[str, dict[str, str]] = field(default_factory=dict)
+    affinity: str = ""
+
+    def output_name(self, index: int) -> str:
+        """Name of an output tensor: the layer's own, or ``name.index`` when it has several."""
+        return self.name if len(self.outputs) == 1 else f"{self.name}.{index}"
+
+
+@dataclass(slots=True)
+class MeanChannel:
+    """Pre-processing of one input channel: x -> (x - mean) * scale is NOT implied; see IR.md on ``scale``."""
+
+    mean: float | None = None
+    scale: float | None = None
+    image: np.ndarray | None = None  # [H, W] float32
+
+
+@dataclass(slots=True)
+class PreProcess:
+    """The ``<pre-process>`` section: what is subtracted from one input."""
+
+    reference: str
+    channels: list[MeanChannel] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Graph:
+    """A network file, or the body of a layer."""
+
+    name: str = ""
+    version: int = 0  # IR version, 2..11
+    precision: str = ""
+    nodes: list[Node] = field(default_factory=list)  # in file order
+    preprocess: PreProcess | None = None
+    statistics: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = field(default_factory=dict)  # name: (min, max)
+    rt_info: dict[str, str] = field(default_factory=dict)
+    source: str = ""  # file name for messages
+    owner: object = None  # keeps the mapped weights alive
+
+    @property
+    def legacy(self) -> bool:
+        """True for the layer dialect of IR v2 to v7, False for operation sets (v10, v11)."""
+        return self.version < 10
+
+    def node(self, name: str) -> Node | None:
+        """The layer of that name (a Result never wins over a layer of the same name)."""
+        found = None
+        for n in self.nodes:
+            if n.name == name and (found is None or found.type == "Result"):
+                found = n
+        return found
+
+    def consumers(self) -> dict[tuple[int, int], list[tuple[Node, int]]]:
+        """(id(producer node), output index) -> [(consumer, input index)], in file order."""
+        out: dict[tuple[int, int], list[tuple[Node, int]]] = {}
+        for n in self.nodes:
+            for i, src in enumerate(n.sources):
+                if src is not None:
+                    out.setdefault((id(src[0]), src[1]), []).append((n, i))
+        return out
+
+    def order(self) -> list[Node]:
+        """Layers so that each follows its producers: the original's order, a reversed depth-first post-order from the inputs."""
+        users: dict[int, list[Node]] = {id(n): [] for n in self.nodes}
+        for n in self.nodes:
+            for src in n.sources:
+                if src is not None and n not in users[id(src[0])]:
+                    users[id(src[0])].append(n)
+        done: set[int] = set()
+        post: list[Node] = []
+        for root in self.nodes:
+            if any(s is not None for s in root.sources) or id(root) in done:
+                continue
+            done.add(id(root))
+            stack: list[tuple[Node, Iterator[Node]]] = [(root, iter(users[id(root)]))]
+            while stack:
+                node, rest = stack[-1]
+                for user in rest:
+                    if id(user) not in done:
+                        done.add(id(user))
+                        stack.append((user, iter(users[id(user)])))
+                        break
+                else:
+                    post.append(node)
+                    stack.pop()
+        return post[::-1]

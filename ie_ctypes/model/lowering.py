@@ -1,0 +1,341 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Graph -> Program: every layer is translated to runtime kinds, shapes are inferred, constants are folded on demand.
+
+A translator (``model/ops/<family>.py``) receives a :class:`Layer`: it reads attributes and input values, calls ``emit`` for each
+runtime node and sets the layer's outputs. A :class:`Value` whose inputs are all constant is itself constant; its array is
+computed by the kind's numpy reference the first time somebody asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ie_ctypes.errors import ModelError
+from ie_ctypes.model.graph import Blob, Graph, Node
+from ie_ctypes.model.program import AttrValue, Program, ProgramNode, Shape, Tensor, TensorType
+from ie_ctypes.model.ops.registry import KINDS, find_translator
+
+
+class Value:
+    """A tensor while lowering: its type, and its array when it is constant."""
+
+    __slots__ = ("type", "name", "step", "_data", "_thunk")
+
+    def __init__(self, type: TensorType, name: str, data: np.ndarray | None = None, thunk: Callable[[], np.ndarray] | None = None):
+        self.type = type
+        self.name = name
+        self.step: Step | None = None  # the node that makes it; None for inputs and constants
+        self._data = data
+        self._thunk = thunk
+
+    @property
+    def shape(self) -> Shape:
+        return self.type.shape
+
+    @property
+    def dtype(self) -> str:
+        return self.type.dtype
+
+    @property
+    def is_const(self) -> bool:
+        return self._data is not None or self._thunk is not None
+
+    @property
+    def data(self) -> np.ndarray:
+        """The constant's array, read-only by agreement."""
+        if self._data is None:
+            if self._thunk is None:
+                raise ValueError(f"{self.name} is not a constant")
+            self._data = self._thunk()
+            self._thunk = None
+        return self._data
+
+
+@dataclass(slots=True, eq=False)
+class Step:
+    """A runtime node while lowering."""
+
+    kind: str
+    name: str
+    layer: str
+    layer_type: str
+    inputs: tuple[Value | None, ...]
+    attrs: Mapping[str, AttrValue]
+    outputs: list[Value] = field(default_factory=list)
+
+
+# The runtime has one floating type; the wide and the narrow ones are computed in it.
+_COMPUTE = {"float16": "float32", "float64": "float32", "uint64": "int64", "uint32": "int64", "int16": "int32", "uint16": "int32"}
+_FILE_DTYPE = {
+    "FP32": "float32", "FP16": "float32", "BF16": "float32", "FP64": "float32", "Q78": "float32", "I32": "int32", "I64": "int64",
+    "U64": "int64", "U32": "int64", "I16": "int32", "U16": "int32", "U8": "uint8", "I8": "int8", "BOOL": "bool", "BIN": "uint8",
+}  # fmt: skip
+
+
+def compute_dtype(precision: str) -> str:
+    """Element type in which tensors of a file precision are computed; unknown and unspecified ones are float32."""
+    return _FILE_DTYPE.get(precision, "float32")
+
+
+def constant_array(blob: Blob, shape: Shape | None = None) -> np.ndarray:
+    """The array of a blob in its compute type, reshaped when a shape is given. float32, int32, int64 and bytes are not copied."""
+    data = blob.data
+    if blob.precision == "BF16":
+        data = (data.astype(np.uint32) << 16).view(np.float32)
+    dtype = compute_dtype(blob.precision)
+    data = data.astype(dtype, copy=False)
+    return data if shape is None else data.reshape(shape)
+
+
+class Layer:
+    """What a translator sees of one file layer."""
+
+    def __init__(self, lowering: Lowering, node: Node, inputs: list[Value | None]):
+        self.lowering = lowering
+        self.node = node
+        self.inputs = inputs
+        self.outputs: dict[int, Value] = {}
+        self._count = 0
+
+    # -- reading ---------------------------------------------------------------------------------------------------------
+    @property
+    def name(self) -> str:
+        return self.node.name
+
+    @property
+    def type(self) -> str:
+        return self.node.type
+
+    @property
+    def legacy(self) -> bool:
+        return self.lowering.graph.legacy
+
+    def fail(self, text: str) -> ModelError:
+        """The error for this layer: ``raise layer.fail("kernel is 0, expected >= 1")``."""
+        return self.lowering.error(self.node, text)
+
+    def has_input(self, index: int) -> bool:
+        return index < len(self.inputs) and self.inputs[index] is not None
+
+    def input(self, index: int) -> Value:
+        """Input ``index``; a layer without it is an error."""
+        if not self.has_input(index):
+            raise self.fail(f"input {index} is missing, the layer has {len(self.inputs)}")
+        value = self.inputs[index]
+        assert value is not None
+        return value
+
+    def const(self, index: int) -> np.ndarray:
+        """Array of a constant input; anything else is an error."""
+        value = self.input(index)
+        if not value.is_const:
+            raise self.fail(f"input {index} must be a constant")
+        return value.data
+
+    def const_ints(self, index: int) -> list[int]:
+        """Flat integers of a constant input (axes, shapes, orders)."""
+        return [int(v) for v in np.asarray(self.const(index)).ravel()]
+
+    def has(self, *names: str) -> bool:
+        return any(n in self.node.params for n in names)
+
+    def str(self, name: str, default: str | None = None) -> str:
+        """Text attribute, stripped; without a default a missing one is an error."""
+        text = self.node.params.get(name)
+        if text is None:
+            if default is None:
+                raise self.fail(f"attribute {name!r} is missing")
+            return default
+        return text.strip()
+
+    def _number(self, name: str, text: str, convert: Callable[[str], int | float]) -> int | float:
+        try:
+            return convert(text.strip())
+        except (ValueError, OverflowError):
+            what = "a number" if convert is float else "an integer"
+            raise self.fail(f"attribute {name!r} is {text!r}, expected {what}") from None
+
+    def int(self, name: str, default: int | None = None) -> int:
+        """Integer attribute (``"3"`` or ``"3.0"``)."""
+        if name not in self.node.params and default is not None:
+            return default
+        return int(self._number(name, self.str(name), _integer))
+
+    def float(self, name: str, default: float | None = None) -> float:
+        if name not in self.node.params and default is not None:
+            return default
+        return float(self._number(name, self.str(name), float))
+
+    def bool(self, name: str, default: bool | None = None) -> bool:
+        """``true``/``false`` in any case, or an integer (non-zero is true)."""
+        if name not in self.node.params and default is not None:
+            return default
+        text = self.str(name).lower()
+        if text in ("true", "false"):
+            return text == "true"
+        return self._number(name, text, _integer) != 0
+
+    def ints(self, name: str, default: Sequence[int] | None = None) -> tuple[int, ...]:
+        """Comma separated integers; empty text is an empty tuple."""
+        if name not in self.node.params and default is not None:
+            return tuple(default)
+        return tuple(int(self._number(name, t, _integer)) for t in self.str(name).split(",") if t.strip())
+
+    def floats(self, name: str, default: Sequence[float] | None = None) -> tuple[float, ...]:
+        if name not in self.node.params and default is not None:
+            return tuple(default)
+        return tuple(float(self._number(name, t, float)) for t in self.str(name).split(",") if t.strip())
+
+    def axis(self, value: int, rank: int, name: str = "axis") -> int:
+        """``value`` wrapped into 0..rank-1; out of range is an error."""
+        if not -rank <= value < rank:
+            raise self.fail(f"{name} is {value}, expected {-rank}..{rank - 1} for rank {rank}")
+        return value % rank
+
+    def blob(self, name: str, shape: Shape | None = None) -> Value | None:
+        """Constant of a legacy blob in its compute type, flat or reshaped; None when the layer has none."""
+        found = self.node.blobs.get(name)
+        if found is None:
+            return None
+        count = int(np.prod(shape)) if shape is not None else found.data.size
+        if found.data.size != count:
+            raise self.fail(f"blob {name!r} has {found.data.size} elements, expected {count} for shape {list(shape or ())}")
+        value = TensorType(compute_dtype(found.precision), shape if shape is not None else (found.data.size,))
+        return Value(value, f"{self.name}/{name}", thunk=lambda: constant_array(found, value.shape))
+
+    def file_type(self, index: int = 0) -> TensorType:
+        """Type of output ``index`` as the file gives it (for layers whose shape only the file knows)."""
+        port = self.node.outputs[index]
+        return TensorType(compute_dtype(port.precision or self.node.precision), port.shape)
+
+    # -- writing ---------------------------------------------------------------------------------------------------------
+    def value(self, array: np.ndarray, suffix: str = "const") -> Value:
+        """A new constant."""
+        array = np.ascontiguousarray(array) if np.ndim(array) else np.asarray(array)
+        return Value(TensorType(array.dtype.name, array.shape), f"{self.name}/{suffix}", data=array)
+
+    def emit(self, kind: str, inputs: Sequence[Value | None], **attrs: AttrValue) -> Value:
+        """Add a runtime node with one output and return it."""
+        return self.emit_many(kind, inputs, **attrs)[0]
+
+    def emit_many(self, kind: str, inputs: Sequence[Value | None], **attrs: AttrValue) -> list[Value]:
+        """Add a runtime node and return its outputs. A node of constants becomes constants."""
+        rule = KINDS[kind]
+        name = self.name if self._count == 0 else f"{self.name}/{kind.lower()}_{self._count}"
+        self._count += 1
+        try:
+            types = rule.infer(attrs, [None if v is None else v.type for v in inputs])
+        except (ValueError, IndexError, KeyError, ZeroDivisionError) as e:
+            raise self.fail(str(e)) from None
+        for t in types:
+            if any(d < 0 for d in t.shape):
+                raise self.fail(f"output shape {list(t.shape)} is negative; inputs are {[list(v.shape) for v in inputs if v is not None]}")
+        step = Step(kind, name, self.name, self.type, tuple(inputs), dict(attrs))
+        if all(v is None or v.is_const for v in inputs):
+            cache: list[np.ndarray] = []
+
+            def compute(index: int) -> np.ndarray:
+                if not cache:
+                    arrays = rule.reference(step.attrs, [None if v is None else v.data for v in step.inputs])
+                    cache.extend(np.asarray(a).astype(t.dtype, copy=False) for a, t in zip(arrays, types, strict=True))
+                return cache[index]
+
+            step.outputs = [Value(t, f"{name}.{i}", thunk=lambda i=i: compute(i)) for i, t in enumerate(types)]  # type: ignore[misc]
+            return step.outputs
+        step.outputs = [Value(t, name if len(types) == 1 else f"{name}.{i}") for i, t in enumerate(types)]
+        for out in step.outputs:
+            out.step = step
+        self.lowering.steps.append(step)
+        return step.outputs
+
+    def convert(self, value: Value, dtype: str) -> Value:
+        """``value`` in another element type (truncating, as Convert does); itself when it already has it."""
+        return value if value.dtype == dtype else self.emit("Convert", [value], dtype=dtype)
+
+    def set_output(self, index: int, value: Value) -> None:
+        self.outputs[index] = value
+
+    def lower_body(self, graph: Graph, inputs: Mapping[int, TensorType], wanted: Sequence[tuple[int, int]]) -> Program:
+        """A body as a program. ``inputs``: index into ``graph.nodes`` etc. is the caller's convention; see ops/loops.py."""
+        raise NotImplementedError
+
+
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        number = float(text)
+        if number != int(number):
+            raise
+        return int(number)
+
+
+class Lowering:
+    """One pass over a graph. After ``run`` every (layer, output) has a Value and ``program`` can be taken."""
+
+    def __init__(self, graph: Graph):
+        self.graph = graph
+        self.steps: list[Step] = []
+        self.values: dict[tuple[int, int], Value] = {}  # (id(node), output index)
+
+    def error(self, node: Node, text: str) -> ModelError:
+        where = f"{self.graph.source}: " if self.graph.source else ""
+        return ModelError(f"{where}layer {node.name} of type {node.type}: {text}")
+
+    def run(self, given: Mapping[tuple[int, int], Value]) -> None:
+        """Translate all layers. ``given``: values known beforehand, the network inputs among them."""
+        self.values.update(given)
+        for node in self.graph.order():
+            if node.type in ("Result",) or (node.outputs and all((id(node), i) in given for i in range(len(node.outputs)))):
+                continue
+            self.translate(node)
+
+    def translate(self, node: Node) -> None:
+        translator = find_translator(node.type, node.version, self.graph.legacy)
+        if translator is None:
+            raise self.error(node, f"unsupported primitive of type: {node.type} name: {node.name}")
+        inputs = [None if s is None else self.values[id(s[0]), s[1]] for s in node.sources]
+        layer = Layer(self, node, inputs)
+        translator(layer)
+        for i in range(len(node.outputs)):
+            if i not in layer.outputs:
+                raise self.error(node, f"the translator left output {i} unset")
+            self.values[id(node), i] = layer.outputs[i]
+
+    def program(self, name: str, inputs: Sequence[tuple[str, Value]], outputs: Sequence[tuple[str, Value]]) -> Program:
+        """The steps that the outputs need, as a flat program; constants that only folded steps used are not computed."""
+        needed: set[int] = set()
+        todo = [v.step for _, v in outputs if v.step is not None]
+        while todo:
+            step = todo.pop()
+            if id(step) in needed:
+                continue
+            needed.add(id(step))
+            todo.extend(v.step for v in step.inputs if v is not None and v.step is not None)
+        program = Program(name)
+        index: dict[int, int] = {}
+
+        def tensor(v: Value | None) -> int:
+            if v is None:
+                return -1
+            if id(v) not in index:
+                index[id(v)] = len(program.tensors)
+                data = np.ascontiguousarray(v.data, dtype=v.dtype).reshape(v.shape) if v.is_const else None
+                program.tensors.append(Tensor(v.name, v.type, data))
+            return index[id(v)]
+
+        for label, v in inputs:
+            program.inputs.append(tensor(v))
+            program.input_names.append(label)
+        for step in self.steps:
+            if id(step) in needed:
+                ins = tuple(tensor(v) for v in step.inputs)
+                outs = tuple(tensor(v) for v in step.outputs)
+                program.nodes.append(ProgramNode(step.kind, step.name, step.layer, step.layer_type, ins, outs, step.attrs))
+        for label, v in outputs:
+            program.outputs.append(tensor(v))
+            program.output_names.append(label)
+        return program

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two tables: runtime kinds (shape rule + numpy reference) and layer translators (file layer -> runtime kinds)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from ie_ctypes.model.program import AttrValue, TensorType
+
+if TYPE_CHECKING:
+    from ie_ctypes.model.lowering import Layer
+
+Attrs = Mapping[str, AttrValue]
+InferRule = Callable[[Attrs, Sequence[TensorType | None]], list[TensorType]]
+Reference = Callable[[Attrs, Sequence[np.ndarray | None]], list[np.ndarray]]
+Translator = Callable[["Layer"], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """A runtime node kind: what it is called, the types of its outputs, and what it computes, in numpy."""
+
+    name: str
+    infer: InferRule
+    reference: Reference
+
+
+KINDS: dict[str, Kind] = {}
+LEGACY: dict[str, Translator] = {}  # lower-case layer type -> translator
+OPSET: dict[tuple[str, str], Translator] = {}  # (lower-case type, "opsetN" or "" for every version) -> translator
+
+_R = TypeVar("_R", bound=Reference)
+_T = TypeVar("_T", bound=Translator)
+
+
+def kind(name: str, infer: InferRule) -> Callable[[_R], _R]:
+    """Register a runtime kind; decorates its numpy reference. ``infer`` gives the output types.
+
+    Both receive the attributes and one entry for each input (None: absent optional input). Errors of use are ValueError
+    with a text that does not repeat the layer name; the caller adds it.
+    """
+
+    def register(reference: _R) -> _R:
+        if name in KINDS:
+            raise ValueError(f"kind {name} is registered twice")
+        KINDS[name] = Kind(name=name, infer=infer, reference=reference)
+        return reference
+
+    return register
+
+
+def legacy(*types: str) -> Callable[[_T], _T]:
+    """Register a translator for layer types of IR v2 to v7 (case-insensitive)."""
+
+    def register(function: _T) -> _T:
+        for t in types:
+            if t.lower() in LEGACY:
+                raise ValueError(f"legacy layer type {t} is registered twice")
+            LEGACY[t.lower()] = function
+        return function
+
+    return register
+
+
+def opset(*types: str, versions: Sequence[int] = ()) -> Callable[[_T], _T]:
+    """Register a translator for operation types of IR v10/v11; ``versions`` limits it to those operation sets."""
+
+    def register(function: _T) -> _T:
+        for t in types:
+            for v in [f"opset{n}" for n in versions] or [""]:
+                if (t.lower(), v) in OPSET:
+                    raise ValueError(f"operation {t} {v} is registered twice")
+                OPSET[t.lower(), v] = function
+        return function
+
+    return register
+
+
+def find_translator(node_type: str, version: str, is_legacy: bool) -> Translator | None:
+    """The translator of a layer, or None."""
+    if is_legacy:
+        return LEGACY.get(node_type.lower())
+    return OPSET.get((node_type.lower(), version)) or OPSET.get((node_type.lower(), ""))

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lowered network: a flat list of runtime nodes with every shape known. What devices compile. See docs/kinds.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+Shape = tuple[int, ...]
+AttrValue = int | float | str | tuple[int, ...] | tuple[float, ...] | "Program"
+
+#: Element types that a lowered tensor can have: numpy names.
+DTYPES = ("float32", "int32", "int64", "uint8", "int8", "bool", "int16", "uint16", "float16", "float64", "uint32", "uint64")
+
+
+@dataclass(frozen=True, slots=True)
+class TensorType:
+    """Shape and numpy type name of a tensor."""
+
+    dtype: str
+    shape: Shape
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        n = 1
+        for d in self.shape:
+            n *= d
+        return n
+
+
+@dataclass(slots=True)
+class Tensor:
+    """A value of the program. ``data`` is set for constants only (C order, of exactly this type)."""
+
+    name: str
+    type: TensorType
+    data: np.ndarray | None = None
+
+
+@dataclass(slots=True)
+class ProgramNode:
+    """One runtime node. ``inputs`` and ``outputs`` index ``Program.tensors``; -1 is an absent optional input."""
+
+    kind: str
+    name: str  # unique in the program
+    layer: str  # the network layer it came from
+    layer_type: str  # that layer's type in the file
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    attrs: Mapping[str, AttrValue] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Program:
+    """A lowered network or loop body. ``inputs`` and ``outputs`` index ``tensors``."""
+
+    name: str
+    tensors: list[Tensor] = field(default_factory=list)
+    nodes: list[ProgramNode] = field(default_factory=list)
+    inputs: list[int] = field(default_factory=list)
+    input_names: list[str] = field(default_factory=list)
+    outputs: list[int] = field(default_factory=list)
+    output_names: list[str] = field(default_factory=list)
