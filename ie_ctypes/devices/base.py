@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +35,26 @@ class Request(abc.ABC):
     @abc.abstractmethod
     def infer(self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> None:
         """Run. Arrays are C-contiguous, in program order, of exactly the program's types; outputs are written in place."""
+
+    def start(self, inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray], done: Callable[[BaseException | None], None]) -> None:
+        """Begin an inference and return; ``done(error)`` is called once, from another thread, when it has ended.
+
+        Arrays as in ``infer``; the request keeps them alive until then. Requests started on one executable run in the order of their
+        start, ``Executable.streams`` at a time. ``done`` may start the request again and must not raise. Here: a thread a start.
+        """
+
+        def run() -> None:
+            error: BaseException | None = None
+            try:
+                self.infer(inputs, outputs)
+            except BaseException as caught:
+                error = caught
+            done(error)
+
+        threading.Thread(target=run, name="ie_ctypes request").start()
+
+    def cancel(self) -> None:
+        """End a started inference that has not begun to run: ``done`` gets an ``InferCancelledError``. Otherwise nothing."""
 
     def perf_counts(self) -> list[PerfCount]:
         """Counters of the last ``infer``; empty before it."""
