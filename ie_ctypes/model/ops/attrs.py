@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Typed reading of runtime node attributes, for shape rules and references."""
+"""Typed reading of runtime node attributes and inputs, for shape rules and references."""
 
 from __future__ import annotations
 
@@ -9,38 +9,44 @@ from typing import cast
 import numpy as np
 
 from ie_ctypes.model.ops.registry import Attrs
-from ie_ctypes.model.program import TensorType
+from ie_ctypes.model.program import Shape, TensorType
+
+__all__ = [
+    "NUMBERS", "Attrs", "array", "broadcast", "check_axis", "expect_dtype", "integer", "integers", "number", "numbers", "tensor", "text",
+]  # fmt: skip
+
+NUMBERS = ("float32", "int32", "int64")
 
 
-def int_attr(attrs: Attrs, name: str) -> int:
+def integer(attrs: Attrs, name: str) -> int:
     """Integer attribute."""
     return int(cast(int, attrs[name]))
 
 
-def float_attr(attrs: Attrs, name: str) -> float:
+def number(attrs: Attrs, name: str, default: float | None = None) -> float:
     """Number attribute."""
-    return float(cast(float, attrs[name]))
+    return float(cast(float, attrs[name] if default is None else attrs.get(name, default)))
 
 
-def str_attr(attrs: Attrs, name: str, allowed: Sequence[str] = ()) -> str:
+def text(attrs: Attrs, name: str, allowed: Sequence[str] = ()) -> str:
     """Text attribute; with ``allowed``, anything else is a ValueError."""
-    text = cast(str, attrs[name])
-    if allowed and text not in allowed:
-        raise ValueError(f"{name} is {text!r}, expected one of {', '.join(allowed)}")
-    return text
+    value = cast(str, attrs[name])
+    if allowed and value not in allowed:
+        raise ValueError(f"{name} is {value!r}, expected one of {', '.join(allowed)}")
+    return value
 
 
-def ints_attr(attrs: Attrs, name: str) -> tuple[int, ...]:
+def integers(attrs: Attrs, name: str) -> tuple[int, ...]:
     """Integer list attribute."""
     return tuple(int(v) for v in cast("tuple[int, ...]", attrs[name]))
 
 
-def floats_attr(attrs: Attrs, name: str) -> tuple[float, ...]:
+def numbers(attrs: Attrs, name: str) -> tuple[float, ...]:
     """Number list attribute."""
     return tuple(float(v) for v in cast("tuple[float, ...]", attrs[name]))
 
 
-def input_type(types: Sequence[TensorType | None], index: int) -> TensorType:
+def tensor(types: Sequence[TensorType | None], index: int) -> TensorType:
     """Type of an input that must be there."""
     found = types[index] if index < len(types) else None
     if found is None:
@@ -48,7 +54,7 @@ def input_type(types: Sequence[TensorType | None], index: int) -> TensorType:
     return found
 
 
-def input_array(arrays: Sequence[np.ndarray | None], index: int) -> np.ndarray:
+def array(arrays: Sequence[np.ndarray | None], index: int) -> np.ndarray:
     """Array of an input that must be there."""
     found = arrays[index] if index < len(arrays) else None
     if found is None:
@@ -56,8 +62,26 @@ def input_array(arrays: Sequence[np.ndarray | None], index: int) -> np.ndarray:
     return found
 
 
+def expect_dtype(types: Sequence[TensorType | None], allowed: Sequence[str]) -> None:
+    """All inputs have the same type, one of ``allowed``; else a ValueError."""
+    found = [t.dtype for t in types if t is not None]
+    for dtype in found:
+        if dtype not in allowed:
+            raise ValueError(f"element type {dtype} is not supported, expected {' or '.join(allowed)}")
+        if dtype != found[0]:
+            raise ValueError(f"inputs have different element types: {', '.join(found)}")
+
+
+def broadcast(*shapes: Shape) -> Shape:
+    """Shape of a numpy broadcast; shapes that do not fit are a ValueError."""
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        raise ValueError(f"shapes {' and '.join(str(list(s)) for s in shapes)} cannot be broadcast") from None
+
+
 def check_axis(axis: int, rank: int) -> int:
-    """``axis`` itself when it lies in 0..rank-1."""
+    """``axis`` itself when it lies in 0..rank-1; else a ValueError."""
     if not 0 <= axis < rank:
         raise ValueError(f"axis is {axis}, expected 0..{rank - 1}")
     return axis
