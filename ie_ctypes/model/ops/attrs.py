@@ -62,14 +62,15 @@ def array(arrays: Sequence[np.ndarray | None], index: int) -> np.ndarray:
     return found
 
 
-def expect_dtype(types: Sequence[TensorType | None], allowed: Sequence[str]) -> None:
-    """All inputs have the same type, one of ``allowed``; else a ValueError."""
+def expect_dtype(types: Sequence[TensorType | None], allowed: Sequence[str]) -> str:
+    """The one type of all inputs, which is one of ``allowed``; else a ValueError."""
     found = [t.dtype for t in types if t is not None]
     for dtype in found:
         if dtype not in allowed:
             raise ValueError(f"element type {dtype} is not supported, expected {' or '.join(allowed)}")
         if dtype != found[0]:
             raise ValueError(f"inputs have different element types: {', '.join(found)}")
+    return found[0]
 
 
 def broadcast(*shapes: Shape) -> Shape:
