@@ -47,6 +47,10 @@ typedef enum {
 /* The code of an op attribute of kind Unary, -1 when unknown. */
 int32_t cpu_unary_code(const char *op);
 
+/* Writes the first failure into `err` (NULL accepted) and returns `code`. `where`: node name, or NULL. */
+iec_status cpu_fail(iec_error *err, iec_status code, const char *where, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
 /* An operation fused behind a node, applied to each result in order. */
 typedef enum {
   CPU_POST_UNARY,   /* x = unary(op, x); op is a cpu_unary code, alpha, beta, gamma as in docs/kinds.md */
@@ -95,11 +99,14 @@ typedef struct cpu_run { /* one execution of one step, as a team member sees it 
 /* The next chunk [*begin, *end) of `count` items in pieces of `grain`; 0 when none is left. `phase` names the counter: a
  * kernel of several phases with barriers between them takes one each (or resets one on member 0 between two barriers). */
 static inline int cpu_next_phase(const cpu_run *run, int phase, int64_t count, int64_t grain, int64_t *begin, int64_t *end) {
-  int64_t b = run->members == 1 ? atomic_load_explicit(run->next + phase, memory_order_relaxed) : 0;
-  if (run->members == 1) /* alone: no locked instruction */
-    atomic_store_explicit(run->next + phase, b + grain, memory_order_relaxed);
-  else
-    b = atomic_fetch_add_explicit(run->next + phase, grain, memory_order_relaxed);
+  atomic_llong *counter = run->next + phase;
+  int64_t b;
+  if (run->members == 1) { /* alone: no locked instruction */
+    b = atomic_load_explicit(counter, memory_order_relaxed);
+    atomic_store_explicit(counter, b + grain, memory_order_relaxed);
+  } else {
+    b = atomic_fetch_add_explicit(counter, grain, memory_order_relaxed);
+  }
   if (b >= count) return 0;
   *begin = b;
   *end = b + grain < count ? b + grain : count;

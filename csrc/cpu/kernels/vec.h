@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Float vectors of the instruction set being compiled for, on GCC vector extensions. */
+#ifndef IEC_CPU_VEC_H
+#define IEC_CPU_VEC_H
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#define VL 16
+#elif defined(__AVX2__)
+#include <immintrin.h>
+#define VL 8
+#else
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+#define VL 4
+#endif
+
+typedef float vf __attribute__((vector_size(4 * VL)));
+typedef int32_t vi __attribute__((vector_size(4 * VL)));
+typedef uint32_t vu __attribute__((vector_size(4 * VL)));
+/* The same for memory of any alignment. */
+typedef float vf_any __attribute__((vector_size(4 * VL), aligned(4), may_alias));
+
+static inline vf vf_load(const float *p) { return *(const vf_any *)p; }
+static inline void vf_store(float *p, vf x) { *(vf_any *)p = x; }
+static inline vf vf_set(float x) { return x - (vf){0}; } /* x - 0 keeps every x, -0 too */
+
+/* The first n < VL floats; the other lanes are zero. */
+static inline vf vf_load_n(const float *p, int64_t n) {
+  float part[VL] = {0};
+  memcpy(part, p, (size_t)n * sizeof(float));
+  return vf_load(part);
+}
+
+static inline void vf_store_n(float *p, vf x, int64_t n) {
+  float part[VL];
+  vf_store(part, x);
+  memcpy(p, part, (size_t)n * sizeof(float));
+}
+
+/* Lane-wise mask ? a : b, for masks made by comparisons. */
+static inline vf vf_sel(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); }
+
+/* Maximum and minimum as numpy has them: NaN wins. */
+static inline vf vf_max(vf a, vf b) { return vf_sel((a > b) | (a != a), a, b); }
+static inline vf vf_min(vf a, vf b) { return vf_sel((a < b) | (a != a), a, b); }
+
+static inline vf vf_abs(vf x) { return (vf)((vi)x & 0x7fffffff); }
+/* |x| with the sign of s. */
+static inline vf vf_copysign(vf x, vf s) { return (vf)(((vi)x & 0x7fffffff) | ((vi)s & INT32_MIN)); }
+
+static inline vf vf_sqrt(vf x) {
+#if defined(__AVX512F__)
+  return (vf)_mm512_sqrt_ps((__m512)x);
+#elif defined(__AVX2__)
+  return (vf)_mm256_sqrt_ps((__m256)x);
+#elif defined(__SSE2__)
+  return (vf)_mm_sqrt_ps((__m128)x);
+#elif defined(__aarch64__)
+  return (vf)vsqrtq_f32((float32x4_t)x);
+#else
+  for (int i = 0; i < VL; i++) x[i] = sqrtf(x[i]);
+  return x;
+#endif
+}
+
+/* Nearest integer, half to even; the sign of zero is kept. Adding 2^23 leaves no bits for a fraction. */
+static inline vf vf_round(vf x) {
+  vf big = vf_set(8388608.0f), r = (vf_abs(x) + big) - big;
+  return vf_sel(vf_abs(x) < big, vf_copysign(r, x), x);
+}
+
+static inline vf vf_floor(vf x) {
+  vf r = vf_round(x);
+  return vf_copysign(vf_sel(r > x, r - 1.0f, r), x);
+}
+
+static inline vf vf_ceil(vf x) {
+  vf r = vf_round(x);
+  return vf_copysign(vf_sel(r < x, r + 1.0f, r), x);
+}
+
+static inline float vf_sum(vf x) {
+  float s = 0;
+  for (int i = 0; i < VL; i++) s += x[i];
+  return s;
+}
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Choice of the instruction set and of the kernel that serves a node. */
+#include "cpu/select.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+extern const cpu_kernel *const cpu_kernels_scalar[];
+#if defined(__x86_64__)
+extern const cpu_kernel *const cpu_kernels_avx2[];
+extern const cpu_kernel *const cpu_kernels_avx512[];
+
+static int has_avx2(void) {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+}
+
+static int has_avx512(void) {
+  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+#elif defined(__aarch64__)
+extern const cpu_kernel *const cpu_kernels_neon[];
+#endif
+
+static int always(void) { return 1; }
+
+static const struct isa {
+  const char *name;
+  int (*present)(void);
+  const cpu_kernel *const *kernels;
+} isas[] = {/* best first */
+#if defined(__x86_64__)
+            {"avx512", has_avx512, cpu_kernels_avx512},
+            {"avx2", has_avx2, cpu_kernels_avx2},
+#elif defined(__aarch64__)
+            {"neon", always, cpu_kernels_neon},
+#endif
+            {"scalar", always, cpu_kernels_scalar}};
+
+static const struct isa *find_isa(iec_error *err) {
+  const char *wanted = getenv("IE_CTYPES_ISA");
+  for (size_t i = 0; i < sizeof isas / sizeof isas[0]; ++i) {
+    if (wanted && *wanted && strcmp(wanted, isas[i].name) != 0) continue;
+    if (isas[i].present()) return &isas[i];
+    if (!wanted || !*wanted) continue;
+    cpu_fail(err, IEC_NOT_FOUND, "IE_CTYPES_ISA", "this machine has no %s", wanted);
+    return NULL;
+  }
+  cpu_fail(err, IEC_NOT_FOUND, "IE_CTYPES_ISA", "unknown instruction set '%s', expected scalar, avx2, avx512 or neon", wanted);
+  return NULL;
+}
+
+const cpu_kernel *const *cpu_kernels(iec_error *err) {
+  const struct isa *isa = find_isa(err);
+  return isa ? isa->kernels : NULL;
+}
+
+const char *cpu_isa(void) {
+  const struct isa *isa = find_isa(NULL);
+  return isa ? isa->name : "";
+}
+
+const cpu_kernel *cpu_select(const cpu_kernel *const *kernels, const cpu_node *node) {
+  const cpu_kernel *best = NULL;
+  int32_t best_priority = 0;
+  for (; *kernels; ++kernels) {
+    if (strcmp((*kernels)->kind, node->kind) != 0) continue;
+    int32_t priority = (*kernels)->supports(node);
+    if (priority <= best_priority) continue;
+    best = *kernels;
+    best_priority = priority;
+  }
+  return best;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A compiled graph that can be run as a part of a step: how the Loop kernel runs its body. */
+#ifndef IEC_CPU_SUBPLAN_H
+#define IEC_CPU_SUBPLAN_H
+#include "cpu/kernel.h"
+
+typedef struct cpu_plan cpu_plan;
+
+/* 1 when every node of the graph can run here. Threads: any. */
+int32_t cpu_graph_supported(const iec_graph_api *api, const iec_graph *graph);
+
+/* Compiles a graph; its constants are borrowed until this returns. Threads: any. */
+iec_status cpu_plan_create(const iec_host_api *host, const iec_graph *graph, cpu_plan **out, iec_error *err);
+void cpu_plan_release(cpu_plan *plan); /* NULL accepted */
+
+/* Memory that one run needs: a shared piece and one for each member, both aligned to 64 bytes. */
+size_t cpu_plan_scratch(const cpu_plan *plan);
+size_t cpu_plan_member_scratch(const cpu_plan *plan);
+
+/* Estimated float operations of the steps that are worth sharing among threads; 0 when all are small. */
+double cpu_plan_shared_cost(const cpu_plan *plan);
+
+/* Called by every member of `run`, which gives the members and their barrier. `scratch` is shared, `member_scratch` the
+ * member's own; inputs and outputs are plain tensors in the order of the graph, the same for all members. Returns when every
+ * member has finished. Outputs must not overlap inputs. Threads: parallel on one plan, with memory of their own. */
+void cpu_plan_run(const cpu_plan *plan, const cpu_run *run, void *scratch, void *member_scratch, const void *const *inputs,
+                  void *const *outputs);
+
+#endif
