@@ -11,13 +11,17 @@ from numpy.typing import DTypeLike
 
 @dataclass(frozen=True, kw_only=True)
 class Precision:
-    """One precision. ``numpy`` is the type of the array that holds it (``BF16`` and packed types as raw containers)."""
+    """One precision. ``numpy`` is the type of the array that holds it (``BF16`` as its bits, types under 8 bits as packed bytes)."""
 
     name: str  # legacy spelling, "FP32"
     code: int  # value in the Inference Engine enum
     bits: int
     element_type: str  # spelling in IR v10/v11, "f32"; "" when there is none
     numpy: DTypeLike
+
+    def bytes_for(self, elements: int) -> int:
+        """Size in bytes of a blob of that many elements; types under 8 bits are packed."""
+        return (elements * self.bits + 7) // 8
 
 
 _TABLE = (
@@ -30,7 +34,7 @@ _TABLE = (
     Precision(name="U4", code=39, bits=4, element_type="u4", numpy=np.uint8),
     Precision(name="U8", code=40, bits=8, element_type="u8", numpy=np.uint8),
     Precision(name="BOOL", code=41, bits=8, element_type="boolean", numpy=np.bool_),
-    Precision(name="I4", code=49, bits=4, element_type="i4", numpy=np.int8),
+    Precision(name="I4", code=49, bits=4, element_type="i4", numpy=np.uint8),
     Precision(name="I8", code=50, bits=8, element_type="i8", numpy=np.int8),
     Precision(name="U16", code=60, bits=16, element_type="u16", numpy=np.uint16),
     Precision(name="I32", code=70, bits=32, element_type="i32", numpy=np.int32),

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ie_ctypes.errors import ModelError
+
 Shape = tuple[int, ...]
 
 
@@ -19,6 +21,7 @@ class Port:
     shape: Shape = ()
     precision: str = ""  # legacy spelling, "" when the file gives none
     names: tuple[str, ...] = ()  # framework tensor names (IR v10/v11)
+    rt_info: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -114,7 +117,7 @@ class Graph:
     nodes: list[Node] = field(default_factory=list)  # in file order
     preprocess: PreProcess | None = None
     statistics: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = field(default_factory=dict)  # name: (min, max)
-    rt_info: dict[str, str] = field(default_factory=dict)
+    rt_info: dict[str, str] = field(default_factory=dict)  # nested keys are joined with "/"
     source: str = ""  # file name for messages
     owner: object = None  # keeps the mapped weights alive
 
@@ -141,27 +144,53 @@ class Graph:
         return out
 
     def order(self) -> list[Node]:
-        """Layers so that each follows its producers: the original's order, a reversed depth-first post-order from the inputs."""
-        users: dict[int, list[Node]] = {id(n): [] for n in self.nodes}
-        for n in self.nodes:
-            for src in n.sources:
-                if src is not None and n not in users[id(src[0])]:
-                    users[id(src[0])].append(n)
-        done: set[int] = set()
+        """Layers so that each follows its producers: the original's order, a reversed depth-first post-order from the inputs.
+
+        Roots are taken in file order, consumers output by output and by name, as the original kept them. A cycle raises ModelError.
+        """
+        users = self._users()
+        entered: set[int] = set()
+        finished: set[int] = set()
         post: list[Node] = []
         for root in self.nodes:
-            if any(s is not None for s in root.sources) or id(root) in done:
+            if any(s is not None for s in root.sources):
                 continue
-            done.add(id(root))
+            entered.add(id(root))
             stack: list[tuple[Node, Iterator[Node]]] = [(root, iter(users[id(root)]))]
             while stack:
                 node, rest = stack[-1]
-                for user in rest:
-                    if id(user) not in done:
-                        done.add(id(user))
-                        stack.append((user, iter(users[id(user)])))
-                        break
-                else:
+                user = next(rest, None)
+                if user is None:
                     post.append(node)
+                    finished.add(id(node))
                     stack.pop()
+                elif id(user) not in entered:
+                    entered.add(id(user))
+                    stack.append((user, iter(users[id(user)])))
+                elif id(user) not in finished:
+                    raise self._cycle(user)
+        if len(post) < len(self.nodes):
+            raise self._cycle(self._on_cycle(next(n for n in self.nodes if id(n) not in finished)))
         return post[::-1]
+
+    def _users(self) -> dict[int, list[Node]]:
+        """id(node) -> its consumers, each once."""
+        edges: dict[int, list[tuple[int, str, int, Node]]] = {id(n): [] for n in self.nodes}
+        for place, n in enumerate(self.nodes):
+            for src in n.sources:
+                if src is not None:
+                    edges[id(src[0])].append((src[1], n.name, place, n))
+        return {k: list({row[2]: row[3] for row in sorted(rows, key=lambda r: r[:3])}.values()) for k, rows in edges.items()}
+
+    @staticmethod
+    def _on_cycle(node: Node) -> Node:
+        """A layer of the cycle that feeds ``node``, which no root reaches."""
+        seen: set[int] = set()
+        while id(node) not in seen:
+            seen.add(id(node))
+            node = next(s[0] for s in node.sources if s is not None)
+        return node
+
+    def _cycle(self, node: Node) -> ModelError:
+        where = f"{self.source}: " if self.source else ""
+        return ModelError(f"{where}layer {node.name} is part of a cycle: its input depends on its own output")
