@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The CPU driver's own graph: what passes rewrite between the host's graph and the plan. */
+#ifndef IEC_CPU_GRAPH_H
+#define IEC_CPU_GRAPH_H
+#include "cpu/select.h"
+
+/* Layout changes and copies are nodes of this kind; it is not in docs/kinds.md because only the engine makes them. */
+#define CPU_REORDER "Reorder"
+
+typedef struct cpu_op cpu_op;
+typedef struct cpu_value cpu_value;
+
+struct cpu_value { /* a tensor of the graph */
+  cpu_tensor tensor;
+  const char *name;
+  cpu_op *producer;      /* NULL: network input or constant */
+  cpu_op **users;        /* one entry for each reading port */
+  int32_t user_count, user_capacity;
+  int32_t output_count;  /* how many network outputs it is */
+  int32_t input_index;   /* which network input it is, -1 if none */
+  void *owned;           /* memory behind tensor.data when the engine made the constant */
+  cpu_value *reordered;  /* the same value in the other layout, made by the layout pass */
+  /* memory.c: the value lies `offset` bytes into another one, or is a root with a place of its own */
+  cpu_value *base;
+  int64_t offset;
+  int32_t first, last;   /* of a root: steps between which its memory is in use */
+  int32_t space;         /* of a root: see plan.h */
+};
+
+typedef enum {
+  CPU_OP_LIVE,
+  CPU_OP_FUSED,  /* into `into` */
+  CPU_OP_REMOVED /* had nothing to do */
+} cpu_op_state;
+
+typedef struct cpu_override cpu_override;
+
+struct cpu_op { /* a node of the graph */
+  const char *kind, *name, *layer, *layer_type;
+  const iec_graph_api *base_api; /* the host's graph, for attributes; NULL when the engine made the node */
+  const iec_node *base;
+  cpu_override *overrides;       /* attributes that a pass changed */
+  const iec_graph_api *api;      /* what kernels see: overrides first, then the host's node */
+  cpu_value **inputs, **outputs; /* NULL entry: absent */
+  int32_t input_count, output_count;
+  cpu_post posts[CPU_MAX_POSTS];
+  int32_t post_count;
+  const cpu_kernel *kernel;      /* NULL on an alias */
+  int32_t alias;                 /* output 0 is input 0's memory under another shape; nothing runs */
+  cpu_op_state state;
+  cpu_op *into;
+  int32_t index;                 /* place in cpu_graph.ops while live */
+  int32_t step;                  /* plan.c: step number, -1 when nothing runs */
+};
+
+typedef struct cpu_graph {
+  const iec_host_api *host;
+  const iec_graph_api *base_api;
+  const iec_graph *base;
+  iec_graph_api api; /* base_api with the attribute functions replaced by ours; `source` of a cpu_node is a cpu_op */
+  const cpu_kernel *const *kernels;
+  cpu_value **values;
+  int32_t value_count, value_capacity;
+  cpu_op **ops; /* execution order; entries may be NULL until cpu_graph_compact */
+  int32_t op_count, op_capacity;
+  cpu_op **origins; /* the host's nodes in their order, whatever became of them */
+  int32_t origin_count;
+  cpu_value **inputs, **outputs;
+  int32_t input_count, output_count;
+  struct cpu_block *blocks; /* memory released with the graph */
+} cpu_graph;
+
+/* Copies the host's graph. Kernels are not chosen yet. */
+iec_status cpu_graph_create(const iec_host_api *host, const iec_graph *base, cpu_graph **out, iec_error *err);
+void cpu_graph_release(cpu_graph *graph);
+
+/* Zeroed memory that lives as long as the graph; NULL when out of memory. */
+void *cpu_graph_alloc(cpu_graph *graph, size_t size);
+iec_status cpu_graph_no_memory(iec_error *err);
+
+/* Chooses op->kernel for every live op; an op that nobody can run is an error. */
+iec_status cpu_graph_select(cpu_graph *graph, iec_error *err);
+/* The kernel's view of an op. `view` must be large enough for the ports: made by cpu_view_create. */
+typedef struct cpu_view {
+  cpu_node node;
+  const cpu_tensor **ports; /* inputs, then outputs */
+} cpu_view;
+iec_status cpu_view_create(cpu_graph *graph, cpu_view *out, iec_error *err);
+const cpu_node *cpu_view_fill(cpu_view *view, const cpu_op *op);
+/* 1 when op's kernel takes `post` (then it has been added); for a sum, `addend` becomes a new input. */
+iec_status cpu_graph_fuse(cpu_graph *graph, cpu_op *op, const cpu_post *post, cpu_value *addend, int *out, iec_error *err);
+
+/* New parts. The op is not in the order yet. */
+cpu_value *cpu_graph_value(cpu_graph *graph, const cpu_tensor *tensor, const char *name);
+cpu_op *cpu_graph_op(cpu_graph *graph, const char *kind, const char *name, int32_t inputs, int32_t outputs);
+/* A float32 constant of `count` zeros, its memory rounded up to 16 elements; write through tensor.data. */
+cpu_value *cpu_graph_constant(cpu_graph *graph, int32_t ndim, const int64_t *shape, const char *name);
+
+iec_status cpu_graph_set_input(cpu_graph *graph, cpu_op *op, int32_t port, cpu_value *value, iec_error *err);
+void cpu_graph_set_output(cpu_op *op, int32_t port, cpu_value *value);
+/* Every reader of `from`, network outputs included, reads `to` instead. */
+iec_status cpu_graph_replace(cpu_graph *graph, cpu_value *from, cpu_value *to, iec_error *err);
+/* Takes an op out of the order and off its inputs. */
+void cpu_graph_remove(cpu_graph *graph, cpu_op *op, cpu_op_state state, cpu_op *into);
+/* `user`, the only reader of `op`'s output 0, becomes part of `op`, which takes its place in the order. */
+void cpu_graph_merge(cpu_graph *graph, cpu_op *op, cpu_op *user);
+void cpu_graph_compact(cpu_graph *graph);
+/* The op that alone reads the value, NULL when there are several readers or it is a network output. */
+cpu_op *cpu_value_only_user(const cpu_value *value);
+
+/* Attributes; `name` of an override must be static. */
+void cpu_attrs_init(iec_graph_api *out, const iec_graph_api *base);
+int64_t cpu_op_i64(const cpu_op *op, const char *name, int64_t absent);
+double cpu_op_f64(const cpu_op *op, const char *name, double absent);
+const char *cpu_op_str(const cpu_op *op, const char *name, const char *absent);
+/* `count` integers, NULL when absent or of another length. */
+const int64_t *cpu_op_i64s(const cpu_op *op, const char *name, size_t count);
+iec_status cpu_op_override_i64s(cpu_graph *graph, cpu_op *op, const char *name, const int64_t *values, size_t count,
+                                iec_error *err);
+
+/* Tensors. */
+int64_t cpu_tensor_elements(const cpu_tensor *tensor);
+size_t cpu_dtype_size(int32_t dtype);
+size_t cpu_tensor_bytes(const cpu_tensor *tensor); /* in its layout */
+int cpu_tensor_can_block(const cpu_tensor *tensor);
+int cpu_same_shape(const cpu_tensor *a, const cpu_tensor *b);
+
+#endif
