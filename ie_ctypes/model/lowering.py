@@ -8,12 +8,15 @@ computed by the kind's numpy reference the first time somebody asks for it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 
 from ie_ctypes.errors import ModelError
+from ie_ctypes.model.dtypes import BY_NAME
 from ie_ctypes.model.graph import Blob, Graph, Node
 from ie_ctypes.model.program import AttrValue, Program, ProgramNode, Shape, Tensor, TensorType
 from ie_ctypes.model.ops.registry import KINDS, find_translator
@@ -72,6 +75,7 @@ _COMPUTE = {"float16": "float32", "float64": "float32", "uint64": "int64", "uint
 _FILE_DTYPE = {
     "FP32": "float32", "FP16": "float32", "BF16": "float32", "FP64": "float32", "Q78": "float32", "I32": "int32", "I64": "int64",
     "U64": "int64", "U32": "int64", "I16": "int32", "U16": "int32", "U8": "uint8", "I8": "int8", "BOOL": "bool", "BIN": "uint8",
+    "U4": "uint8", "I4": "int8",
 }  # fmt: skip
 
 
@@ -80,14 +84,43 @@ def compute_dtype(precision: str) -> str:
     return _FILE_DTYPE.get(precision, "float32")
 
 
+_PACKED = {"BIN": 8, "U4": 2, "I4": 2}  # elements of a byte
+
+
+def _unpack(blob: Blob) -> np.ndarray:
+    """Packed elements as one byte each, the lowest bits of a byte first."""
+    octets = blob.data.view(np.uint8)
+    if blob.precision == "BIN":
+        return np.unpackbits(octets, bitorder="little")
+    halves = np.stack([octets & 15, octets >> 4], -1).ravel()
+    return halves if blob.precision == "U4" else ((halves ^ 8).astype(np.int8) - np.int8(8))
+
+
+def blob_size(blob: Blob) -> int:
+    """Elements that a blob holds; packed precisions may have some to spare in the last byte."""
+    return int(blob.data.size) * _PACKED.get(blob.precision, 1)
+
+
 def constant_array(blob: Blob, shape: Shape | None = None) -> np.ndarray:
     """The array of a blob in its compute type, reshaped when a shape is given. float32, int32, int64 and bytes are not copied."""
     data = blob.data
     if blob.precision == "BF16":
         data = (data.astype(np.uint32) << 16).view(np.float32)
+    elif blob.precision in _PACKED:
+        data = _unpack(blob)
+        data = data if shape is None else data[: math.prod(shape)]
     dtype = compute_dtype(blob.precision)
     data = data.astype(dtype, copy=False)
     return data if shape is None else data.reshape(shape)
+
+
+# Layer has methods named after builtin types; in annotations inside the class these stand for the types.
+_Str: TypeAlias = str
+_Int: TypeAlias = int
+_Float: TypeAlias = float
+_Bool: TypeAlias = bool
+_Ints: TypeAlias = tuple[int, ...]
+_Floats: TypeAlias = tuple[float, ...]
 
 
 class Layer:
@@ -102,25 +135,25 @@ class Layer:
 
     # -- reading ---------------------------------------------------------------------------------------------------------
     @property
-    def name(self) -> str:
+    def name(self) -> _Str:
         return self.node.name
 
     @property
-    def type(self) -> str:
+    def type(self) -> _Str:
         return self.node.type
 
     @property
-    def legacy(self) -> bool:
+    def legacy(self) -> _Bool:
         return self.lowering.graph.legacy
 
-    def fail(self, text: str) -> ModelError:
+    def fail(self, text: _Str) -> ModelError:
         """The error for this layer: ``raise layer.fail("kernel is 0, expected >= 1")``."""
         return self.lowering.error(self.node, text)
 
-    def has_input(self, index: int) -> bool:
+    def has_input(self, index: _Int) -> _Bool:
         return index < len(self.inputs) and self.inputs[index] is not None
 
-    def input(self, index: int) -> Value:
+    def input(self, index: _Int) -> Value:
         """Input ``index``; a layer without it is an error."""
         if not self.has_input(index):
             raise self.fail(f"input {index} is missing, the layer has {len(self.inputs)}")
@@ -128,21 +161,32 @@ class Layer:
         assert value is not None
         return value
 
-    def const(self, index: int) -> np.ndarray:
+    def float_input(self, index: _Int) -> Value:
+        """Input ``index`` as float32."""
+        return self.convert(self.input(index), "float32")
+
+    def scalar_input(self, index: _Int) -> _Float:
+        """The number of a constant input of one element."""
+        array = self.const(index)
+        if array.size != 1:
+            raise self.fail(f"input {index} has {array.size} elements, expected 1")
+        return float(array.ravel()[0])
+
+    def const(self, index: _Int) -> np.ndarray:
         """Array of a constant input; anything else is an error."""
         value = self.input(index)
         if not value.is_const:
             raise self.fail(f"input {index} must be a constant")
         return value.data
 
-    def const_ints(self, index: int) -> list[int]:
+    def const_ints(self, index: _Int) -> list[_Int]:
         """Flat integers of a constant input (axes, shapes, orders)."""
         return [int(v) for v in np.asarray(self.const(index)).ravel()]
 
-    def has(self, *names: str) -> bool:
+    def has(self, *names: _Str) -> _Bool:
         return any(n in self.node.params for n in names)
 
-    def str(self, name: str, default: str | None = None) -> str:
+    def str(self, name: _Str, default: _Str | None = None) -> _Str:
         """Text attribute, stripped; without a default a missing one is an error."""
         text = self.node.params.get(name)
         if text is None:
@@ -151,25 +195,25 @@ class Layer:
             return default
         return text.strip()
 
-    def _number(self, name: str, text: str, convert: Callable[[str], int | float]) -> int | float:
+    def _number(self, name: _Str, text: _Str, convert: Callable[[_Str], _Int | _Float]) -> _Int | _Float:
         try:
             return convert(text.strip())
         except (ValueError, OverflowError):
             what = "a number" if convert is float else "an integer"
             raise self.fail(f"attribute {name!r} is {text!r}, expected {what}") from None
 
-    def int(self, name: str, default: int | None = None) -> int:
+    def int(self, name: _Str, default: _Int | None = None) -> _Int:
         """Integer attribute (``"3"`` or ``"3.0"``)."""
         if name not in self.node.params and default is not None:
             return default
         return int(self._number(name, self.str(name), _integer))
 
-    def float(self, name: str, default: float | None = None) -> float:
+    def float(self, name: _Str, default: _Float | None = None) -> _Float:
         if name not in self.node.params and default is not None:
             return default
         return float(self._number(name, self.str(name), float))
 
-    def bool(self, name: str, default: bool | None = None) -> bool:
+    def bool(self, name: _Str, default: _Bool | None = None) -> _Bool:
         """``true``/``false`` in any case, or an integer (non-zero is true)."""
         if name not in self.node.params and default is not None:
             return default
@@ -178,50 +222,52 @@ class Layer:
             return text == "true"
         return self._number(name, text, _integer) != 0
 
-    def ints(self, name: str, default: Sequence[int] | None = None) -> tuple[int, ...]:
+    def ints(self, name: _Str, default: Sequence[_Int] | None = None) -> _Ints:
         """Comma separated integers; empty text is an empty tuple."""
         if name not in self.node.params and default is not None:
             return tuple(default)
         return tuple(int(self._number(name, t, _integer)) for t in self.str(name).split(",") if t.strip())
 
-    def floats(self, name: str, default: Sequence[float] | None = None) -> tuple[float, ...]:
+    def floats(self, name: _Str, default: Sequence[_Float] | None = None) -> _Floats:
         if name not in self.node.params and default is not None:
             return tuple(default)
         return tuple(float(self._number(name, t, float)) for t in self.str(name).split(",") if t.strip())
 
-    def axis(self, value: int, rank: int, name: str = "axis") -> int:
+    def axis(self, value: _Int, rank: _Int, name: _Str = "axis") -> _Int:
         """``value`` wrapped into 0..rank-1; out of range is an error."""
         if not -rank <= value < rank:
             raise self.fail(f"{name} is {value}, expected {-rank}..{rank - 1} for rank {rank}")
         return value % rank
 
-    def blob(self, name: str, shape: Shape | None = None) -> Value | None:
+    def blob(self, name: _Str, shape: Shape | None = None) -> Value | None:
         """Constant of a legacy blob in its compute type, flat or reshaped; None when the layer has none."""
         found = self.node.blobs.get(name)
         if found is None:
             return None
-        count = int(np.prod(shape)) if shape is not None else found.data.size
-        if found.data.size != count:
-            raise self.fail(f"blob {name!r} has {found.data.size} elements, expected {count} for shape {list(shape or ())}")
-        value = TensorType(compute_dtype(found.precision), shape if shape is not None else (found.data.size,))
+        size = blob_size(found)
+        shape = (size,) if shape is None else shape
+        count = math.prod(shape)
+        if not count <= size < count + _PACKED.get(found.precision, 1):
+            raise self.fail(f"blob {name!r} has {size} elements, expected {count} for shape {list(shape)}")
+        value = TensorType(compute_dtype(found.precision), shape)
         return Value(value, f"{self.name}/{name}", thunk=lambda: constant_array(found, value.shape))
 
-    def file_type(self, index: int = 0) -> TensorType:
+    def file_type(self, index: _Int = 0) -> TensorType:
         """Type of output ``index`` as the file gives it (for layers whose shape only the file knows)."""
         port = self.node.outputs[index]
         return TensorType(compute_dtype(port.precision or self.node.precision), port.shape)
 
     # -- writing ---------------------------------------------------------------------------------------------------------
-    def value(self, array: np.ndarray, suffix: str = "const") -> Value:
+    def value(self, array: np.ndarray, suffix: _Str = "const") -> Value:
         """A new constant."""
         array = np.ascontiguousarray(array) if np.ndim(array) else np.asarray(array)
         return Value(TensorType(array.dtype.name, array.shape), f"{self.name}/{suffix}", data=array)
 
-    def emit(self, kind: str, inputs: Sequence[Value | None], **attrs: AttrValue) -> Value:
+    def emit(self, kind: _Str, inputs: Sequence[Value | None], **attrs: AttrValue) -> Value:
         """Add a runtime node with one output and return it."""
         return self.emit_many(kind, inputs, **attrs)[0]
 
-    def emit_many(self, kind: str, inputs: Sequence[Value | None], **attrs: AttrValue) -> list[Value]:
+    def emit_many(self, kind: _Str, inputs: Sequence[Value | None], **attrs: AttrValue) -> list[Value]:
         """Add a runtime node and return its outputs. A node of constants becomes constants."""
         rule = KINDS[kind]
         name = self.name if self._count == 0 else f"{self.name}/{kind.lower()}_{self._count}"
@@ -237,7 +283,7 @@ class Layer:
         if all(v is None or v.is_const for v in inputs):
             cache: list[np.ndarray] = []
 
-            def compute(index: int) -> np.ndarray:
+            def compute(index: _Int) -> np.ndarray:
                 if not cache:
                     arrays = rule.reference(step.attrs, [None if v is None else v.data for v in step.inputs])
                     cache.extend(np.asarray(a).astype(t.dtype, copy=False) for a, t in zip(arrays, types, strict=True))
@@ -251,14 +297,29 @@ class Layer:
         self.lowering.steps.append(step)
         return step.outputs
 
-    def convert(self, value: Value, dtype: str) -> Value:
+    def convert(self, value: Value, dtype: _Str) -> Value:
         """``value`` in another element type (truncating, as Convert does); itself when it already has it."""
         return value if value.dtype == dtype else self.emit("Convert", [value], dtype=dtype)
 
-    def set_output(self, index: int, value: Value) -> None:
+    def to_precision(self, value: Value, precision: _Str) -> Value:
+        """``value`` converted to a file precision, in the type that computes it; 16-bit integers wrap to their range."""
+        dtype = np.dtype(BY_NAME[precision].numpy).name
+        if dtype in ("int16", "uint16") and precision != "BF16":
+            value = self.convert(value, dtype)
+        return self.convert(value, compute_dtype(precision))
+
+    def reshape(self, value: Value, shape: Shape) -> Value:
+        """``value`` in another shape of as many elements; itself when it already has it."""
+        return value if value.shape == shape else self.emit("Reshape", [value], shape=shape)
+
+    def scalar(self, number: _Float) -> Value:
+        """A float32 constant of rank 0."""
+        return self.value(np.float32(number), f"scalar_{number:g}")
+
+    def set_output(self, index: _Int, value: Value) -> None:
         self.outputs[index] = value
 
-    def lower_body(self, graph: Graph, inputs: Mapping[int, TensorType], wanted: Sequence[tuple[int, int]]) -> Program:
+    def lower_body(self, graph: Graph, inputs: Mapping[_Int, TensorType], wanted: Sequence[tuple[_Int, _Int]]) -> Program:
         """A body as a program. ``inputs``: index into ``graph.nodes`` etc. is the caller's convention; see ops/loops.py."""
         raise NotImplementedError
 

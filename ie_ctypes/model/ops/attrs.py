@@ -12,9 +12,11 @@ from ie_ctypes.model.ops.registry import Attrs
 from ie_ctypes.model.program import Shape, TensorType
 
 __all__ = [
-    "NUMBERS", "Attrs", "array", "broadcast", "check_axis", "expect_dtype", "integer", "integers", "number", "numbers", "tensor", "text",
+    "FLOAT", "NUMBERS", "Attrs", "array", "broadcast", "check_axis", "expect_axes", "expect_dtype", "expect_rank", "integer", "integers",
+    "number", "numbers", "optional", "tensor", "text",
 ]  # fmt: skip
 
+FLOAT = ("float32",)
 NUMBERS = ("float32", "int32", "int64")
 
 
@@ -62,6 +64,11 @@ def array(arrays: Sequence[np.ndarray | None], index: int) -> np.ndarray:
     return found
 
 
+def optional(arrays: Sequence[np.ndarray | None], index: int) -> np.ndarray | None:
+    """Array of an input that may be absent, or beyond the end of the list."""
+    return arrays[index] if index < len(arrays) else None
+
+
 def expect_dtype(types: Sequence[TensorType | None], allowed: Sequence[str]) -> str:
     """The one type of all inputs, which is one of ``allowed``; else a ValueError."""
     found = [t.dtype for t in types if t is not None]
@@ -86,3 +93,18 @@ def check_axis(axis: int, rank: int) -> int:
     if not 0 <= axis < rank:
         raise ValueError(f"axis is {axis}, expected 0..{rank - 1}")
     return axis
+
+
+def expect_axes(axes: Sequence[int], rank: int) -> None:
+    """Every axis lies in 0..rank-1, none twice; else a ValueError."""
+    for axis in axes:
+        check_axis(axis, rank)
+    if len(set(axes)) != len(axes):
+        raise ValueError(f"axes {list(axes)} repeat")
+
+
+def expect_rank(t: TensorType, low: int, high: int, what: str = "input 0") -> int:
+    """Rank of ``t``; outside of ``low``..``high`` it is a ValueError."""
+    if not low <= len(t.shape) <= high:
+        raise ValueError(f"{what} has shape {list(t.shape)}, expected rank {low} to {high}")
+    return len(t.shape)
