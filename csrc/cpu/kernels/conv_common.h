@@ -2,10 +2,7 @@
 /* The geometry that convolutions and pools share: every spatial rank from 1 to 3 becomes depth, height, width. */
 #ifndef IEC_CPU_CONV_COMMON_H
 #define IEC_CPU_CONV_COMMON_H
-#include <stdio.h>
-#include <string.h>
-
-#include "cpu/kernel.h"
+#include "cpu/kernels/common.h"
 
 typedef struct conv_geom {
   int64_t n, c, o;        /* batch, input and output channels */
@@ -85,24 +82,11 @@ static inline int conv_bias_ok(const cpu_node *node, int index, int64_t o) {
   return b->dtype == IEC_F32 && size == o;
 }
 
-static inline iec_status conv_no_memory(const cpu_node *node, iec_error *err) {
-  if (err && err->code == IEC_OK) {
-    err->code = IEC_OUT_OF_MEMORY;
-    snprintf(err->where, sizeof err->where, "%s", node->name);
-    snprintf(err->message, sizeof err->message, "%s: out of memory while its weights are packed", node->name);
-  }
-  return IEC_OUT_OF_MEMORY;
-}
-
-static inline int64_t conv_ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-static inline int64_t conv_min(int64_t a, int64_t b) { return a < b ? a : b; }
-static inline int64_t conv_max(int64_t a, int64_t b) { return a > b ? a : b; }
-
 /* The taps [*first, *end) of an axis that read inside the input for output `o` (window start + tap * dil in [0, in)). */
 static inline void conv_valid_taps(const conv_geom *geom, int axis, int64_t o, int64_t *first, int64_t *end) {
   int64_t start = o * geom->stride[axis] - geom->pad[axis], d = geom->dil[axis];
-  *first = start < 0 ? conv_ceil_div(-start, d) : 0;
-  *end = start >= geom->in[axis] ? 0 : conv_min(geom->k[axis], conv_ceil_div(geom->in[axis] - start, d));
+  *first = start < 0 ? op_div_up(-start, d) : 0;
+  *end = start >= geom->in[axis] ? 0 : op_min(geom->k[axis], op_div_up(geom->in[axis] - start, d));
   if (*first > *end) *first = *end;
 }
 #endif

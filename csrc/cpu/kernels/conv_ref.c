@@ -15,12 +15,12 @@ static int32_t supports(const cpu_node *node) {
 }
 
 static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_prepared *out, iec_error *err) {
-  conv_ref *s = host->alloc(host->self, sizeof *s, 64);
-  if (!s) return conv_no_memory(node, err);
+  iec_status status = op_state(host, node, sizeof(conv_ref), out, err);
+  if (status != IEC_OK) return status;
+  conv_ref *s = out->state;
   conv_geometry(node, 0, 1, &s->geom);
   post_init(&s->posts, node);
   s->has_bias = node->input_count > 2 && node->inputs[2] != NULL;
-  out->state = s;
   out->cost = 2.0 * (double)(s->geom.n * s->geom.o * s->geom.out_size) * (double)(s->geom.cg * s->geom.taps);
   out->exec_type = "conv_ref_" CPU_ISA_NAME;
   return IEC_OK;
@@ -29,20 +29,20 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
 /* The outputs [*first, *end) of the width axis for which tap `kw` reads inside the input. */
 static void valid_outputs(const conv_geom *q, int64_t kw, int64_t *first, int64_t *end) {
   int64_t shift = kw * q->dil[2] - q->pad[2]; /* input column of output 0 */
-  *first = shift < 0 ? conv_ceil_div(-shift, q->stride[2]) : 0;
-  *end = shift >= q->in[2] ? 0 : conv_min(q->out[2], conv_ceil_div(q->in[2] - shift, q->stride[2]));
+  *first = shift < 0 ? op_div_up(-shift, q->stride[2]) : 0;
+  *end = shift >= q->in[2] ? 0 : op_min(q->out[2], op_div_up(q->in[2] - shift, q->stride[2]));
 }
 
 static void add_row(const conv_geom *q, const float *x, const float *w, float *y) {
   for (int64_t kw = 0; kw < q->k[2]; kw++) {
     int64_t first, end, step = q->stride[2];
     valid_outputs(q, kw, &first, &end);
-    const float *from = x + kw * q->dil[2] - q->pad[2];
+    int64_t from = kw * q->dil[2] - q->pad[2];
     float weight = w[kw];
     if (step == 1)
-      for (int64_t i = first; i < end; i++) y[i] += weight * from[i];
+      for (int64_t i = first; i < end; i++) y[i] += weight * x[from + i];
     else
-      for (int64_t i = first; i < end; i++) y[i] += weight * from[i * step];
+      for (int64_t i = first; i < end; i++) y[i] += weight * x[from + i * step];
   }
 }
 
@@ -74,4 +74,4 @@ static void run(const void *state, const cpu_run *r) {
 }
 
 const cpu_kernel IEC_ISA(cpu_kernel_conv_ref) = {
-  .kind = "Conv", .name = "conv_ref", .supports = supports, .can_fuse = post_can_fuse, .prepare = prepare, .run = run};
+    .kind = "Conv", .name = "conv_ref", .supports = supports, .can_fuse = post_can_fuse, .prepare = prepare, .run = run};
