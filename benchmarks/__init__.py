@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measurements: run them as `python -m benchmarks.<name>` or as scripts."""
