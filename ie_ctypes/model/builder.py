@@ -26,7 +26,7 @@ class NetworkBuilder:
     """
 
     def __init__(self, name: str, version: int):
-        self._graph = Graph(name=name, version=version)
+        self._graph = Graph(name=name, version=version, precision="UNSPECIFIED")
         self._names: set[str] = set()
 
     @classmethod
