@@ -18,14 +18,14 @@ import numpy as np
 from ie_ctypes.errors import ModelError
 from ie_ctypes.model.dtypes import BY_NAME
 from ie_ctypes.model.graph import Blob, Graph, Node
-from ie_ctypes.model.program import AttrValue, Program, ProgramNode, Shape, Tensor, TensorType
 from ie_ctypes.model.ops.registry import KINDS, find_translator
+from ie_ctypes.model.program import AttrValue, Program, ProgramNode, Shape, Tensor, TensorType
 
 
 class Value:
     """A tensor while lowering: its type, and its array when it is constant."""
 
-    __slots__ = ("type", "name", "step", "_data", "_thunk")
+    __slots__ = ("_data", "_thunk", "name", "step", "type")
 
     def __init__(self, type: TensorType, name: str, data: np.ndarray | None = None, thunk: Callable[[], np.ndarray] | None = None):
         self.type = type
@@ -126,8 +126,9 @@ _Floats: TypeAlias = tuple[float, ...]
 class Layer:
     """What a translator sees of one file layer."""
 
-    def __init__(self, lowering: Lowering, node: Node, inputs: list[Value | None]):
+    def __init__(self, lowering: Lowering, node: Node, inputs: list[Value | None], label: _Str = ""):
         self.lowering = lowering
+        self.label = label or node.name  # first part of the names of the runtime nodes
         self.node = node
         self.inputs = inputs
         self.outputs: dict[int, Value] = {}
@@ -270,7 +271,7 @@ class Layer:
     def emit_many(self, kind: _Str, inputs: Sequence[Value | None], **attrs: AttrValue) -> list[Value]:
         """Add a runtime node and return its outputs. A node of constants becomes constants."""
         rule = KINDS[kind]
-        name = self.name if self._count == 0 else f"{self.name}/{kind.lower()}_{self._count}"
+        name = self.label if self._count == 0 else f"{self.label}/{kind.lower()}_{self._count}"
         self._count += 1
         try:
             types = rule.infer(attrs, [None if v is None else v.type for v in inputs])
@@ -291,11 +292,19 @@ class Layer:
 
             step.outputs = [Value(t, f"{name}.{i}", thunk=lambda i=i: compute(i)) for i, t in enumerate(types)]  # type: ignore[misc]
             return step.outputs
-        step.outputs = [Value(t, name if len(types) == 1 else f"{name}.{i}") for i, t in enumerate(types)]
+        return self._add_step(step, types)
+
+    def _add_step(self, step: Step, types: Sequence[TensorType]) -> list[Value]:
+        step.outputs = [Value(t, step.name if len(types) == 1 else f"{step.name}.{i}") for i, t in enumerate(types)]
         for out in step.outputs:
             out.step = step
         self.lowering.steps.append(step)
         return step.outputs
+
+    def copy(self, value: Value) -> Value:
+        """``value`` computed by a node of its own, also when it is a constant: network outputs need one."""
+        step = Step("Reshape", f"{self.label}/copy", self.name, self.type, (value,), {"shape": value.shape})
+        return self._add_step(step, [value.type])[0]
 
     def convert(self, value: Value, dtype: _Str) -> Value:
         """``value`` in another element type (truncating, as Convert does); itself when it already has it."""
@@ -378,6 +387,15 @@ class Lowering:
             todo.extend(v.step for v in step.inputs if v is not None and v.step is not None)
         program = Program(name)
         index: dict[int, int] = {}
+        names: set[str] = set()
+
+        def unique(name: str) -> str:
+            candidate, n = name, 1
+            while candidate in names:
+                n += 1
+                candidate = f"{name}_{n}"
+            names.add(candidate)
+            return candidate
 
         def tensor(v: Value | None) -> int:
             if v is None:
@@ -395,7 +413,7 @@ class Lowering:
             if id(step) in needed:
                 ins = tuple(tensor(v) for v in step.inputs)
                 outs = tuple(tensor(v) for v in step.outputs)
-                program.nodes.append(ProgramNode(step.kind, step.name, step.layer, step.layer_type, ins, outs, step.attrs))
+                program.nodes.append(ProgramNode(step.kind, unique(step.name), step.layer, step.layer_type, ins, outs, step.attrs))
         for label, v in outputs:
             program.outputs.append(tensor(v))
             program.output_names.append(label)
