@@ -87,6 +87,7 @@ cpu_value *cpu_graph_value(cpu_graph *graph, const cpu_tensor *tensor, const cha
   value->tensor = *tensor;
   value->name = name;
   value->input_index = -1;
+  value->index = graph->value_count;
   return graph->values[graph->value_count++] = value;
 }
 

@@ -18,6 +18,7 @@ struct cpu_value { /* a tensor of the graph */
   int32_t user_count, user_capacity;
   int32_t output_count;  /* how many network outputs it is */
   int32_t input_index;   /* which network input it is, -1 if none */
+  int32_t index;         /* place in cpu_graph.values */
   void *owned;           /* memory behind tensor.data when the engine made the constant */
   cpu_value *reordered;  /* the same value in the other layout, made by the layout pass */
   /* memory.c: the value lies `offset` bytes into another one, or is a root with a place of its own */
@@ -50,6 +51,8 @@ struct cpu_op { /* a node of the graph */
   cpu_op_state state;
   cpu_op *into;
   int32_t index;                 /* place in cpu_graph.ops while live */
+  cpu_prepared prepared;
+  int32_t is_prepared;
   int32_t step;                  /* plan.c: step number, -1 when nothing runs */
 };
 

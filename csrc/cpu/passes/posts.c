@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Moves element-wise ops into the kernel whose result they read, where that kernel can apply them in its store. */
+#include <string.h>
+
+#include "cpu/passes.h"
+
+/* `user` as a unary post of the value it reads. */
+static int read_unary(const cpu_op *user, cpu_post *out) {
+  if (strcmp(user->kind, "Unary") != 0 || user->outputs[0]->tensor.dtype != IEC_F32) return 0;
+  *out = (cpu_post){.type = CPU_POST_UNARY, .op = cpu_unary_code(cpu_op_str(user, "op", ""))};
+  out->alpha = (float)cpu_op_f64(user, "alpha", 0);
+  out->beta = (float)cpu_op_f64(user, "beta", 0);
+  out->gamma = (float)cpu_op_f64(user, "gamma", 0);
+  return out->op >= 0;
+}
+
+/* `user` as the sum of `value` and another activation of the same shape. */
+static cpu_value *read_sum(const cpu_op *user, const cpu_value *value, cpu_post *out) {
+  if (strcmp(user->kind, "Binary") != 0 || strcmp(cpu_op_str(user, "op", ""), "add") != 0) return NULL;
+  cpu_value *other = user->inputs[user->inputs[0] == value];
+  if (!other || other == value || other->tensor.data || other->tensor.dtype != IEC_F32) return NULL;
+  if (!cpu_same_shape(&other->tensor, &user->outputs[0]->tensor)) return NULL;
+  if (!cpu_same_shape(&value->tensor, &user->outputs[0]->tensor)) return NULL;
+  *out = (cpu_post){.type = CPU_POST_SUM};
+  return other;
+}
+
+/* `user` as a slope or a scale and shift for each channel. */
+static iec_status read_channel(cpu_graph *graph, const cpu_op *op, const cpu_op *user, cpu_post *out, int *out_found,
+                               iec_error *err) {
+  const cpu_value *value = op->outputs[0];
+  int32_t axis = cpu_channel_axis(op);
+  cpu_affine affine;
+  iec_status status = cpu_affine_read(graph, user, value, axis, &affine, out_found, err);
+  if (status) return status;
+  if (*out_found) {
+    *out = (cpu_post){.type = CPU_POST_CHANNEL, .scale = affine.scale, .shift = affine.shift};
+    return IEC_OK;
+  }
+  if (strcmp(user->kind, "Binary") != 0 || strcmp(cpu_op_str(user, "op", ""), "prelu") != 0) return IEC_OK;
+  if (user->inputs[0] != value || !user->inputs[1] || !cpu_same_shape(&value->tensor, &user->outputs[0]->tensor)) return IEC_OK;
+  float *slope = NULL;
+  status = cpu_channel_constant(graph, &user->inputs[1]->tensor, &value->tensor, axis, &slope, err);
+  *out_found = slope != NULL;
+  *out = (cpu_post){.type = CPU_POST_PRELU, .scale = slope};
+  return status;
+}
+
+static iec_status fuse_user(cpu_graph *graph, cpu_op *op, int *out_fused, iec_error *err) {
+  *out_fused = 0;
+  if (op->output_count != 1 || !op->outputs[0] || op->outputs[0]->tensor.dtype != IEC_F32) return IEC_OK;
+  if (!op->kernel || !op->kernel->can_fuse) return IEC_OK;
+  cpu_op *user = cpu_value_only_user(op->outputs[0]);
+  if (!user || user->post_count || user->output_count != 1) return IEC_OK;
+  cpu_post post;
+  cpu_value *addend = NULL;
+  int found = 0;
+  iec_status status = IEC_OK;
+  if (read_unary(user, &post))
+    found = 1;
+  else if ((addend = read_sum(user, op->outputs[0], &post)) != NULL)
+    found = 1;
+  else
+    status = read_channel(graph, op, user, &post, &found, err);
+  if (status || !found) return status;
+  status = cpu_graph_fuse(graph, op, &post, addend, out_fused, err);
+  if (!status && *out_fused) cpu_graph_merge(graph, op, user);
+  return status;
+}
+
+static int is_heavy(const cpu_op *op) {
+  return strcmp(op->kind, "Conv") == 0 || strcmp(op->kind, "Deconv") == 0 || strcmp(op->kind, "MatMul") == 0;
+}
+
+static iec_status fuse_users(cpu_graph *graph, cpu_op *op, iec_error *err) {
+  iec_status status = IEC_OK;
+  int fused = op != NULL;
+  while (!status && fused) status = fuse_user(graph, op, &fused, err);
+  return status;
+}
+
+iec_status cpu_pass_posts(cpu_graph *graph, iec_error *err) {
+  iec_status status = IEC_OK;
+  /* Last first: of two convolutions that are added, the later one takes the sum and the other's result is there by then. */
+  for (int32_t i = graph->op_count - 1; !status && i >= 0; --i)
+    if (graph->ops[i] && is_heavy(graph->ops[i])) status = fuse_users(graph, graph->ops[i], err);
+  for (int32_t i = 0; !status && i < graph->op_count; ++i) status = fuse_users(graph, graph->ops[i], err);
+  cpu_graph_compact(graph);
+  return status;
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From the host's graph to a plan: passes, kernels' preparation, memory, steps. */
+#include "cpu/plan.h"
+
+#include <stdalign.h>
+#include <string.h>
+
+#include "cpu/passes.h"
+
+/* Below this many float operations a step costs less than the two barriers around it (about 1 us). */
+static const double SHARED_COST = 16384;
+
+static iec_status prepare_op(cpu_graph *graph, cpu_op *op, const cpu_node *node, iec_error *err) {
+  iec_status status = op->kernel->prepare(graph->host, node, &op->prepared, err);
+  if (status == IEC_OK) {
+    op->is_prepared = 1;
+    return IEC_OK;
+  }
+  return cpu_fail(err, status, op->name, "kernel %s cannot prepare the node", op->kernel->name); /* if it said nothing */
+}
+
+static iec_status prepare_all(cpu_graph *graph, int32_t *out_steps, iec_error *err) {
+  cpu_view view;
+  iec_status status = cpu_view_create(graph, &view, err);
+  *out_steps = 0;
+  for (int32_t i = 0; !status && i < graph->op_count; ++i) {
+    cpu_op *op = graph->ops[i];
+    op->step = -1;
+    if (op->alias) continue;
+    status = prepare_op(graph, op, cpu_view_fill(&view, op), err);
+    op->step = (*out_steps)++;
+  }
+  return status;
+}
+
+/* The host's constants are borrowed: keeps a copy of those that kernels read at run time, drops ours that none does. */
+static iec_status settle_constants(cpu_graph *graph, iec_error *err) {
+  const iec_host_api *host = graph->host;
+  uint8_t *needed = cpu_graph_alloc(graph, (size_t)graph->value_count + 1);
+  if (!needed) return cpu_graph_no_memory(err);
+  for (int32_t i = 0; i < graph->op_count; ++i) {
+    const cpu_op *op = graph->ops[i];
+    for (int32_t j = 0; op->step >= 0 && j < op->input_count; ++j) {
+      const cpu_value *value = op->inputs[j];
+      if (!value || (j < 64 && op->prepared.packed_inputs >> j & 1)) continue;
+      while (value->base) value = value->base;
+      needed[value->index] = 1;
+    }
+  }
+  for (int32_t i = 0; i < graph->value_count; ++i) {
+    cpu_value *value = graph->values[i];
+    if (!value->tensor.data) continue;
+    if (!needed[i]) {
+      host->release(host->self, value->owned);
+      value->owned = NULL;
+      value->tensor.data = NULL;
+    } else if (!value->owned) {
+      size_t bytes = cpu_tensor_bytes(&value->tensor);
+      value->owned = host->alloc(host->self, bytes ? bytes : 1, 64);
+      if (!value->owned) return cpu_graph_no_memory(err);
+      memcpy(value->owned, value->tensor.data, bytes);
+      value->tensor.data = value->owned;
+    }
+  }
+  return IEC_OK;
+}
+
+static iec_status make_step(cpu_plan *plan, const cpu_op *op, cpu_ref scratch, iec_error *err) {
+  cpu_step *step = &plan->steps[op->step];
+  int32_t count = op->input_count + op->output_count;
+  *step = (cpu_step){op, op->kernel, op->prepared.state, NULL, op->input_count, op->output_count, 0};
+  step->shared = op->prepared.cost >= SHARED_COST;
+  step->ports = cpu_graph_alloc(plan->graph, (size_t)(count + 1) * sizeof *step->ports);
+  if (!step->ports) return cpu_graph_no_memory(err);
+  for (int32_t i = 0; i < op->input_count; ++i) step->ports[i] = cpu_memory_ref(op->inputs[i]);
+  for (int32_t i = 0; i < op->output_count; ++i) step->ports[op->input_count + i] = cpu_memory_ref(op->outputs[i]);
+  step->ports[count] = scratch;
+  if (count + 1 > plan->most_ports) plan->most_ports = count + 1;
+  if (op->prepared.member_scratch_size > plan->kernel_member_scratch)
+    plan->kernel_member_scratch = (op->prepared.member_scratch_size + 63) / 64 * 64;
+  if (step->shared) plan->shared_cost += op->prepared.cost;
+  return IEC_OK;
+}
+
+static iec_status make_steps(cpu_plan *plan, iec_error *err) {
+  cpu_graph *graph = plan->graph;
+  cpu_ref *scratch = cpu_graph_alloc(graph, (size_t)(plan->step_count + 1) * sizeof *scratch);
+  plan->steps = cpu_graph_alloc(graph, (size_t)(plan->step_count + 1) * sizeof *plan->steps);
+  if (!scratch || !plan->steps) return cpu_graph_no_memory(err);
+  for (int32_t i = 0; i < plan->step_count; ++i) scratch[i] = (cpu_ref){CPU_SPACE_FIXED, 0};
+  iec_status status = cpu_memory_assign(graph, plan->step_count, scratch, &plan->arena_size, err);
+  for (int32_t i = 0; !status && i < graph->op_count; ++i)
+    if (graph->ops[i]->step >= 0) status = make_step(plan, graph->ops[i], scratch[graph->ops[i]->step], err);
+  return status;
+}
+
+iec_status cpu_plan_create(const iec_host_api *host, const iec_graph *base, cpu_plan **out, iec_error *err) {
+  *out = NULL;
+  cpu_plan *plan = host->alloc(host->self, sizeof *plan, alignof(max_align_t));
+  if (!plan) return cpu_graph_no_memory(err);
+  memset(plan, 0, sizeof *plan);
+  plan->host = host;
+  iec_status status = cpu_graph_create(host, base, &plan->graph, err);
+  if (!status) status = cpu_passes_run(plan->graph, err);
+  if (!status) status = cpu_memory_bind(plan->graph, err);
+  if (!status) status = prepare_all(plan->graph, &plan->step_count, err);
+  if (!status) status = settle_constants(plan->graph, err);
+  if (!status) status = make_steps(plan, err);
+  if (status)
+    cpu_plan_release(plan);
+  else
+    *out = plan;
+  return status;
+}
+
+void cpu_plan_release(cpu_plan *plan) {
+  if (!plan) return;
+  const iec_host_api *host = plan->host;
+  for (int32_t i = 0; plan->graph && i < plan->graph->op_count; ++i) {
+    const cpu_op *op = plan->graph->ops[i];
+    if (!op || !op->is_prepared || !op->prepared.state) continue;
+    if (op->kernel->release)
+      op->kernel->release(host, op->prepared.state);
+    else
+      host->release(host->self, op->prepared.state);
+  }
+  cpu_graph_release(plan->graph);
+  host->release(host->self, plan);
+}

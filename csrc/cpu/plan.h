@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A compiled graph: ordered steps over one arena. Public parts (also used for loop bodies) are in subplan.h. */
+#ifndef IEC_CPU_PLAN_H
+#define IEC_CPU_PLAN_H
+#include "cpu/graph.h"
+#include "cpu/subplan.h"
+
+/* Where a root value lives: in the arena, at a fixed address, or in the n-th buffer of the caller. */
+enum { CPU_SPACE_NONE = -1, CPU_SPACE_ARENA = 0, CPU_SPACE_FIXED = 1, CPU_SPACE_CALLER = 2 };
+
+typedef struct cpu_ref { /* address = bases[space] + offset; the base of CPU_SPACE_FIXED is 0 */
+  int32_t space;
+  intptr_t offset;
+} cpu_ref;
+
+typedef struct cpu_step {
+  const cpu_op *op;
+  const cpu_kernel *kernel;
+  const void *state;
+  cpu_ref *ports; /* inputs, then outputs, then shared scratch */
+  int32_t input_count, output_count;
+  int32_t shared; /* worth the barrier: run by all members */
+} cpu_step;
+
+struct cpu_plan {
+  const iec_host_api *host;
+  cpu_graph *graph;
+  cpu_step *steps;
+  int32_t step_count;
+  int32_t most_ports;            /* of any step */
+  size_t arena_size;
+  size_t kernel_member_scratch;  /* the most that a kernel asked for */
+  double shared_cost;
+};
+
+/* memory.c. First: aliases, and the network outputs; may append copies to the graph. */
+iec_status cpu_memory_bind(cpu_graph *graph, iec_error *err);
+/* Then, when kernels are prepared and steps numbered: in-place results, lifetimes, offsets. `scratch` (one a step, space
+ * and offset are written) asks for op->prepared.scratch_size bytes. */
+iec_status cpu_memory_assign(cpu_graph *graph, int32_t step_count, cpu_ref *scratch, size_t *out_arena_size, iec_error *err);
+cpu_ref cpu_memory_ref(const cpu_value *value);
+
+/* As cpu_plan_run without waiting at the end; `times`, when given, receives the nanoseconds of each step on member 0. */
+void cpu_plan_walk(const cpu_plan *plan, const cpu_run *run, void *scratch, void *member_scratch, const void *const *inputs,
+                   void *const *outputs, int64_t *times);
+
+#endif
