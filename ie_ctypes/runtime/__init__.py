@@ -1,1 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""libiec for the rest of the package. Only this package imports ctypes; the library loads when it is first used."""
+
+from ie_ctypes.runtime.objects import CpuInfo, Device, Executable, Graph, Request, cpu_info, version
+
+__all__ = ["CpuInfo", "Device", "Executable", "Graph", "Request", "cpu_info", "version"]

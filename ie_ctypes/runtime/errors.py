@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a status and an error record to an exception."""
+
+from __future__ import annotations
+
+from ie_ctypes.errors import BY_CODE, IEError
+from ie_ctypes.runtime.abi import Error
+
+
+def exception(status: int, record: Error | None = None) -> IEError:
+    """The exception for a failed call; its text is the record's, with the place in front."""
+    text = ""
+    if record is not None and record.code:
+        where, text = record.where.decode("utf-8", "replace"), record.message.decode("utf-8", "replace")
+        if where:
+            text = f"{where}: {text}"
+    cls = BY_CODE.get(status, IEError)
+    error = cls(text or f"status {status}")
+    if error.code != status:
+        error.code = status
+    return error

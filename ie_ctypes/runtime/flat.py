@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a program to the flat description of runtime.h."""
+
+from __future__ import annotations
+
+import ctypes
+from array import array
+from collections.abc import Mapping, Sequence
+from typing import Protocol, cast
+
+import numpy as np
+
+from ie_ctypes.errors import ParameterMismatchError
+from ie_ctypes.runtime import abi
+
+
+class TensorTypeLike(Protocol):
+    """Element type and shape of a tensor."""
+
+    @property
+    def dtype(self) -> str: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+
+class TensorLike(Protocol):
+    """A value of a program; ``data`` is set for constants."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def type(self) -> TensorTypeLike: ...
+    @property
+    def data(self) -> np.ndarray | None: ...
+
+
+class NodeLike(Protocol):
+    """A node of a program."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def layer(self) -> str: ...
+    @property
+    def layer_type(self) -> str: ...
+    @property
+    def inputs(self) -> Sequence[int]: ...
+    @property
+    def outputs(self) -> Sequence[int]: ...
+    @property
+    def attrs(self) -> Mapping[str, object]: ...
+
+
+class ProgramLike(Protocol):
+    """What ``ie_ctypes.model.program.Program`` offers."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def tensors(self) -> Sequence[TensorLike]: ...
+    @property
+    def nodes(self) -> Sequence[NodeLike]: ...
+    @property
+    def inputs(self) -> Sequence[int]: ...
+    @property
+    def outputs(self) -> Sequence[int]: ...
+
+
+def constant(tensor: TensorLike) -> np.ndarray:
+    """The data of a constant as C takes it: contiguous, aligned, of exactly the tensor's type. A view where it already is."""
+    data = tensor.data
+    assert data is not None
+    if data.dtype.name != tensor.type.dtype or data.shape != tensor.type.shape:
+        raise ParameterMismatchError(
+            f"constant {tensor.name}: array of {data.dtype.name} {data.shape}, its type is {tensor.type.dtype} {tensor.type.shape}"
+        )
+    return np.require(data, dtype=data.dtype.newbyteorder("="), requirements=["C", "A"])
+
+
+class Description:
+    """The tables of one program. Keeps the arrays of its constants alive."""
+
+    def __init__(self, program: ProgramLike) -> None:
+        self.keep: list[np.ndarray] = []
+        self._strings = bytearray()
+        self._offsets: dict[str, int] = {}
+        self.ints = array("q")
+        self.doubles = array("d")
+        self.ports = array("q")
+        self.graphs = array("q")
+        self.tensors = array("q")
+        self.nodes = array("q")
+        self.attrs = array("q")
+        waiting: list[ProgramLike] = [program]
+        for graph in waiting:  # grows: bodies are numbered in the order in which nodes name them
+            self._add_graph(graph, waiting)
+
+    def _text(self, text: str) -> int:
+        offset = self._offsets.get(text)
+        if offset is None:
+            data = text.encode("utf-8", "surrogatepass")
+            if b"\0" in data:
+                raise ParameterMismatchError(f"the name {text!r} contains a zero byte")
+            offset = self._offsets[text] = len(self._strings)
+            self._strings += data + b"\0"
+        return offset
+
+    def _add_graph(self, graph: ProgramLike, waiting: list[ProgramLike]) -> None:
+        text, ports = self._text, self.ports
+        self.graphs.extend((text(graph.name), len(graph.tensors), len(graph.nodes), len(graph.inputs), len(graph.outputs)))
+        for tensor in graph.tensors:
+            kind = tensor.type
+            code = abi.DTYPE_CODES.get(kind.dtype)
+            if code is None:
+                raise ParameterMismatchError(f"tensor {tensor.name}: unknown element type {kind.dtype}")
+            address = size = 0
+            if tensor.data is not None:
+                data = constant(tensor)
+                self.keep.append(data)
+                address, size = data.__array_interface__["data"][0], data.nbytes
+            self.tensors.extend((text(tensor.name), code, len(kind.shape), address, size))
+            self.ints.extend(kind.shape)
+        ports.extend(graph.inputs)
+        ports.extend(graph.outputs)
+        for node in graph.nodes:
+            attrs = node.attrs
+            self.nodes.extend(
+                (
+                    text(node.kind),
+                    text(node.name),
+                    text(node.layer),
+                    text(node.layer_type),
+                    len(node.inputs),
+                    len(node.outputs),
+                    len(attrs),
+                )
+            )
+            ports.extend(node.inputs)
+            ports.extend(node.outputs)
+            for name, value in attrs.items():
+                self._add_attr(node, name, value, waiting)
+
+    def _add_attr(self, node: NodeLike, name: str, value: object, waiting: list[ProgramLike]) -> None:
+        kind, word, count = abi.ATTR_INT, 0, 1
+        if isinstance(value, int):
+            word = int(value)
+        elif isinstance(value, float):
+            kind = abi.ATTR_FLOAT
+            self.doubles.append(value)
+        elif isinstance(value, str):
+            kind, word = abi.ATTR_STR, self._text(value)
+        elif isinstance(value, (tuple, list)):
+            count = len(value)
+            if all(isinstance(item, int) for item in value):
+                kind = abi.ATTR_INTS
+                self.ints.extend(value)
+            elif all(isinstance(item, (int, float)) for item in value):
+                kind = abi.ATTR_FLOATS
+                self.doubles.extend(value)
+            else:
+                raise ParameterMismatchError(f"node {node.name}: attribute {name} is a list of other things than numbers")
+        elif hasattr(value, "tensors") and hasattr(value, "nodes"):
+            kind, word = abi.ATTR_GRAPH, len(waiting)
+            waiting.append(cast(ProgramLike, value))
+        else:
+            raise ParameterMismatchError(f"node {node.name}: attribute {name} has the unknown type {type(value).__name__}")
+        self.attrs.extend((self._text(name), kind, word, count))
+
+    def fill(self) -> abi.GraphDesc:
+        """The C description; it borrows from this object."""
+        self._buffer = bytes(self._strings)
+        desc = abi.GraphDesc(struct_size=ctypes.sizeof(abi.GraphDesc))
+        desc.strings = ctypes.cast(ctypes.c_char_p(self._buffer), ctypes.c_void_p)
+        desc.strings_size = len(self._buffer)
+        for name, words in (
+            ("int", 1),
+            ("double", 1),
+            ("port", 1),
+            ("graph", abi.GRAPH_WORDS),
+            ("tensor", abi.TENSOR_WORDS),
+            ("node", abi.NODE_WORDS),
+            ("attr", abi.ATTR_WORDS),
+        ):
+            address, length = getattr(self, name + "s").buffer_info()
+            setattr(desc, name + "s", address)
+            setattr(desc, name + "_count", length // words)
+        return desc

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Started inferences: kept alive until they end, and brought to an end before the interpreter stops."""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import os
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ie_ctypes.runtime import abi
+from ie_ctypes.runtime.errors import exception
+
+if TYPE_CHECKING:
+    from ie_ctypes.runtime.objects import Request
+
+Done = Callable[[BaseException | None], None]
+
+#: seconds that completion callbacks get at interpreter exit, after their inference has ended
+EXIT_SECONDS = 5.0
+
+_tokens = itertools.count(1)
+_running: dict[int, tuple[Request, Done]] = {}
+_ended = threading.Condition()
+_exiting = False
+
+
+def add(request: Request, done: Done) -> int:
+    """Register a request that is about to start; the token identifies it to the callback."""
+    if _exiting:
+        raise RuntimeError("the interpreter is shutting down: no inference can be started")
+    token = next(_tokens)
+    _running[token] = (request, done)
+    return token
+
+
+def drop(token: int) -> None:
+    """Forget a request that could not be started or has ended."""
+    _running.pop(token, None)
+    if _exiting:
+        with _ended:
+            _ended.notify_all()
+
+
+def _done(token: int, record: Any) -> None:
+    request, done = _running[token]
+    try:
+        error = record.contents
+        done(exception(error.code, error) if error.code else None)
+    finally:
+        # The arrays of the request may live no longer than this call needs them.
+        del request, done
+        drop(token)
+
+
+#: One function for all requests, alive as long as the module: a request may vanish while its callback runs.
+CALLBACK = abi.DoneFunction(_done)
+
+
+def _stop() -> None:
+    """Cancel what is queued, wait for what runs, give the callbacks a moment."""
+    global _exiting
+    _exiting = True
+    for request, _ in list(_running.values()):
+        request.cancel()
+    for request, _ in list(_running.values()):
+        if not request.closed:
+            try:
+                request.wait(-1)
+            except RuntimeError:
+                continue  # its own failure, which `done` gets too
+    with _ended:
+        _ended.wait_for(lambda: not _running, timeout=EXIT_SECONDS)
+
+
+def _after_fork() -> None:
+    global _ended
+    _running.clear()  # the parent's
+    _ended = threading.Condition()
+
+
+atexit.register(_stop)
+os.register_at_fork(after_in_child=_after_fork)
