@@ -224,7 +224,7 @@ def _conv_attrs(layer: Layer, x: Value, w: Window) -> dict[str, Shape]:
         explicit = output_sizes(sizes, w.kernel, w.strides, w.dilations, w.pads_begin, w.pads_end) if w.auto_pad == "" else ()
     except ValueError as e:
         raise layer.fail(str(e)) from None
-    _, begin, end = resolve(layer, w, sizes, explicit, floor_lower=layer.legacy)
+    _, begin, end = resolve(layer, w, sizes, explicit)
     return {"strides": w.strides, "dilations": w.dilations, "pads_begin": begin, "pads_end": end}
 
 

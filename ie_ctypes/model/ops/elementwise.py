@@ -162,6 +162,8 @@ def eltwise(layer: Layer) -> None:
             v if c == 1 else layer.emit("Binary", [layer.convert(v, "float32"), layer.scalar(c)], op="mul")
             for v, c in zip(values, coeff, strict=True)
         ]
+    if op == "floor_mod" and all(v.dtype != "float32" for v in values):
+        op = "mod"  # the original took the remainder of C for integers
     y = values[0]
     for v in values[1:]:
         y = emit_binary(layer, op, y, v)
@@ -193,6 +195,7 @@ _OPSET = {
     "Add": "add",
     "Subtract": "sub",
     "Multiply": "mul",
+    "Divide": "div",  # integers truncate on the original's CPU device, also with m_pythondiv
     "Maximum": "max",
     "Minimum": "min",
     "Power": "pow",
@@ -243,14 +246,6 @@ def _register_opset() -> None:
 
 
 _register_opset()
-
-
-@opset("Divide")
-def divide(layer: Layer) -> None:
-    """Integers floor when ``m_pythondiv`` is true (the default), else truncate."""
-    a, b = _operands(layer)
-    floors = a.dtype != "float32" and layer.bool("m_pythondiv", True)
-    layer.set_output(0, emit_binary(layer, "floor_div" if floors else "div", a, b))
 
 
 @legacy("Select")

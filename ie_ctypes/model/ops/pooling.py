@@ -160,7 +160,7 @@ def pooling(layer: Layer) -> None:
         raise layer.fail(f"attribute 'pool-method' is {method!r}, expected 'max' or 'avg'")
     sizes = x.shape[2:]
     explicit = _drop_outside(_explicit(layer, window, sizes, rounding == "ceil"), window, sizes)
-    _, begin, end = resolve(layer, window, sizes, explicit, floor_lower=True)
+    _, begin, end = resolve(layer, window, sizes, explicit)
     attrs = {"kernel": window.kernel, "strides": window.strides, "pads_begin": begin, "pads_end": end}
     if method == "max":
         layer.set_output(0, layer.emit("MaxPool", [x], **attrs, dilations=(1,) * rank, ceil=0))
@@ -181,7 +181,7 @@ def _opset_attrs(layer: Layer, x: Value) -> tuple[dict[str, Shape], Shape]:
     explicit = _explicit(layer, window, sizes, rounding != "floor")
     if rounding == "ceil_torch":  # no window may start in the padding after the axis
         explicit = _drop_outside(explicit, window, sizes)
-    _, begin, end = resolve(layer, window, sizes, explicit, floor_lower=False)
+    _, begin, end = resolve(layer, window, sizes, explicit)
     return {"kernel": window.kernel, "strides": window.strides, "pads_begin": begin, "pads_end": end}, window.dilations
 
 

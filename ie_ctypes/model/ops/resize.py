@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 # The original adds it before rounding a scaled size down.
 _SIZE_EPSILON = 1e-6
 
+# Pillow's own; the original takes it whatever the file's cube_coeff is.
+_PILLOW_COEFFICIENT = -0.5
+
 
 def _emit(
     layer: Layer,
@@ -132,8 +135,7 @@ def interpolate_1(layer: Layer) -> None:
         raise layer.fail(f"attribute 'mode' is {mode!r}, expected nearest, linear or cubic")
     mode = "linear_onnx" if mode == "linear" and len(axes) <= 3 else mode
     coordinates = "align_corners" if layer.bool("align_corners", True) else "asymmetric"
-    antialias = layer.bool("antialias", False)
-    _emit(layer, x, axes, layer.const_ints(1), mode, coordinates, nearest="simple", antialias=antialias)
+    _emit(layer, x, axes, layer.const_ints(1), mode, coordinates, nearest="simple")
 
 
 def _chosen(layer: Layer, name: str, allowed: Sequence[str], default: str | None = None) -> str:
@@ -144,6 +146,7 @@ def _chosen(layer: Layer, name: str, allowed: Sequence[str], default: str | None
 
 
 def _interpolate_new(layer: Layer, sizes_input: int, scales_input: int, axes_input: int) -> None:
+    """Interpolate-4 and later. The original reads ``antialias`` and does not act on it, neither does this."""
     x = _padded(layer, layer.input(0))
     rank = len(x.shape)
     axes = [layer.axis(a, rank) for a in layer.const_ints(axes_input)] if layer.has_input(axes_input) else list(range(rank))
@@ -164,8 +167,7 @@ def _interpolate_new(layer: Layer, sizes_input: int, scales_input: int, axes_inp
         _chosen(layer, "coordinate_transformation_mode", COORDINATES, "half_pixel"),
         scales=scales,
         nearest=_chosen(layer, "nearest_mode", NEAREST, "round_prefer_floor"),
-        antialias=layer.bool("antialias", False),
-        cube_coeff=layer.float("cube_coeff", -0.75),
+        cube_coeff=_PILLOW_COEFFICIENT if mode == "bicubic_pillow" else layer.float("cube_coeff", -0.75),
     )
 
 

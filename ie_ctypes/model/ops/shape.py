@@ -163,7 +163,7 @@ def opset_broadcast(layer: Layer) -> None:
     """Modes numpy, explicit (axes mapping input), pdpd (aligned at ``axis``), bidirectional."""
     x, target = layer.input(0), tuple(layer.const_ints(1))
     mode = layer.str("mode", layer.str("broadcast_type", "numpy")).lower()
-    if mode == "explicit":
+    if mode == "explicit" or (mode == "none" and layer.has_input(2)):
         mapping = layer.const_ints(2)
         if len(mapping) != len(x.shape) or any(not 0 <= m < len(target) for m in mapping):
             raise layer.fail(f"axes mapping {mapping} does not map shape {list(x.shape)} into {list(target)}")

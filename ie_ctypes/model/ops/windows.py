@@ -92,10 +92,10 @@ def same_begin(size: int, extent: int, stride: int, lower: bool) -> int:
     return (total + 1) // 2 if lower else total // 2
 
 
-def resolve(layer: Layer, w: Window, sizes: Shape, explicit_out: Shape, floor_lower: bool) -> tuple[Shape, Shape, Shape]:
+def resolve(layer: Layer, w: Window, sizes: Shape, explicit_out: Shape) -> tuple[Shape, Shape, Shape]:
     """Output sizes and the padding before and after that give them; the padding after fits the windows exactly.
 
-    ``explicit_out``: output sizes under explicit padding. ``floor_lower``: legacy ``same_lower`` rounds down.
+    ``explicit_out``: output sizes under explicit padding. ``same_lower`` of legacy files rounds down.
     """
     out, begin = [], []
     for i, (size, extent, stride) in enumerate(zip(sizes, w.extent(), w.strides, strict=True)):
@@ -107,12 +107,23 @@ def resolve(layer: Layer, w: Window, sizes: Shape, explicit_out: Shape, floor_lo
             begin.append(0)
         else:
             lower = w.auto_pad == "same_lower"
-            out.append(size // stride if lower and floor_lower else -(-size // stride))
+            out.append(size // stride if lower and layer.legacy else -(-size // stride))
             begin.append(same_begin(size, extent, stride, lower))
+    out = _file_sizes(layer, sizes, out)
     if min(out, default=1) < 1:
         raise layer.fail(f"window {list(w.extent())} with strides {list(w.strides)} makes output sizes {out} of input sizes {list(sizes)}")
     end = [(o - 1) * s + e - size - b for o, s, e, size, b in zip(out, w.strides, w.extent(), sizes, begin, strict=True)]
     return tuple(out), tuple(begin), tuple(end)
+
+
+def _file_sizes(layer: Layer, sizes: Shape, out: list[int]) -> list[int]:
+    """Output sizes of a legacy file: as long as the input is the file's, its rounding is the truth, whatever the attributes say."""
+    if not layer.legacy or layer.node.inputs[0].shape[2:] != sizes:
+        return out
+    given = list(layer.node.outputs[0].shape[2:])
+    if len(given) != len(out) or any(abs(a - b) > 1 for a, b in zip(given, out, strict=True)):
+        raise layer.fail(f"output sizes are {given}, the attributes give {out} for input sizes {list(sizes)}")
+    return given
 
 
 def output_sizes(sizes: Shape, kernel: Shape, strides: Shape, dilations: Shape, begin: Shape, end: Shape, ceil: bool = False) -> Shape:
