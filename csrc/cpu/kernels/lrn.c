@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Kind LRN, float32: x / (bias + alpha / size^axes * sum of squares in a clipped window)^beta. */
+#include "cpu/kernels/common.h"
+#include "cpu/kernels/vmath.h"
+
+typedef struct lrn_state {
+  int64_t count, before, after; /* window reaches i - before .. i + after */
+  int32_t axes;
+  int64_t n[IEC_MAX_NDIM], inner[IEC_MAX_NDIM]; /* size and stride of each axis */
+  float scale, beta, bias;
+} lrn_state;
+
+static int32_t supports(const cpu_node *node) {
+  if (!op_ports(node, 1, 1) || !op_is(node, 0, IEC_F32) || node->outputs[0]->dtype != IEC_F32) return 0;
+  const cpu_tensor *x = node->inputs[0];
+  size_t count;
+  const int64_t *axes = op_ints(node, "axes", &count);
+  unsigned seen = 0;
+  if (count > IEC_MAX_NDIM || op_count(x) != op_count(node->outputs[0])) return 0;
+  for (size_t i = 0; i < count; i++) {
+    if (axes[i] < 0 || axes[i] >= x->ndim || (seen >> axes[i] & 1)) return 0;
+    seen |= 1u << axes[i];
+  }
+  int64_t size = op_int(node, "size", 0);
+  return size >= 1 && size <= INT32_MAX ? 10 : 0;
+}
+
+static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_prepared *out, iec_error *err) {
+  iec_status status = op_state(host, node, sizeof(lrn_state), out, err);
+  if (status != IEC_OK) return status;
+  lrn_state *s = out->state;
+  const cpu_tensor *x = node->inputs[0];
+  size_t count;
+  const int64_t *axes = op_ints(node, "axes", &count);
+  int64_t size = op_int(node, "size", 1);
+  double window = 1;
+  s->count = op_count(x);
+  s->before = (size - 1) / 2;
+  s->after = size / 2;
+  s->axes = (int32_t)count;
+  for (size_t i = 0; i < count; i++) {
+    s->n[i] = x->shape[axes[i]];
+    s->inner[i] = op_product(x->shape, (int)axes[i] + 1, x->ndim);
+    window *= (double)size;
+  }
+  s->scale = (float)(op_float(node, "alpha", 1) / window);
+  s->beta = (float)op_float(node, "beta", 1);
+  s->bias = (float)op_float(node, "bias", 1);
+  out->scratch_size = count > 1 ? 2 * (size_t)s->count * sizeof(float) : 0;
+  out->cost = (double)s->count * (20 + 2 * (double)size * (double)count);
+  out->exec_type = "lrn_" CPU_ISA_NAME;
+  return IEC_OK;
+}
+
+/* Sums of the window along axis `a` for elements [begin, end), to y[0..]: of the squares of x, or of x itself. */
+static void window_sums(const lrn_state *s, int a, int square, const float *x, float *y, int64_t begin, int64_t end) {
+  int64_t n = s->n[a], step = s->inner[a];
+  for (int64_t i = begin; i < end;) { /* a run of elements with the same index on the axis */
+    int64_t at = i / step % n, to = op_min(end, (i / step + 1) * step);
+    int64_t lo = op_max(0, at - s->before) - at, hi = op_min(n - 1, at + s->after) - at;
+    for (; i < to; i += VL) {
+      int64_t part = op_min(VL, to - i);
+      vf sum = vf_set(0);
+      for (int64_t k = lo; k <= hi; k++) {
+        const float *p = x + i + k * step;
+        vf v = part == VL ? vf_load(p) : vf_load_n(p, part);
+        sum += square ? v * v : v;
+      }
+      if (part == VL) vf_store(y + i - begin, sum);
+      else vf_store_n(y + i - begin, sum, part);
+    }
+    i = to;
+  }
+}
+
+/* x * (bias + scale * sum)^-beta over n elements. */
+static void finish(const lrn_state *s, const float *x, const float *sum, float *y, int64_t n) {
+  for (int64_t i = 0; i < n; i += VL) {
+    int64_t part = op_min(VL, n - i);
+    vf v = part == VL ? vf_load(x + i) : vf_load_n(x + i, part);
+    vf t = s->bias + s->scale * (part == VL ? vf_load(sum + i) : vf_load_n(sum + i, part));
+    if (s->beta == 0.75f) {
+      vf root = vf_sqrt(t);
+      v = v / (root * vf_sqrt(root));
+    } else {
+      v = v * vm_powf(t, -s->beta);
+    }
+    if (part == VL) vf_store(y + i, v);
+    else vf_store_n(y + i, v, part);
+  }
+}
+
+static void run(const void *state, const cpu_run *r) {
+  const lrn_state *s = state;
+  const float *x = r->inputs[0];
+  float *y = r->outputs[0], *scratch = r->scratch;
+  int64_t b, e, grain = op_grain(r, s->count, 4096);
+  if (s->axes == 0) {
+    while (cpu_next(r, s->count, grain, &b, &e))
+      for (; b < e; b++) y[b] = x[b] / powf(s->bias + s->scale * x[b] * x[b], s->beta);
+    return;
+  }
+  const float *from = x;
+  for (int a = 0; a + 1 < s->axes; a++) { /* every axis but the last goes through memory; members share it statically */
+    float *to = scratch + (a % 2) * s->count;
+    int64_t first = s->count * r->member / r->members, last = s->count * (r->member + 1) / r->members;
+    window_sums(s, a, a == 0, from, to + first, first, last);
+    cpu_barrier(r);
+    from = to;
+  }
+  while (cpu_next(r, s->count, grain, &b, &e))
+    for (int64_t i = b; i < e; i += 512) {
+      float sums[512];
+      int64_t n = op_min(512, e - i);
+      window_sums(s, s->axes - 1, s->axes == 1, from, sums, i, i + n);
+      finish(s, x + i, sums, y + i, n);
+    }
+}
+
+const cpu_kernel IEC_ISA(cpu_kernel_lrn) = {
+    .kind = "LRN", .name = "lrn", .supports = supports, .prepare = prepare, .run = run};

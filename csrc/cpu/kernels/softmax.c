@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Kinds Softmax and LogSoftmax, float32, along any axis. */
+#include "cpu/kernels/common.h"
+#include "cpu/kernels/vmath.h"
+
+#define COLUMNS 128 /* columns normalised together when the axis is not the last */
+
+typedef struct softmax_state {
+  int64_t outer, n, inner;
+  int32_t log;
+} softmax_state;
+
+static int32_t supports(const cpu_node *node) {
+  if (!op_ports(node, 1, 1) || !op_is(node, 0, IEC_F32) || node->outputs[0]->dtype != IEC_F32) return 0;
+  int64_t axis = op_int(node, "axis", -1);
+  return axis >= 0 && axis < node->inputs[0]->ndim && op_count(node->inputs[0]) == op_count(node->outputs[0]) ? 10 : 0;
+}
+
+static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_prepared *out, iec_error *err) {
+  iec_status status = op_state(host, node, sizeof(softmax_state), out, err);
+  if (status != IEC_OK) return status;
+  softmax_state *s = out->state;
+  const cpu_tensor *x = node->inputs[0];
+  int axis = (int)op_int(node, "axis", 0);
+  s->outer = op_product(x->shape, 0, axis);
+  s->n = x->shape[axis];
+  s->inner = op_product(x->shape, axis + 1, x->ndim);
+  s->log = strcmp(node->kind, "LogSoftmax") == 0;
+  out->cost = (double)(20 * op_count(x));
+  out->exec_type = "softmax_" CPU_ISA_NAME;
+  out->in_place = 1;
+  return IEC_OK;
+}
+
+static float greatest(const float *x, int64_t n) {
+  vf m = vf_set(-INFINITY);
+  int64_t i = 0;
+  for (; i + VL <= n; i += VL) m = vf_max(m, vf_load(x + i));
+  float top = -INFINITY;
+  for (int k = 0; k < VL; k++) top = m[k] > top || m[k] != m[k] ? m[k] : top;
+  for (; i < n; i++) top = x[i] > top || x[i] != x[i] ? x[i] : top;
+  return top;
+}
+
+/* One row along a contiguous axis. */
+static void row(const softmax_state *s, const float *x, float *y) {
+  float top = greatest(x, s->n);
+  vf sum = vf_set(0);
+  int64_t i = 0;
+  for (; i + VL <= s->n; i += VL) {
+    vf e = vm_exp(vf_load(x + i) - top);
+    sum += e;
+    if (!s->log) vf_store(y + i, e);
+  }
+  float total = vf_sum(sum);
+  if (i < s->n) {
+    vf e = vm_exp(vf_load_n(x + i, s->n - i) - top);
+    for (int64_t k = 0; k < s->n - i; k++) total += e[k];
+    if (!s->log) vf_store_n(y + i, e, s->n - i);
+  }
+  float scale = s->log ? logf(total) : 1 / total;
+  if (s->log)
+    for (i = 0; i < s->n; i++) y[i] = x[i] - top - scale;
+  else
+    for (i = 0; i < s->n; i++) y[i] *= scale;
+}
+
+/* Columns [0, w) of a block [n][inner], w <= COLUMNS. */
+static void columns(const softmax_state *s, const float *x, float *y, int64_t w) {
+  float top[COLUMNS], sum[COLUMNS] = {0};
+  for (int64_t j = 0; j < COLUMNS; j++) top[j] = -INFINITY;
+  for (int64_t i = 0; i < s->n; i++)
+    for (int64_t j = 0; j < w; j++) {
+      float v = x[i * s->inner + j];
+      top[j] = v > top[j] || v != v ? v : top[j];
+    }
+  for (int64_t i = 0; i < s->n; i++) {
+    const float *xi = x + i * s->inner;
+    float *yi = y + i * s->inner;
+    for (int64_t j = 0; j < w; j += VL) {
+      int64_t part = op_min(VL, w - j);
+      vf v = part == VL ? vf_load(xi + j) : vf_load_n(xi + j, part);
+      vf e = vm_exp(v - vf_load(top + j));
+      vf_store(sum + j, vf_load(sum + j) + e);
+      if (s->log) continue;
+      if (part == VL) vf_store(yi + j, e);
+      else vf_store_n(yi + j, e, part);
+    }
+  }
+  for (int64_t j = 0; j < w; j++) sum[j] = s->log ? logf(sum[j]) : 1 / sum[j];
+  for (int64_t i = 0; i < s->n; i++) {
+    const float *xi = x + i * s->inner;
+    float *yi = y + i * s->inner;
+    if (s->log)
+      for (int64_t j = 0; j < w; j++) yi[j] = xi[j] - top[j] - sum[j];
+    else
+      for (int64_t j = 0; j < w; j++) yi[j] *= sum[j];
+  }
+}
+
+static void run(const void *state, const cpu_run *r) {
+  const softmax_state *s = state;
+  const float *x = r->inputs[0];
+  float *y = r->outputs[0];
+  int64_t b, e, strips = op_div_up(s->inner, COLUMNS), grain = op_max(1, 2048 / op_max(s->n, 1));
+  if (s->inner == 1) {
+    while (cpu_next(r, s->outer, grain, &b, &e))
+      for (; b < e; b++) row(s, x + b * s->n, y + b * s->n);
+    return;
+  }
+  while (cpu_next(r, s->outer * strips, 1, &b, &e)) {
+    int64_t at = b / strips * s->n * s->inner + b % strips * COLUMNS;
+    columns(s, x + at, y + at, op_min(COLUMNS, s->inner - b % strips * COLUMNS));
+  }
+}
+
+const cpu_kernel IEC_ISA(cpu_kernel_softmax) = {
+    .kind = "Softmax", .name = "softmax", .supports = supports, .prepare = prepare, .run = run};
+const cpu_kernel IEC_ISA(cpu_kernel_log_softmax) = {
+    .kind = "LogSoftmax", .name = "log_softmax", .supports = supports, .prepare = prepare, .run = run};
