@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Padding and strides taken out of a convolution: a copy of the input in which neighbouring outputs read neighbouring pixels.
+ *
+ * Along an axis of stride s, output o and tap t read input o*s + t*dil - pad. The residues t*dil mod s that occur are the phases;
+ * the copy holds, phase by phase, the inputs phase, phase + s, phase + 2s, ... with zeros for the padding, so that output o and
+ * tap t read element o + t*dil/s of their phase. */
+#ifndef IEC_CPU_CONV_GATHER_H
+#define IEC_CPU_CONV_GATHER_H
+#include "cpu/kernels/conv_common.h"
+
+#define GATHER_MAX_PHASES 8
+#define GATHER_MAX_PIXELS ((int64_t)1 << 28) /* of one block; larger ones go to the reference kernel */
+
+typedef struct gather_axis {
+  int64_t phases, length; /* elements of each phase */
+  int64_t residue[GATHER_MAX_PHASES];
+} gather_axis;
+
+typedef struct conv_gather {
+  gather_axis axis[3];
+  int32_t needed;   /* 0: the input itself serves, from pixel `base` on */
+  int64_t base;
+  int64_t pitch[3]; /* pixels from one depth, row and column to the next */
+  int64_t plane;    /* pixels of a block */
+} conv_gather;
+
+static inline int64_t gather_phase(const gather_axis *axis, int64_t residue) {
+  for (int64_t i = 0; i < axis->phases; i++)
+    if (axis->residue[i] == residue) return i;
+  return -1;
+}
+
+/* 0 when the copy would have too many phases or pixels. */
+static inline int gather_plan(const conv_geom *q, conv_gather *g) {
+  memset(g, 0, sizeof *g);
+  g->plane = 1;
+  for (int a = 0; a < 3; a++) {
+    gather_axis *axis = g->axis + a;
+    int64_t reach = (q->k[a] - 1) * q->dil[a], first = -q->pad[a], last = (q->out[a] - 1) * q->stride[a] + reach - q->pad[a];
+    for (int64_t t = 0; t < q->k[a]; t++) {
+      int64_t residue = t * q->dil[a] % q->stride[a];
+      if (gather_phase(axis, residue) >= 0) continue;
+      if (axis->phases == GATHER_MAX_PHASES) return 0;
+      axis->residue[axis->phases++] = residue;
+    }
+    axis->length = q->out[a] + reach / q->stride[a];
+    if (q->stride[a] > 1 || first < 0 || last >= q->in[a]) g->needed = 1;
+    if (axis->length > GATHER_MAX_PIXELS) return 0;
+    g->plane *= axis->phases * axis->length;
+    if (g->plane > GATHER_MAX_PIXELS) return 0;
+  }
+  g->pitch[2] = 1;
+  g->pitch[1] = g->needed ? g->axis[2].phases * g->axis[2].length : q->in[2];
+  g->pitch[0] = g->pitch[1] * (g->needed ? g->axis[1].phases * g->axis[1].length : q->in[1]);
+  if (!g->needed) {
+    g->base = (-q->pad[0] * q->in[1] - q->pad[1]) * q->in[2] - q->pad[2];
+    g->plane = q->in_size;
+  }
+  return 1;
+}
+
+/* Pixels from an output's first pixel to tap (t[0], t[1], t[2]) of it. */
+static inline int64_t gather_tap(const conv_geom *q, const conv_gather *g, const int64_t t[3]) {
+  int64_t at = 0;
+  for (int a = 0; a < 3; a++) {
+    int64_t from = t[a] * q->dil[a];
+    at += (gather_phase(g->axis + a, from % q->stride[a]) * g->axis[a].length + from / q->stride[a]) * g->pitch[a];
+  }
+  return at;
+}
+
+/* Element `i` of the copy along an axis as an input index; may lie outside. */
+static inline int64_t gather_source(const conv_geom *q, const gather_axis *axis, int a, int64_t i) {
+  return axis->residue[i / axis->length] + i % axis->length * q->stride[a] - q->pad[a];
+}
+
+/* Rows of a block's copy: each is one call of gather_row. */
+static inline int64_t gather_rows(const conv_gather *g) {
+  return g->axis[0].phases * g->axis[0].length * g->axis[1].phases * g->axis[1].length;
+}
+
+/* Row `row` of the copy of a block; x is the block's input, y its copy. A pixel is `lanes` floats. */
+static inline void gather_row(const conv_geom *q, const conv_gather *g, int64_t row, int64_t lanes, const float *x, float *y) {
+  int64_t rows = g->axis[1].phases * g->axis[1].length;
+  int64_t id = gather_source(q, g->axis + 0, 0, row / rows), ih = gather_source(q, g->axis + 1, 1, row % rows);
+  const gather_axis *axis = g->axis + 2;
+  int64_t step = q->stride[2];
+  y += row * g->pitch[1] * lanes;
+  if (id < 0 || id >= q->in[0] || ih < 0 || ih >= q->in[1]) {
+    memset(y, 0, (size_t)(g->pitch[1] * lanes) * sizeof *y);
+    return;
+  }
+  x += (id * q->in[1] + ih) * q->in[2] * lanes;
+  for (int64_t f = 0; f < axis->phases; f++, y += axis->length * lanes) {
+    int64_t from = axis->residue[f] - q->pad[2]; /* input column of element 0 */
+    int64_t first = op_min(axis->length, from < 0 ? op_div_up(-from, step) : 0);
+    int64_t end = from >= q->in[2] ? first : op_max(first, op_min(axis->length, op_div_up(q->in[2] - from, step)));
+    memset(y, 0, (size_t)(first * lanes) * sizeof *y);
+    memset(y + end * lanes, 0, (size_t)((axis->length - end) * lanes) * sizeof *y);
+    if (step == 1)
+      memcpy(y + first * lanes, x + (from + first) * lanes, (size_t)((end - first) * lanes) * sizeof *y);
+    else if (lanes == 16)
+      for (int64_t j = first; j < end; j++) memcpy(y + j * 16, x + (from + j * step) * 16, 16 * sizeof *y);
+    else
+      for (int64_t j = first; j < end; j++) y[j] = x[from + j * step];
+  }
+}
+#endif
