@@ -60,8 +60,8 @@ static iec_status string_at(reader *r, int64_t offset, const char *what, const c
 
 /* `count` more items of a stream that has `total`; *out is the first. */
 static iec_status take(reader *r, const char *what, size_t *at, size_t total, int64_t count, size_t *out) {
-  if (count < 0 || (uint64_t)count > total - *at) return fault(r, what, count, (int64_t)(total - *at));
   *out = *at;
+  if (count < 0 || (uint64_t)count > total - *at) return fault(r, what, count, (int64_t)(total - *at));
   *at += (size_t)count;
   return IEC_OK;
 }
