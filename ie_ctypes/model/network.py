@@ -12,6 +12,7 @@ from ie_ctypes.errors import NotFoundError, OutOfBoundsError, ParameterMismatchE
 from ie_ctypes.model.dtypes import BY_NAME
 from ie_ctypes.model.graph import Graph, Node, Port, PreProcess, Shape
 from ie_ctypes.model.lowering import Layer, Lowering, Value, compute_dtype
+from ie_ctypes.model.old_api import legacy_element_type, restore_axis_order
 from ie_ctypes.model.program import Program, TensorType
 
 #: Layout that a tensor has by its rank.
@@ -81,6 +82,7 @@ class Network:
     """
 
     def __init__(self, graph: Graph):
+        restore_axis_order(graph)
         self.graph = graph
         found = {n.name: self._input_state(n) for n in graph.nodes if is_input(n)}
         self.inputs: dict[str, InputState] = dict(sorted(found.items()))
@@ -94,8 +96,10 @@ class Network:
     def _input_state(self, node: Node) -> InputState:
         given = node.outputs[0].precision or node.precision
         table = _LEGACY_INPUT if self.graph.legacy else _OPSET_INPUT
-        if self.graph.version >= 11 and given == "FP16":
-            table = {}
+        if self.graph.version >= 11:
+            old = legacy_element_type(node)
+            given = old or given
+            table = table if old or given != "FP16" else {}
         precision = table.get(given, given)
         return InputState(node.name, node, precision if precision in BY_NAME else "FP32", default_layout(len(node.outputs[0].shape)))
 

@@ -286,10 +286,18 @@ def _plus_minus(layer: Layer, bits: Value) -> Value:
 
 @legacy("BinaryConvolution")
 def binary_convolution_legacy(layer: Layer) -> None:
+    """The blob is packed bits whatever precision the file gives it (before IR v6 it gave that of the layer)."""
     x, window, outputs, groups = _legacy_head(layer)
     shape = (groups, outputs // groups, x.shape[1] // groups, *window.kernel)
-    weights = _plus_minus(layer, _weights(layer, 1, shape))
-    layer.set_output(0, _binary_conv(layer, x, weights, window))
+    blob = layer.node.blobs.get("weights")
+    if blob is None:
+        bits = _weights(layer, 1, shape)
+    else:
+        octets = blob.data.view(np.uint8)
+        if octets.size * 8 < prod(shape):
+            raise layer.fail(f"blob 'weights' has {octets.size * 8} bits, expected {prod(shape)} for shape {list(shape)}")
+        bits = layer.value(np.unpackbits(octets, bitorder="little")[: prod(shape)].reshape(shape), "weights")
+    layer.set_output(0, _binary_conv(layer, x, _plus_minus(layer, bits), window))
 
 
 def _opset_operands(layer: Layer, grouped: bool, index: int = 1) -> tuple[Value, Value]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from ie_ctypes.model.ops.activation import channel_shape
 from ie_ctypes.model.ops.attrs import FLOAT, Attrs, array, expect_axes, expect_dtype, integer, integers, number, tensor, text
@@ -50,8 +51,8 @@ def infer_mvn(attrs: Attrs, inputs: Sequence[TensorType | None]) -> list[TensorT
 
 def infer_lrn(attrs: Attrs, inputs: Sequence[TensorType | None]) -> list[TensorType]:
     """The input's shape."""
-    if integer(attrs, "size") < 1:
-        raise ValueError(f"size is {attrs['size']}, expected >= 1")
+    if integer(attrs, "size") < 1 or integer(attrs, "size") % 2 == 0:
+        raise ValueError(f"size is {attrs['size']}, expected an odd number >= 1")
     return infer_axes(attrs, inputs)
 
 
@@ -76,14 +77,10 @@ def lrn(attrs: Attrs, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray]:
     """``x / (bias + alpha / size^n * sum)^beta``; the sum of squares runs over a clipped window on each of the n axes."""
     x, axes, size = array(inputs, 0), integers(attrs, "axes"), integer(attrs, "size")
     total = np.square(x, dtype=np.float64)
-    before = (size - 1) // 2
+    half = size // 2
     for axis in axes:
-        # a window sum is a difference of running sums
-        running = np.cumsum(total, axis=axis)
-        running = np.concatenate([np.zeros_like(running.take([0], axis)), running], axis)
-        at = np.arange(x.shape[axis])
-        high, low = np.minimum(at - before + size, x.shape[axis]), np.maximum(at - before, 0)
-        total = running.take(high, axis) - running.take(low, axis)
+        padding = [(half, half) if a == axis else (0, 0) for a in range(x.ndim)]
+        total = sliding_window_view(np.pad(total, padding), size, axis).sum(-1)
     scale = number(attrs, "bias") + number(attrs, "alpha") / size ** len(axes) * total
     return [(x / scale ** number(attrs, "beta")).astype(np.float32)]
 
@@ -139,15 +136,22 @@ def norm(layer: Layer) -> None:
         raise layer.fail(f"input has shape {list(x.shape)}, expected rank >= 2")
     size = layer.int("local-size") if layer.has("local-size") else layer.int("local_size")
     axes = (1,) if layer.str("region").lower() == "across" else tuple(range(2, len(x.shape)))
-    attrs = {"alpha": layer.float("alpha"), "beta": layer.float("beta"), "bias": float(int(layer.float("k", 1.0)))}
-    layer.set_output(0, layer.emit("LRN", [x], axes=axes, size=size, **attrs))
+    _emit_lrn(layer, x, axes, size, float(int(layer.float("k", 1.0))))
+
+
+def _emit_lrn(layer: Layer, x: Value, axes: tuple[int, ...], size: int, bias: float) -> None:
+    """An even size reaches as far as the odd one below it, but still divides alpha."""
+    if size < 1:
+        raise layer.fail(f"the window size is {size}, expected >= 1")
+    odd = size - 1 + size % 2
+    alpha = layer.float("alpha") * (odd / size) ** len(axes)
+    layer.set_output(0, layer.emit("LRN", [x], axes=axes, size=odd, alpha=alpha, beta=layer.float("beta"), bias=bias))
 
 
 @opset("LRN")
 def lrn_opset(layer: Layer) -> None:
     x = layer.float_input(0)
-    attrs = {"alpha": layer.float("alpha"), "beta": layer.float("beta"), "bias": layer.float("bias", 1.0)}
-    layer.set_output(0, layer.emit("LRN", [x], axes=_axes_input(layer, x), size=layer.int("size"), **attrs))
+    _emit_lrn(layer, x, _axes_input(layer, x), layer.int("size"), layer.float("bias", 1.0))
 
 
 def _axes_input(layer: Layer, x: Value) -> tuple[int, ...]:

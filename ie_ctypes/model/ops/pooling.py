@@ -212,8 +212,3 @@ def avg_pool_opset(layer: Layer) -> None:
     padding = any(attrs["pads_begin"]) or any(layer.ints("pads_end", ())) or layer.str("auto_pad", "").lower().startswith("same")
     valid = layer.bool("exclude-pad", False) or not padding
     layer.set_output(0, layer.emit("AvgPool", [x], **attrs, ceil=0, divisor="valid" if valid else "kernel"))
-
-
-def adaptive_windows(size: int, out: int) -> list[tuple[int, int]]:
-    """Start and end of each of ``out`` windows over an axis: floor(i*size/out) to ceil((i+1)*size/out)."""
-    return [(i * size // out, -(-(i + 1) * size // out)) for i in range(out)]

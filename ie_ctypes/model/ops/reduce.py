@@ -97,6 +97,9 @@ def _translate(layer: Layer, op: str) -> None:
         return
     work = "bool" if op in ("and", "or") else x.dtype if x.dtype in NUMBERS else "int32"
     y = layer.emit("Reduce", [layer.convert(x, work)], op=op, axes=axes, keep_dims=int(keep))
+    if layer.legacy and op == "max" and work == "float32":
+        # the original started from the smallest positive float, so all-negative data gives that
+        y = layer.emit("Binary", [y, layer.value(np.finfo(np.float32).tiny)], op="max")
     if layer.legacy and not y.shape:
         y = layer.reshape(y, (1,))
     layer.set_output(0, layer.convert(y, x.dtype))
