@@ -11,15 +11,20 @@ from ie_ctypes.model.ops import (  # noqa: F401
     elementwise,
     gather,
     interpolate,
+    loops,
     matmul,
     movement,
     normalization,
     pooling,
     quantize,
     rearrange,
+    recurrent,
     reduce,
     resize,
     shape,
     slicing,
     topk,
 )
+from ie_ctypes.model.ops.registry import KINDS, find_translator
+
+__all__ = ["KINDS", "find_translator"]
