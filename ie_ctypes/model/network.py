@@ -40,13 +40,17 @@ def memory_shape(shape: Shape, layout: str) -> Shape:
 
 @dataclass(slots=True)
 class InputState:
-    """One network input. ``precision`` and ``layout`` are the user's; the mean of ``preprocess`` is subtracted by the program."""
+    """One network input. ``precision`` and ``layout`` are the user's; the mean of ``preprocess`` is subtracted by the program.
+
+    ``divisors``, one a channel or none, divide after the mean; the scale of a file is not among them, as the original ignored it.
+    """
 
     name: str
     node: Node
     precision: str
     layout: str
     preprocess: PreProcess | None = None
+    divisors: tuple[float, ...] = ()
 
     @property
     def shape(self) -> Shape:
@@ -219,10 +223,11 @@ class Network:
             raise ParameterMismatchError(f"input {name} has the dynamic shape {list(shape)}: give it a full one with reshape first")
         return shape
 
-    def lower(self) -> Program:
+    def lower(self, opaque: Sequence[Node] = ()) -> Program:
         """The program that takes and gives the user's blobs: their precision, and memory in the order of their layout.
 
-        A blob of layout NHWC has the program shape (N, H, W, C). Inputs and outputs are in the order of the dictionaries.
+        A blob of layout NHWC has the program shape (N, H, W, C). Inputs and outputs are in the order of the dictionaries. The outputs of
+        ``opaque`` layers, which are not translated, become further inputs, of the shapes in the file.
         """
         lowering = Lowering(self.graph)
         given: dict[tuple[int, int], Value] = {}
@@ -232,6 +237,11 @@ class Network:
             entry = Value(TensorType(dtype, memory_shape(self._known(name, state.shape), state.layout)), name)
             inputs.append((name, entry))
             given[id(state.node), 0] = self._enter(lowering, state, entry)
+        for node in opaque:
+            for i, port in enumerate(node.outputs):
+                dtype = compute_dtype(port.precision or node.precision)
+                given[id(node), i] = Value(TensorType(dtype, self._known(node.name, port.shape)), node.output_name(i))
+                inputs.append((node.output_name(i), given[id(node), i]))
         lowering.run(given)
         outputs: list[tuple[str, Value]] = []
         taken = {id(v) for _, v in inputs}
@@ -246,14 +256,16 @@ class Network:
         layer = Layer(lowering, state.node, [])
         preprocess = state.preprocess
         mean = preprocess is not None and len(state.shape) == 4 and any(c.mean or c.image is not None for c in preprocess.channels)
-        value = layer.convert(value, "float32" if mean else self._file_dtype(state.node))
+        value = layer.convert(value, "float32" if mean or state.divisors else self._file_dtype(state.node))
         order = MEMORY_ORDER.get(state.layout, ())
         if len(order) == len(value.shape) and order:
             value = layer.emit("Transpose", [value], order=tuple(order.index(i) for i in range(len(order))))
         if mean and preprocess is not None:
             value = layer.emit("Binary", [value, layer.value(_mean_array(layer, preprocess, state.shape), "mean")], op="sub")
-            value = layer.convert(value, self._file_dtype(state.node))
-        return value
+        if state.divisors:
+            scale = np.array(state.divisors, np.float32).reshape(1, -1, 1, 1)
+            value = layer.emit("Binary", [value, layer.value(scale, "std_scale")], op="div")
+        return layer.convert(value, self._file_dtype(state.node))
 
     def _leave(self, lowering: Lowering, state: OutputState, value: Value, taken: set[int]) -> Value:
         """From the computed tensor to the user's blob; a tensor that is an input, a constant or another output is copied."""
