@@ -276,7 +276,7 @@ class FileReader(abc.ABC):
         if name:
             chosen = next((n for n in inputs if n.name == name), None)
             if chosen is None:
-                raise self.fail(section, f"pre-process name ref '{_short(name)}' refers to un-existing input")
+                raise self.fail(section, f"pre-process name ref {_short(name)} refers to un-existing input")
         elif not inputs:
             raise self.fail(section, "network has no input")
         else:
