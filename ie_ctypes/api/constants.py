@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Enumerations, name lists and tables of the Inference Engine Python API (values: CONFIG.md of the reference texts)."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from ie_ctypes.model.dtypes import BY_NAME
+
+
+class StatusCode(IntEnum):
+    """What ``InferRequest.wait`` returns and completion callbacks receive."""
+
+    OK = 0
+    GENERAL_ERROR = -1
+    NOT_IMPLEMENTED = -2
+    NETWORK_NOT_LOADED = -3
+    PARAMETER_MISMATCH = -4
+    NOT_FOUND = -5
+    OUT_OF_BOUNDS = -6
+    UNEXPECTED = -7
+    REQUEST_BUSY = -8
+    RESULT_NOT_READY = -9
+    NOT_ALLOCATED = -10
+    INFER_NOT_STARTED = -11
+    NETWORK_NOT_READ = -12
+    INFER_CANCELLED = -13
+
+
+class WaitMode(IntEnum):
+    """Special timeouts of ``wait``."""
+
+    RESULT_READY = -1
+    STATUS_ONLY = 0
+
+
+class MeanVariant(IntEnum):
+    """How the mean of an input is given."""
+
+    MEAN_IMAGE = 0
+    MEAN_VALUE = 1
+    NONE = 2
+
+
+class ResizeAlgorithm(IntEnum):
+    """How a blob of another height and width is brought to the size of the input."""
+
+    NO_RESIZE = 0
+    RESIZE_BILINEAR = 1
+    RESIZE_AREA = 2
+
+
+class ColorFormat(IntEnum):
+    """Colour order of the blob given; every one but RAW is converted to BGR."""
+
+    RAW = 0
+    RGB = 1
+    BGR = 2
+    RGBX = 3
+    BGRX = 4
+    NV12 = 5
+    I420 = 6
+
+
+#: Precisions that inputs and outputs can be set to.
+supported_precisions = ["FP32", "FP16", "I32", "I16", "I8", "U32", "U16", "U8", "I64", "U64", "FP64", "BOOL"]
+
+layout_str_to_enum = {
+    "ANY": 0, "NCHW": 1, "NHWC": 2, "NCDHW": 3, "NDHWC": 4, "OIHW": 64, "GOIHW": 65, "OIDHW": 66, "GOIDHW": 67, "SCALAR": 95,
+    "C": 96, "CHW": 128, "HWC": 129, "HW": 192, "NC": 193, "CN": 194, "BLOCKED": 200,
+}  # fmt: skip
+layout_int_to_str_map = {code: name for name, code in layout_str_to_enum.items()}
+supported_layouts = list(layout_str_to_enum)
+
+#: Rank that each layout demands; layouts that are absent take any rank.
+LAYOUT_RANK = {
+    "NCHW": 4, "NHWC": 4, "NCDHW": 5, "NDHWC": 5, "OIHW": 4, "GOIHW": 5, "OIDHW": 5, "GOIDHW": 6, "SCALAR": 0, "C": 1, "CHW": 3,
+    "HWC": 3, "HW": 2, "NC": 2, "CN": 2,
+}  # fmt: skip
+#: Devices that ``IEPlugin`` knows by name.
+known_plugins = ["CPU", "GPU", "FPGA", "MYRIAD", "HETERO", "HDDL", "MULTI"]
+
+#: numpy type of a blob of each precision. BF16 stands in float16 as raw bits; one byte holds one BIN, I4 or U4 value.
+format_map: dict[str, DTypeLike] = {
+    name: BY_NAME[name].numpy for name in ("FP32", "FP64", "FP16", "I64", "U64", "I32", "U32", "I16", "U16")
+}
+format_map |= {"I8": np.int8, "BIN": np.int8, "I4": np.int8, "U4": np.int8, "U8": np.uint8, "BOOL": np.uint8, "BF16": np.float16}

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""IECore: devices, reading networks, loading them."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections import namedtuple
+from pathlib import Path
+from typing import Any
+
+from ie_ctypes.api.errors import check_config, check_type
+from ie_ctypes.api.executable import ExecutableNetwork
+from ie_ctypes.api.loaded import Loaded
+from ie_ctypes.api.network import IENetwork, Source, _read
+from ie_ctypes.api.query import query, require_supported
+from ie_ctypes.api.registry import COMPOSITE, Registry, split_name
+from ie_ctypes.devices.base import Parameter
+from ie_ctypes.errors import IEError, NotFoundError, NotImplementedIEError, ParameterMismatchError
+
+#: Version of a device: ``major``, ``minor``, ``build_number``, ``description``.
+Versions = namedtuple("Versions", "major minor build_number description")
+
+#: Libraries whose kernels have long been inside the CPU device; adding them does nothing.
+_OBSOLETE_EXTENSIONS = ("cpu_extension",)
+
+
+class IECore:
+    """The entry point: devices by name, networks read and loaded on them. May be used by many threads.
+
+    ``xml_config_file`` is a plugins.xml; "" stands for the devices that installed plugins provide. Drivers are opened at first use.
+    """
+
+    def __init__(self, xml_config_file: str = ""):
+        check_type(xml_config_file, str, "xml_config_file")
+        self._registry = Registry(xml_config_file)
+
+    # -- devices ---------------------------------------------------------------------------------------------------------
+    @property
+    def available_devices(self) -> list[str]:
+        """Devices that are there, sorted; ``NAME.id`` for each unit when a device has several."""
+        found: list[str] = []
+        for name in self._registry.names():
+            try:
+                ids = self._registry.device(self._registry.entry(name)).get_metric("AVAILABLE_DEVICES")
+            except RuntimeError:
+                continue  # a driver that does not open is no available device; its use says why
+            if isinstance(ids, (list, tuple)):
+                found += [name] if len(ids) == 1 else [f"{name}.{i}" for i in ids]
+        return found
+
+    def get_versions(self, device_name: str) -> dict[str, Any]:
+        """Versions of a device by base name; ``HETERO:A,B`` gives those of A, B and HETERO. Raises NotFoundError."""
+        check_type(device_name, str, "device_name")
+        base, colon, rest = device_name.partition(":")
+        names = {base.partition(".")[0]} | {n.partition("(")[0].partition(".")[0] for n in rest.split(",") if colon and n}
+        result: dict[str, Any] = {}
+        for name in sorted(names, key=str.encode):
+            device = self._registry.device(self._registry.entry(name))
+            result[name] = Versions(*device.version, device.build_number, device.description)
+        return result
+
+    def set_config(self, config: dict[str, str], device_name: str) -> None:
+        """Settings for later loads on a device; "" is every registered one. Raises for unknown keys, bad values and unknown devices."""
+        config = check_config(config)
+        check_type(device_name, str, "device_name")
+        base, colon, _ = device_name.partition(":")
+        if colon and base in COMPOSITE:
+            raise IEError(
+                f"SetConfig is supported only for {base} itself (without devices). "
+                f"You can configure the devices with SetConfig before creating the {base} on top."
+            )
+        for key, option in (("TARGET_FALLBACK", "TARGET_FALLBACK"), ("MULTI_DEVICE_PRIORITIES", "DEVICE_PRIORITIES")):
+            if key in config:
+                raise IEError(f"Please, specify {option} to the LoadNetwork directly, as you will need to pass the same {option} anyway.")
+        if not device_name:
+            for name in self._registry.names():
+                self._registry.device(self._registry.entry(name)).set_config(config)
+            return
+        name, config = split_name(device_name, config)
+        self._registry.device(self._registry.entry(name)).set_config(config)
+
+    def get_config(self, device_name: str, config_name: str = "", metric_name: str = "") -> Parameter:
+        """A setting of a device. ``metric_name`` is another spelling of ``config_name``. Raises NotFoundError."""
+        return self._registry.device(self._registry.entry(self._single(device_name, "config"))).get_config(config_name or metric_name)
+
+    def get_metric(self, device_name: str, metric_name: str) -> Parameter:
+        """A metric of a device, as str, int, float, bool, list, tuple or dict. Raises NotFoundError."""
+        return self._registry.device(self._registry.entry(self._single(device_name, "metric"))).get_metric(metric_name)
+
+    def _single(self, device_name: str, what: str) -> str:
+        check_type(device_name, str, "device_name")
+        base, colon, _ = device_name.partition(":")
+        if colon and base in COMPOSITE:
+            if what == "metric":
+                raise IEError(
+                    f"You can get specific metrics with the GetMetric only for the {base} itself (without devices). "
+                    "To get individual devices's metrics call GetMetric for each device separately"
+                )
+            raise IEError(
+                f"You can only GetConfig of the {base} itself (without devices). "
+                f"GetConfig is also possible for the individual devices before creating the {base} on top."
+            )
+        return split_name(device_name, {})[0]
+
+    def register_plugin(self, plugin_name: str, device_name: str = "") -> None:
+        """Add a device: ``plugin_name`` is a library name without prefix and suffix, or a path, opened at first use.
+
+        Without ``device_name`` the device is called as the plugin. Raises IEError for a name that is taken or has a dot.
+        """
+        check_type(plugin_name, str, "plugin_name")
+        check_type(device_name, str, "device_name")
+        self._registry.add(plugin_name, device_name or Path(plugin_name).stem)
+
+    def register_plugins(self, xml_config_file: str) -> None:
+        """Add the devices of a plugins.xml; entries of names that exist replace them."""
+        check_type(xml_config_file, str, "xml_config_file")
+        self._registry.add_xml(xml_config_file)
+
+    def unregister_plugin(self, device_name: str = "") -> None:
+        """Drop the instance of a device, its settings with it; the next use makes a new one. Raises NotFoundError when there is none."""
+        self._registry.forget(device_name)
+
+    def add_extension(self, extension_path: str, device_name: str) -> None:
+        """Load custom layers for a device. The obsolete ``cpu_extension`` libraries are accepted and ignored: CPU has their layers."""
+        check_type(extension_path, str, "extension_path")
+        check_type(device_name, str, "device_name")
+        base = device_name.partition(":")[0]
+        if base in COMPOSITE:
+            raise IEError(f"{base} device does not support extensions. Please, set extensions directly to fallback devices")
+        self._registry.entry(split_name(device_name, {})[0])
+        if any(name in os.path.basename(extension_path) for name in _OBSOLETE_EXTENSIONS):
+            warnings.warn(f"{extension_path} is not loaded: CPU has its layers", DeprecationWarning, stacklevel=2)
+            return
+        if not os.path.isfile(extension_path):
+            reason = f"{extension_path}: cannot open shared object file: No such file or directory"
+            raise IEError(f"Cannot load library '{extension_path}': {reason}")
+        raise NotImplementedIEError(f"[NOT_IMPLEMENTED] {extension_path}: extension libraries are not supported yet")
+
+    # -- networks --------------------------------------------------------------------------------------------------------
+    def read_network(self, model: Source, weights: Source = "", init_from_buffer: bool = False) -> IENetwork:
+        """Read a network: paths, or bytes-like or file objects. Without weights the .bin beside the model is taken, if there is one.
+
+        Raises :class:`~ie_ctypes.api.errors.MissingFileError` and :class:`~ie_ctypes.errors.ModelError`.
+        """
+        if init_from_buffer and not isinstance(model, (bytes, bytearray, memoryview)):
+            raise TypeError(f"expected bytes, {type(model).__name__} found")
+        return IENetwork._of(_read(model, weights, "exist"))
+
+    def load_network(
+        self, network: IENetwork | str | os.PathLike[str], device_name: str, config: dict[str, str] | None = None, num_requests: int = 1
+    ) -> ExecutableNetwork:
+        """Load a network, or the model file of that path, on a device.
+
+        ``num_requests`` 0 asks the device for its optimal number. Later changes of ``network`` do not reach what is loaded.
+        Raises NotFoundError for an unknown device or key, ``ValueError`` for a negative number of requests, IEError for layers that the
+        device cannot run: the text lists them all.
+        """
+        if isinstance(network, (str, os.PathLike)):
+            network = self.read_network(network)
+        check_type(network, IENetwork, "network")
+        check_type(device_name, str, "device_name")
+        config = check_config(config)
+        if num_requests < 0:
+            raise ParameterMismatchError(
+                f"Incorrect number of requests specified: {num_requests}. Expected positive integer number or zero for auto detection"
+            )
+        name, config = split_name(device_name, config)
+        entry = self._registry.entry(name)
+        device = self._registry.device(entry)
+        model = network._need()
+        if not model.inputs or not model.outputs:
+            raise IEError("The network doesn't have inputs/outputs.")
+        require_supported(model)
+        return ExecutableNetwork(Loaded(model, network._preprocess, entry.name, device, config, entry.exclusive), num_requests)
+
+    def import_network(
+        self, model_file: str | os.PathLike[str], device_name: str, config: dict[str, str] | None = None, num_requests: int = 1
+    ) -> ExecutableNetwork:
+        """Load what :meth:`ExecutableNetwork.export` wrote; device "" is the one it was exported from.
+
+        ``config`` goes over the stored one. Raises NotFoundError for a missing file, :class:`~ie_ctypes.errors.ModelError` for a faulty one.
+        """
+        from ie_ctypes.api.portable import unpack
+
+        check_type(device_name, str, "device_name")
+        if device_name.partition(":")[0] in COMPOSITE:
+            raise IEError(f"{device_name.partition(':')[0]} device does not support ImportNetwork")
+        try:
+            data = Path(model_file).read_bytes()
+        except OSError as e:
+            raise NotFoundError(f"Cannot open file {os.fspath(model_file)}: {e.strerror}") from None
+        stored, network, settings = unpack(data)
+        return self.load_network(network, device_name or stored, settings | check_config(config), num_requests)
+
+    def query_network(self, network: IENetwork, device_name: str, config: dict[str, str] | None = None) -> dict[str, str]:
+        """Layer name -> device name for every layer that the device can run, sorted; others are absent."""
+        check_type(network, IENetwork, "network")
+        check_type(device_name, str, "device_name")
+        check_config(config)
+        name = device_name.partition(":")[0]
+        if name == "MULTI":
+            raise IEError("MULTI device does not support QueryNetwork")
+        base, _ = split_name(device_name, {})
+        entry = self._registry.entry(base)
+        return query(network._need(), network._preprocess, self._registry.device(entry), entry.name)

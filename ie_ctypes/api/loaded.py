@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an ExecutableNetwork and its requests share: the compiled programs, the state of the network when it was loaded, the threads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+
+from ie_ctypes.api.data import TensorState
+from ie_ctypes.api.preprocess import PreProcessInfo
+from ie_ctypes.api.query import prepared
+from ie_ctypes.api.workers import WorkerPool
+from ie_ctypes.devices.base import Device, Executable, Parameter, PerfCount
+from ie_ctypes.errors import IEError, NotFoundError
+from ie_ctypes.model.dtypes import from_numpy
+from ie_ctypes.model.network import Network
+from ie_ctypes.model.program import Program, TensorType
+
+_METRICS = ["NETWORK_NAME", "SUPPORTED_METRICS", "SUPPORTED_CONFIG_KEYS", "OPTIMAL_NUMBER_OF_INFER_REQUESTS"]
+
+
+class Loaded:
+    """A network on a device. Requests hold it, so that objects may be dropped in any order."""
+
+    def __init__(
+        self,
+        network: Network,
+        preprocess: Mapping[str, PreProcessInfo],
+        device_name: str,
+        device: Device,
+        config: Mapping[str, str],
+        exclusive: WorkerPool,
+    ):
+        """Lower and compile ``network``. ``exclusive`` is the device's own pool, used with ``EXCLUSIVE_ASYNC_REQUESTS=YES``."""
+        self.device_name = device_name
+        self.device = device
+        self.config = dict(config)
+        self.preprocess = {name: info._constant() for name, info in preprocess.items()}
+        self.network = prepared(network, preprocess)
+        program = self.network.lower()
+        if not program.inputs or not program.outputs:
+            raise IEError("The network doesn't have inputs/outputs.")
+        self.name = network.graph.name
+        self.batch = network.batch_size
+        self.inputs = {name: _freeze(name, s.precision, s.shape, s.layout) for name, s in network.inputs.items()}
+        self.outputs = {
+            name: _freeze(
+                name, from_numpy(program.tensors[index].type.dtype).name, network.outputs[name].shape, network.outputs[name].layout
+            )
+            for name, index in zip(program.output_names, program.outputs, strict=True)
+        }
+        self._variants: dict[int, tuple[Executable, Program]] = {self.batch: (device.compile(program, config), program)}
+        self._settings = self._effective_config()
+        self.dynamic_batch = self._settings.get("DYN_BATCH_ENABLED") == "YES"
+        self._smaller: Network | None = None  # the copy of the network that is reshaped for smaller batches
+        self._lock = threading.Lock()
+        self.pool = exclusive if self._settings.get("EXCLUSIVE_ASYNC_REQUESTS") == "YES" else WorkerPool(self.executable.streams)
+        self.idle: dict[int, None] = {}  # ids of idle requests, longest idle first
+
+    @property
+    def executable(self) -> Executable:
+        return self._variants[self.batch][0]
+
+    @property
+    def program(self) -> Program:
+        return self._variants[self.batch][1]
+
+    @property
+    def changed(self) -> threading.Condition:
+        """Guards ``idle`` and the asynchronous runs; notified when a run has ended."""
+        return self.pool.changed
+
+    def variant(self, batch: int) -> tuple[Executable, Program]:
+        """The network compiled for a smaller batch, made at its first use."""
+        found = self._variants.get(batch)
+        if found is not None:
+            return found
+        with self._lock:
+            if batch not in self._variants:
+                if self._smaller is None:
+                    self._smaller = self.network.clone()
+                self._smaller.set_batch(batch)
+                program = self._smaller.lower()
+                self._variants[batch] = (self.device.compile(program, self.config), program)
+            return self._variants[batch]
+
+    def input_types(self) -> Iterator[tuple[str, TensorState, TensorType]]:
+        """Name, state and runtime type of every input, in the order of the API's dictionaries."""
+        for name, index in zip(self.program.input_names, self.program.inputs, strict=True):
+            yield name, self.inputs[name], self.program.tensors[index].type
+
+    def output_types(self) -> Iterator[tuple[str, TensorState, TensorType]]:
+        """Name, state and runtime type of every output."""
+        for name, index in zip(self.program.output_names, self.program.outputs, strict=True):
+            yield name, self.outputs[name], self.program.tensors[index].type
+
+    def perf_rows(self) -> list[PerfCount]:
+        """Counters before the first inference: every layer NOT_RUN."""
+        return [
+            PerfCount(layer=n.layer, layer_type=n.layer_type, exec_type="undef", status="NOT_RUN", real_time=0, cpu_time=0, order=i)
+            for i, n in enumerate(self.program.nodes)
+        ]
+
+    def get_metric(self, name: str) -> Parameter:
+        """A metric of the loaded network."""
+        if name == "NETWORK_NAME":
+            return self.name
+        if name == "SUPPORTED_METRICS":
+            return list(_METRICS)
+        if name == "SUPPORTED_CONFIG_KEYS":
+            return list(self._settings)
+        if name == "OPTIMAL_NUMBER_OF_INFER_REQUESTS":
+            return self.executable.streams
+        raise NotFoundError(f"Unsupported ExecutableNetwork metric: {name}")
+
+    def get_config(self, name: str) -> Parameter:
+        """The value of a key that the network was loaded with."""
+        if name not in self._settings:
+            raise NotFoundError(f"Unsupported ExecutableNetwork config key: {name}")
+        return self._settings[name]
+
+    def _effective_config(self) -> dict[str, Parameter]:
+        """The device's settings with those of this load on top."""
+        try:
+            keys = self.device.get_metric("SUPPORTED_CONFIG_KEYS")
+        except RuntimeError:
+            keys = []
+        settings = {str(k): self.device.get_config(str(k)) for k in keys} if isinstance(keys, (list, tuple)) else {}
+        return settings | self.config
+
+
+def _freeze(name: str, precision: str, shape: tuple[int, ...], layout: str) -> TensorState:
+    return TensorState(name=name, precision=precision, shape=tuple(shape), layout=layout)
