@@ -89,4 +89,11 @@ static inline void conv_valid_taps(const conv_geom *geom, int axis, int64_t o, i
   *end = start >= geom->in[axis] ? 0 : op_min(geom->k[axis], op_div_up(geom->in[axis] - start, d));
   if (*first > *end) *first = *end;
 }
+
+/* The outputs [*first, *end) of an axis whose taps all read inside the input. */
+static inline void conv_inner(const conv_geom *geom, int axis, int64_t *first, int64_t *end) {
+  int64_t last = geom->in[axis] - 1 - (geom->k[axis] - 1) * geom->dil[axis] + geom->pad[axis]; /* largest start inside */
+  *first = op_min(geom->out[axis], geom->pad[axis] > 0 ? op_div_up(geom->pad[axis], geom->stride[axis]) : 0);
+  *end = last < 0 ? *first : op_max(*first, op_min(geom->out[axis], last / geom->stride[axis] + 1));
+}
 #endif

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Maximum and average pools of any rank on blocks of 16 channels. */
+#include <float.h>
+
+#include "cpu/kernels/pool_common.h"
+#include "cpu/kernels/post.h"
+#include "cpu/kernels/vec.h"
+
+#define PARTS (16 / VL) /* vectors of a block */
+
+typedef struct pool_blocked {
+  conv_geom geom;
+  post_set posts;
+  pool_divisor divisor;
+  int64_t blocks;
+  int64_t inner_first, inner_end; /* output columns whose windows lie inside the input */
+} pool_blocked;
+
+static int32_t supports_max(const cpu_node *node) {
+  conv_geom q;
+  return pool_geometry(node, &q) && !(node->output_count > 1 && node->outputs[1]) ? 20 : 0;
+}
+
+static int32_t supports_avg(const cpu_node *node) {
+  conv_geom q;
+  return pool_geometry(node, &q) && pool_divisor_code(node) >= 0 ? 20 : 0;
+}
+
+static void layouts(const cpu_node *node, cpu_layout *in, cpu_layout *out) {
+  for (int32_t i = 0; i < node->input_count; i++) in[i] = CPU_BLOCKED16;
+  out[0] = CPU_BLOCKED16;
+}
+
+static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_prepared *out, iec_error *err) {
+  iec_status status = op_state(host, node, sizeof(pool_blocked), out, err);
+  if (status != IEC_OK) return status;
+  pool_blocked *s = out->state;
+  int divisor = pool_divisor_code(node);
+  pool_geometry(node, &s->geom);
+  post_init(&s->posts, node);
+  s->divisor = divisor < 0 ? POOL_VALID : (pool_divisor)divisor;
+  s->blocks = op_div_up(s->geom.c, 16);
+  conv_inner(&s->geom, 2, &s->inner_first, &s->inner_end);
+  out->cost = (double)(s->geom.n * s->geom.c * s->geom.out_size) * (double)s->geom.taps;
+  out->exec_type = "pool_blocked_" CPU_ISA_NAME;
+  return IEC_OK;
+}
+
+/* The taps of one window that lie inside the input, per axis. */
+typedef struct window {
+  int64_t first[3], end[3], start[3];
+} window;
+
+static void window_axis(const conv_geom *q, window *w, int axis, int64_t o) {
+  conv_valid_taps(q, axis, o, &w->first[axis], &w->end[axis]);
+  w->start[axis] = o * q->stride[axis] - q->pad[axis];
+}
+
+/* Maximum or sum of one window into acc. */
+static inline __attribute__((always_inline)) void reduce(const conv_geom *q, const window *w, const float *x, vf *acc, const int max) {
+  for (int i = 0; i < PARTS; i++) acc[i] = vf_set(max ? -FLT_MAX : 0.0f);
+  int64_t step = q->dil[2] * 16;
+  for (int64_t d = w->first[0]; d < w->end[0]; d++)
+    for (int64_t h = w->first[1]; h < w->end[1]; h++) {
+      int64_t line = (w->start[0] + d * q->dil[0]) * q->in[1] + w->start[1] + h * q->dil[1];
+      const float *p = x + (line * q->in[2] + w->start[2] + w->first[2] * q->dil[2]) * 16;
+      for (int64_t t = w->first[2]; t < w->end[2]; t++, p += step)
+        for (int i = 0; i < PARTS; i++) acc[i] = max ? vf_max(acc[i], vf_load(p + i * VL)) : acc[i] + vf_load(p + i * VL);
+    }
+}
+
+static inline __attribute__((always_inline)) void run_rows(const pool_blocked *s, const cpu_run *r, const int max) {
+  const conv_geom *q = &s->geom;
+  int64_t begin, end, rows = q->out[0] * q->out[1], count = q->n * s->blocks * rows;
+  while (cpu_next(r, count, op_grain(r, count, 1), &begin, &end))
+    for (int64_t i = begin; i < end; i++) {
+      int64_t od = i % rows / q->out[1], oh = i % rows % q->out[1], block = i / rows % s->blocks;
+      const float *x = (const float *)r->inputs[0] + i / rows * q->in_size * 16;
+      float *y = (float *)r->outputs[0] + i * q->out[2] * 16;
+      window w;
+      window_axis(q, &w, 0, od);
+      window_axis(q, &w, 1, oh);
+      int64_t extent = max ? 1 : pool_extent(q, s->divisor, 0, od) * pool_extent(q, s->divisor, 1, oh);
+      for (int64_t ow = 0; ow < q->out[2]; ow++) {
+        vf acc[PARTS];
+        if (ow <= s->inner_first || ow >= s->inner_end)
+          window_axis(q, &w, 2, ow);
+        else
+          w.start[2] += q->stride[2];
+        reduce(q, &w, x, acc, max);
+        int64_t divisor = max ? 1 : extent * pool_extent(q, s->divisor, 2, ow);
+        for (int k = 0; k < PARTS; k++) {
+          if (!max) acc[k] = divisor > 0 ? acc[k] / (float)divisor : vf_set(0.0f);
+          vf_store(y + ow * 16 + k * VL, acc[k]);
+        }
+      }
+      if (max && s->geom.c < (block + 1) * 16) /* an empty window is the lowest float also where there is no channel */
+        for (int64_t ow = 0; ow < q->out[2]; ow++)
+          for (int64_t lane = q->c - block * 16; lane < 16; lane++) y[ow * 16 + lane] = 0;
+      post_blocked(&s->posts, r, y, q->out[2], block * 16, q->c);
+    }
+}
+
+static void run_max(const void *state, const cpu_run *r) { run_rows(state, r, 1); }
+static void run_avg(const void *state, const cpu_run *r) { run_rows(state, r, 0); }
+
+const cpu_kernel IEC_ISA(cpu_kernel_maxpool) = {.kind = "MaxPool", .name = "maxpool", .supports = supports_max,
+                                                .layouts = layouts, .can_fuse = post_can_fuse, .prepare = prepare,
+                                                .run = run_max};
+const cpu_kernel IEC_ISA(cpu_kernel_avgpool) = {.kind = "AvgPool", .name = "avgpool", .supports = supports_avg,
+                                                .layouts = layouts, .can_fuse = post_can_fuse, .prepare = prepare,
+                                                .run = run_avg};
