@@ -51,9 +51,16 @@ def resolve_reshape(layer: Layer, shape: Shape, mask: Sequence[int], *, zero_cop
     return tuple(out)
 
 
-def _keeps_batch(layer: Layer) -> bool:
+def _for_batch(layer: Layer, shape: Shape, mask: list[int]) -> list[int]:
+    """``mask`` with the batch of ``shape`` in front, where the file fixed the batch that it was made for.
+
+    That is so when the ports of the file, which shape inference keeps up to date, begin with the same dimension.
+    """
     ins, outs = layer.node.inputs[0].shape, layer.node.outputs[0].shape
-    return bool(ins and outs) and ins[0] == outs[0]
+    if not (mask and shape and ins and outs) or ins[0] != outs[0] or mask[0] < 1 or mask[0] == shape[0]:
+        return mask
+    rest = math.prod(d if d else shape[i] if i < len(shape) else 0 for i, d in enumerate(mask) if i and d != -1)
+    return [shape[0], *mask[1:]] if math.prod(shape[1:]) % max(rest, 1) == 0 else mask
 
 
 @legacy("Reshape")
@@ -61,16 +68,14 @@ def legacy_reshape(layer: Layer) -> None:
     """``dim`` attribute, else the constant second input, else the output port."""
     x = layer.input(0)
     mask = list(layer.ints("dim", ())) or (layer.const_ints(1) if layer.has_input(1) else list(layer.node.outputs[0].shape))
-    rest = math.prod(d if d else x.shape[i] if i < len(x.shape) else 0 for i, d in enumerate(mask) if i and d != -1)
-    if mask and x.shape and mask[0] > 0 and mask[0] != x.shape[0] and _keeps_batch(layer) and math.prod(x.shape[1:]) % max(rest, 1) == 0:
-        mask[0] = x.shape[0]  # the file fixed the batch it was made for
-    layer.set_output(0, layer.emit("Reshape", [x], shape=resolve_reshape(layer, x.shape, mask)))
+    layer.set_output(0, layer.emit("Reshape", [x], shape=resolve_reshape(layer, x.shape, _for_batch(layer, x.shape, mask))))
 
 
 @opset("Reshape")
 def opset_reshape(layer: Layer) -> None:
     x = layer.input(0)
-    shape = resolve_reshape(layer, x.shape, layer.const_ints(1), zero_copies=layer.bool("special_zero", True))
+    mask = _for_batch(layer, x.shape, layer.const_ints(1))
+    shape = resolve_reshape(layer, x.shape, mask, zero_copies=layer.bool("special_zero", True))
     layer.set_output(0, layer.emit("Reshape", [x], shape=shape))
 
 
