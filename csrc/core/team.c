@@ -23,6 +23,7 @@ struct iec_team {
   _Alignas(64) iec_team_fn fn;
   void *arg;
   int32_t threads;               /* asked for */
+  int spins;                     /* before sleeping; none where members outnumber cpus: they would wait for each other's cpu */
   int32_t members;               /* there are: `threads` but after a fork */
   uint32_t generation;
   int32_t *cpus;
@@ -39,7 +40,7 @@ void iec_team_barrier(iec_team *team, int32_t index) {
     atomic_store_explicit(&team->arrived, 0, memory_order_relaxed);
     iec_gate_set(&team->phase, phase + 1);
   } else {
-    iec_gate_wait(&team->phase, phase, SPINS, -1);
+    iec_gate_wait(&team->phase, phase, team->spins, -1);
   }
 }
 
@@ -48,7 +49,7 @@ static void *member_main(void *arg) {
   iec_team *team = self->team;
   unsigned seen = 1;
   for (;;) {
-    iec_gate_wait(&team->run, seen, SPINS, -1);
+    iec_gate_wait(&team->run, seen, team->spins, -1);
     seen = atomic_load_explicit(&team->run.word, memory_order_acquire);
     if (seen == 0) return NULL;
     team->fn(team->arg, self->index, team->members);
@@ -110,6 +111,8 @@ iec_status iec_team_create(iec_host *host, int32_t threads, const int32_t *cpus,
   if (!team) return iec_fail(err, IEC_OUT_OF_MEMORY, "team_create", "out of memory");
   memset(team, 0, sizeof *team);
   team->threads = threads;
+  cpu_set_t usable;
+  team->spins = sched_getaffinity(0, sizeof usable, &usable) || CPU_COUNT(&usable) >= threads ? SPINS : 0;
   team->handles = calloc((size_t)threads, sizeof *team->handles);
   team->slots = calloc((size_t)threads, sizeof *team->slots);
   if (cpus) team->cpus = malloc((size_t)threads * sizeof *cpus);

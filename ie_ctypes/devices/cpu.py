@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -138,5 +139,5 @@ def _dot(steps: list[dict[str, str]]) -> str:
 
     names = [step["name"] for step in steps]
     lines = [f"  {quoted(s['name'])} [label={quoted(s['name'] + ' / ' + s.get('primitiveType', ''))}];" for s in steps]
-    lines += [f"  {quoted(a)} -> {quoted(b)};" for a, b in zip(names, names[1:], strict=False)]
+    lines += [f"  {quoted(a)} -> {quoted(b)};" for a, b in itertools.pairwise(names)]
     return "\n".join(["digraph exec {", *lines, "}", ""])
