@@ -13,7 +13,7 @@ from ie_ctypes.api.constants import format_map, layout_str_to_enum
 from ie_ctypes.api.errors import InvalidValueError, check_rank
 from ie_ctypes.errors import NotAllocatedError, ParameterMismatchError
 from ie_ctypes.model.graph import Shape
-from ie_ctypes.model.network import MEMORY_ORDER, default_layout, memory_shape
+from ie_ctypes.model.layouts import MEMORY_ORDER, default_layout, memory_shape
 
 
 def logical_view(memory: np.ndarray, dims: Shape, layout: str) -> np.ndarray:

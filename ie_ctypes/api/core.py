@@ -11,9 +11,7 @@ from typing import Any
 
 from ie_ctypes.api.errors import check_config, check_type
 from ie_ctypes.api.executable import ExecutableNetwork
-from ie_ctypes.api.loaded import Loaded
 from ie_ctypes.api.network import IENetwork, Source, _read
-from ie_ctypes.api.query import query, require_supported
 from ie_ctypes.api.registry import COMPOSITE, Registry, split_name
 from ie_ctypes.devices.base import Parameter
 from ie_ctypes.errors import IEError, NotFoundError, NotImplementedIEError, ParameterMismatchError
@@ -156,6 +154,9 @@ class IECore:
         Raises NotFoundError for an unknown device or key, ``ValueError`` for a negative number of requests, IEError for layers that the
         device cannot run: the text lists them all.
         """
+        from ie_ctypes.api.loaded import Loaded
+        from ie_ctypes.api.query import require_supported
+
         if isinstance(network, (str, os.PathLike)):
             network = self.read_network(network)
         check_type(network, IENetwork, "network")
@@ -179,7 +180,7 @@ class IECore:
     ) -> ExecutableNetwork:
         """Load what :meth:`ExecutableNetwork.export` wrote; device "" is the one it was exported from.
 
-        ``config`` goes over the stored one. Raises NotFoundError for a missing file, :class:`~ie_ctypes.errors.ModelError` for a faulty one.
+        ``config`` goes over the stored one. Raises NotFoundError for a missing file, ModelError for a faulty one.
         """
         from ie_ctypes.api.portable import unpack
 
@@ -195,6 +196,8 @@ class IECore:
 
     def query_network(self, network: IENetwork, device_name: str, config: dict[str, str] | None = None) -> dict[str, str]:
         """Layer name -> device name for every layer that the device can run, sorted; others are absent."""
+        from ie_ctypes.api.query import query
+
         check_type(network, IENetwork, "network")
         check_type(device_name, str, "device_name")
         check_config(config)

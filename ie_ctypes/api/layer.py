@@ -13,7 +13,7 @@ from ie_ctypes.api.data import DataPtr
 from ie_ctypes.api.errors import InvalidValueError
 from ie_ctypes.model.dtypes import BY_NAME
 from ie_ctypes.model.graph import Graph, Node, Port, Shape
-from ie_ctypes.model.network import default_layout
+from ie_ctypes.model.layouts import default_layout
 
 
 class _PortState:

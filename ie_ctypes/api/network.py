@@ -15,10 +15,10 @@ from ie_ctypes.api.layer import IENetLayer, LayersStatsMap, LayerStats, PortLink
 from ie_ctypes.api.preprocess import PreProcessInfo
 from ie_ctypes.errors import IEError, NotFoundError, NotImplementedIEError
 from ie_ctypes.model.graph import Graph, Node, Port
-from ie_ctypes.model.network import Network
 
 if TYPE_CHECKING:
     from ie_ctypes.api.loaded import Loaded
+    from ie_ctypes.model.network import Network
 
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes]
 
@@ -218,6 +218,7 @@ def _links(graph: Graph | None, name: str, port: int) -> PortLinks | None:
 
 def _read(model: Source, weights: Source, verb: str) -> Network:
     """Read a network; ``verb`` is how the generation spelt its error: "exists" (2019) or "exist"."""
+    from ie_ctypes.model.network import Network
     from ie_ctypes.model.readers.ir import read_ir
 
     if not _given(model):
@@ -232,6 +233,8 @@ def _read(model: Source, weights: Source, verb: str) -> Network:
 
 def exec_graph(loaded: Loaded) -> IENetwork:
     """The executed steps of a loaded network as an IENetwork: layers in execution order."""
+    from ie_ctypes.model.network import Network
+
     graph = Graph(name=loaded.name, version=7, precision="FP32")
     steps = loaded.executable.exec_graph()
     if not steps:

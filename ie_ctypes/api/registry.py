@@ -13,9 +13,7 @@ from pathlib import Path
 from ie_ctypes.api.workers import WorkerPool
 from ie_ctypes.devices.base import Device
 from ie_ctypes.errors import IEError, NotFoundError
-from ie_ctypes.plugins.manager import default_manager, devices
 from ie_ctypes.plugins.records import Device as Record
-from ie_ctypes.plugins.xml_config import PluginEntry, read_plugins_xml
 
 _PREFIX = "" if sys.platform == "win32" else "lib"
 _SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
@@ -40,6 +38,8 @@ class Registry:
     """Devices by name, sorted. Every method may be called from any thread."""
 
     def __init__(self, xml_config_file: str):
+        from ie_ctypes.plugins.manager import default_manager, devices
+
         self._lock = threading.RLock()
         self._records = devices(default_manager())
         self._entries: dict[str, Entry] = {}
@@ -66,7 +66,9 @@ class Registry:
 
     def add_xml(self, path: str) -> None:
         """Register the plugins of a file; those of names that exist replace them."""
-        entries: list[PluginEntry] = read_plugins_xml(path)
+        from ie_ctypes.plugins.xml_config import read_plugins_xml
+
+        entries = read_plugins_xml(path)
         with self._lock:
             for e in entries:
                 stem = Path(e.location).name.removesuffix(_SUFFIX)

@@ -14,7 +14,7 @@ from ie_ctypes.api.data import TensorState
 from ie_ctypes.api.image import resize, source_channels, source_shape, to_bgr
 from ie_ctypes.api.preprocess import PreProcessInfo
 from ie_ctypes.errors import ParameterMismatchError
-from ie_ctypes.model.network import memory_shape
+from ie_ctypes.model.layouts import memory_shape
 from ie_ctypes.model.program import TensorType
 
 

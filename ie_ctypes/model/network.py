@@ -11,31 +11,16 @@ import numpy as np
 from ie_ctypes.errors import NotFoundError, OutOfBoundsError, ParameterMismatchError
 from ie_ctypes.model.dtypes import BY_NAME
 from ie_ctypes.model.graph import Graph, Node, Port, PreProcess, Shape
+from ie_ctypes.model.layouts import MEMORY_ORDER, default_layout, memory_shape
 from ie_ctypes.model.lowering import Layer, Lowering, Value, compute_dtype
 from ie_ctypes.model.old_api import legacy_element_type, restore_axis_order
 from ie_ctypes.model.program import Program, TensorType
-
-#: Layout that a tensor has by its rank.
-DEFAULT_LAYOUT = ("SCALAR", "C", "NC", "CHW", "NCHW", "NCDHW")
-#: Layouts in which memory order differs from the logical N, C, ... order: position i in memory holds logical axis order[i].
-MEMORY_ORDER: dict[str, tuple[int, ...]] = {"NHWC": (0, 2, 3, 1), "NDHWC": (0, 2, 3, 4, 1), "CN": (1, 0), "HWC": (1, 2, 0)}
 
 _LEGACY_INPUT = {"FP16": "FP32", "Q78": "I16"}
 _OPSET_INPUT = {"FP16": "FP32", "BF16": "FP32", "FP64": "FP32", "I64": "I32", "U64": "I32", "U32": "I32", "BOOL": "U8"}
 _OPSET_OUTPUT = _OPSET_INPUT
 # Requests for these were answered with FP32 by the original's CPU device.
 _FLOAT_OUTPUT = ("FP16", "U16", "BF16", "FP64")
-
-
-def default_layout(rank: int) -> str:
-    """``NCHW`` for rank 4 and so on; ``BLOCKED`` above rank 5."""
-    return DEFAULT_LAYOUT[rank] if rank < len(DEFAULT_LAYOUT) else "BLOCKED"
-
-
-def memory_shape(shape: Shape, layout: str) -> Shape:
-    """Shape of a tensor in memory: that of a program's input or output for a blob of this logical shape and layout."""
-    order = MEMORY_ORDER.get(layout, ())
-    return tuple(shape[i] for i in order) if len(order) == len(shape) else shape
 
 
 @dataclass(slots=True)
