@@ -8,6 +8,7 @@ from ie_ctypes.model.ops import (  # noqa: F401
     convert,
     convolution,
     ctc,
+    detection,
     elementwise,
     gather,
     interpolate,
@@ -16,6 +17,7 @@ from ie_ctypes.model.ops import (  # noqa: F401
     movement,
     normalization,
     pooling,
+    priorbox,
     quantize,
     rearrange,
     recurrent,
@@ -24,6 +26,7 @@ from ie_ctypes.model.ops import (  # noqa: F401
     shape,
     slicing,
     topk,
+    yolo,
 )
 from ie_ctypes.model.ops.registry import KINDS, find_translator
 
