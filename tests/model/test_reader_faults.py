@@ -54,6 +54,8 @@ def read(net: str, old: str, new: str) -> None:
         ("opset", r'name="relu"', 'name="conv"', "Invalid IR! conv name is not unique!"),
         ("legacy", r'name="relu"', 'name="split.1"', r"two layers set to the same output \[split.1\]"),
         ("legacy", r'type="Convolution"', "", "layer conv: <layer> has no attribute 'type'"),
+        ("opset", r'type="Relu" version="opset1"', 'type="Relu" version=""', "layer relu: <layer> has an empty attribute 'version'"),
+        ("legacy", r'name="relu"', 'name=""', r"line \d+: <layer> has an empty attribute 'name'"),
         ("opset", r'type="Relu" version="opset1"', 'type="Relu"', "layer relu: <layer> has no attribute 'version'"),
         (
             "legacy",

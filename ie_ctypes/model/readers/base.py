@@ -48,9 +48,9 @@ class FileReader(abc.ABC):
         return error(self.source, at.line, f"layer {self.layer}: {text}" if self.layer else text)
 
     def text(self, at: Element, name: str) -> str:
-        """A required attribute."""
-        if name not in at.attrs:
-            raise self.fail(at, f"<{at.tag}> has no attribute {name!r}")
+        """A required attribute, never empty."""
+        if not at.attrs.get(name):
+            raise self.fail(at, f"<{at.tag}> has {'an empty' if name in at.attrs else 'no'} attribute {name!r}")
         return at.attrs[name]
 
     def integer(self, at: Element, name: str, default: int | None = None, low: int = 0, high: int = MAX_ID) -> int:

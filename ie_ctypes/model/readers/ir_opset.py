@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 
 from ie_ctypes.model.dtypes import BY_NAME
-from ie_ctypes.model.graph import Blob, Body, Graph, Node, Port, Shape
+from ie_ctypes.model.graph import Blob, Body, Graph, Node, Shape
 from ie_ctypes.model.readers.base import FileReader
 from ie_ctypes.model.readers.xmltree import Element
 
@@ -74,20 +74,23 @@ class OpsetReader(FileReader):
         if node.type in ("Parameter", "Const"):
             if data is None:
                 raise self.fail(element, f"a {node.type} needs <data>")
-            self.declared(data, node.outputs[0])
+            self.declared(data, node)
         if node.type == "Const" and data is not None:
             self.constant(data, node)
         self.bodies(element, node)
         return node
 
-    def declared(self, data: Element, port: Port) -> None:
-        """``element_type`` and ``shape`` of a Parameter or Const win over its port, as in the original."""
+    def declared(self, data: Element, node: Node) -> None:
+        """``element_type`` and ``shape`` of a Parameter or Const win over its port, as in the original; absent ones are taken from it."""
+        port = node.outputs[0]
         if "element_type" in data.attrs:
             port.precision = self.precision(data, "element_type")
         if not port.precision:
             raise self.fail(data, "element_type is missing or undefined")
         if "shape" in data.attrs:
             port.shape = self.attribute_shape(data)
+        node.params.setdefault("element_type", BY_NAME[port.precision].element_type)
+        node.params.setdefault("shape", ",".join(map(str, port.shape)))
 
     def attribute_shape(self, data: Element) -> Shape:
         """The ``shape`` attribute: ``1,3,-1``, ``?,3,1..4``, empty for a scalar."""
