@@ -13,7 +13,6 @@ typedef struct pool_blocked {
   post_set posts;
   pool_divisor divisor;
   int64_t blocks;
-  int64_t inner_first, inner_end; /* output columns whose windows lie inside the input */
 } pool_blocked;
 
 static int32_t supports_max(const cpu_node *node) {
@@ -40,7 +39,6 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   post_init(&s->posts, node);
   s->divisor = divisor < 0 ? POOL_VALID : (pool_divisor)divisor;
   s->blocks = op_div_up(s->geom.c, 16);
-  conv_inner(&s->geom, 2, &s->inner_first, &s->inner_end);
   out->cost = (double)(s->geom.n * s->geom.c * s->geom.out_size) * (double)s->geom.taps;
   out->exec_type = "pool_blocked_" CPU_ISA_NAME;
   return IEC_OK;
@@ -83,10 +81,7 @@ static inline __attribute__((always_inline)) void run_rows(const pool_blocked *s
       int64_t extent = max ? 1 : pool_extent(q, s->divisor, 0, od) * pool_extent(q, s->divisor, 1, oh);
       for (int64_t ow = 0; ow < q->out[2]; ow++) {
         vf acc[PARTS];
-        if (ow <= s->inner_first || ow >= s->inner_end)
-          window_axis(q, &w, 2, ow);
-        else
-          w.start[2] += q->stride[2];
+        window_axis(q, &w, 2, ow);
         reduce(q, &w, x, acc, max);
         int64_t divisor = max ? 1 : extent * pool_extent(q, s->divisor, 2, ow);
         for (int k = 0; k < PARTS; k++) {
