@@ -33,6 +33,33 @@ def _block(layer: Layer) -> tuple[int, bool]:
 
 
 @legacy("DepthToSpace")
+def legacy_depth_to_space(layer: Layer) -> None:
+    """The original's order, which is not the one of the operation sets when several channels are left; with ``mode``, theirs."""
+    x = layer.input(0)
+    block, _ = _block(layer)
+    n, channels, *spatial = x.shape
+    if layer.has("mode") or len(spatial) != 2 or channels % block**2:
+        depth_to_space(layer)
+        return
+    h, w = spatial
+    merged = (n, channels // block**2, h * block, w * block)
+    layer.set_output(0, _via(layer, x, (n, channels // block, block, h, w), (0, 3, 1, 4, 2), merged))
+
+
+@legacy("SpaceToDepth")
+def legacy_space_to_depth(layer: Layer) -> None:
+    """The inverse of :func:`legacy_depth_to_space`, the original's order too."""
+    x = layer.input(0)
+    block, _ = _block(layer)
+    n, channels, *spatial = x.shape
+    if layer.has("mode") or len(spatial) != 2 or any(d % block for d in spatial):
+        space_to_depth(layer)
+        return
+    h, w = (d // block for d in spatial)
+    merged = (n, channels * block**2, h, w)
+    layer.set_output(0, _via(layer, x, (n, h, channels * block, w, block), (0, 2, 4, 1, 3), merged))
+
+
 @opset("DepthToSpace")
 def depth_to_space(layer: Layer) -> None:
     """[N, b.., C/b^k, D..] (blocks_first) or [N, C/b^k, b.., D..] (depth_first) to [N, C/b^k, D*b..]."""
@@ -51,7 +78,6 @@ def depth_to_space(layer: Layer) -> None:
     layer.set_output(0, _via(layer, x, split, (0, depth_axis, *pairs), merged))
 
 
-@legacy("SpaceToDepth")
 @opset("SpaceToDepth")
 def space_to_depth(layer: Layer) -> None:
     """The inverse of DepthToSpace."""
