@@ -66,29 +66,15 @@ static iec_status read_count(const char *key, const char *value, int32_t *out, i
   return IEC_OK;
 }
 
-/* As many streams as the original chose for this number of cores. */
-static int32_t automatic_streams(int32_t cores) {
-  static const int32_t divisors[] = {4, 5, 3};
-  for (size_t i = 0; i < sizeof divisors / sizeof divisors[0]; ++i) {
-    int32_t d = divisors[i];
-    if (cores % d == 0) return cores / d > d ? cores / d : d;
-  }
-  return 1;
-}
-
 static int is_switch(const char *value) { return strcmp(value, "YES") == 0 || strcmp(value, "NO") == 0; }
 
 static iec_status configure(iec_exec *exec, const iec_kv *config, size_t count, iec_error *err) {
-  int32_t cores = cpu_machine_cores(), threads = 0, streams = 1;
+  int32_t threads = 0, streams = 1;
   for (size_t i = 0; i < count; ++i) {
     const char *key = config[i].key, *value = config[i].value;
     iec_status status = IEC_OK;
     if (strcmp(key, "CPU_THREADS_NUM") == 0)
       status = read_count(key, value, &threads, err);
-    else if (strcmp(key, "CPU_THROUGHPUT_STREAMS") == 0 && strcmp(value, "CPU_THROUGHPUT_AUTO") == 0)
-      streams = automatic_streams(cores);
-    else if (strcmp(key, "CPU_THROUGHPUT_STREAMS") == 0 && strcmp(value, "CPU_THROUGHPUT_NUMA") == 0)
-      streams = cpu_machine_sockets();
     else if (strcmp(key, "CPU_THROUGHPUT_STREAMS") == 0)
       status = read_count(key, value, &streams, err);
     else if (strcmp(key, "PERF_COUNT") == 0 || strcmp(key, "CPU_BIND_THREAD") == 0) {
@@ -100,7 +86,7 @@ static iec_status configure(iec_exec *exec, const iec_kv *config, size_t count, 
     }
     if (status) return status;
   }
-  if (threads == 0) threads = cores;
+  if (threads == 0) threads = cpu_machine_cores();
   exec->stream_count = streams > 0 ? streams : 1;
   exec->thread_count = threads > exec->stream_count ? threads / exec->stream_count : 1;
   return IEC_OK;

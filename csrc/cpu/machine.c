@@ -21,14 +21,14 @@ typedef struct place {
   int32_t package, core;
 } place;
 
-static int is_new(const place *seen, int32_t count, place p, int by_core) {
+static int is_new(const place *seen, int32_t count, place p) {
   for (int32_t i = 0; i < count; ++i)
-    if (seen[i].package == p.package && (!by_core || seen[i].core == p.core)) return 0;
+    if (seen[i].package == p.package && seen[i].core == p.core) return 0;
   return 1;
 }
 
-/* A processor whose topology cannot be read counts as a core of its own, all of them on one socket. */
-static int32_t count_places(int by_core) {
+/* A processor whose topology cannot be read counts as a core of its own. */
+int32_t cpu_machine_cores(void) {
   cpu_set_t set;
   if (sched_getaffinity(0, sizeof set, &set)) return 1;
   place *seen = malloc(CPU_SETSIZE * sizeof *seen);
@@ -36,11 +36,8 @@ static int32_t count_places(int by_core) {
   for (int cpu = 0; seen && cpu < CPU_SETSIZE; ++cpu) {
     if (!CPU_ISSET((unsigned)cpu, &set)) continue;
     place p = {read_number(cpu, "physical_package_id", 0), read_number(cpu, "core_id", -1 - cpu)};
-    if (is_new(seen, count, p, by_core)) seen[count++] = p;
+    if (is_new(seen, count, p)) seen[count++] = p;
   }
   free(seen);
   return count ? count : 1;
 }
-
-int32_t cpu_machine_cores(void) { return count_places(1); }
-int32_t cpu_machine_sockets(void) { return count_places(0); }

@@ -4,8 +4,7 @@
 #define IEC_CPU_MACHINE_H
 #include <stdint.h>
 
-/* Physical cores, or sockets, behind the processors that this process may use; at least 1. Threads: any. */
+/* Physical cores behind the processors that this process may use; at least 1. Threads: any. */
 int32_t cpu_machine_cores(void);
-int32_t cpu_machine_sockets(void);
 
 #endif

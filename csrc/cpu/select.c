@@ -46,7 +46,7 @@ static const struct isa *find_isa(iec_error *err) {
     cpu_fail(err, IEC_NOT_FOUND, "IE_CTYPES_ISA", "this machine has no %s", wanted);
     return NULL;
   }
-  cpu_fail(err, IEC_NOT_FOUND, "IE_CTYPES_ISA", "unknown instruction set '%s', expected scalar, avx2, avx512 or neon", wanted);
+  cpu_fail(err, IEC_NOT_FOUND, "IE_CTYPES_ISA", "unknown instruction set '%s', this build has scalar, avx2 and avx512, or scalar and neon", wanted);
   return NULL;
 }
 

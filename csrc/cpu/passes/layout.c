@@ -78,6 +78,8 @@ static void ask(layout_pass *pass, const cpu_op *op) {
     if (!op->inputs[i] || !cpu_tensor_can_block(&op->inputs[i]->tensor)) in[i] = CPU_PLAIN;
   for (int32_t i = 0; i < op->output_count; ++i)
     if (!op->outputs[i] || !cpu_tensor_can_block(&op->outputs[i]->tensor)) out[i] = CPU_PLAIN;
+  for (int32_t i = 0; i < op->post_count; ++i) /* the addend of a sum comes as the result goes */
+    if (op->posts[i].type == CPU_POST_SUM) in[op->posts[i].input] = out[0];
 }
 
 static iec_status place(layout_pass *pass, cpu_op *op, iec_error *err) {
