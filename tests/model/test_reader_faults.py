@@ -10,7 +10,7 @@ import pytest
 from small_nets import NETS
 
 from ie_ctypes.errors import ModelError
-from ie_ctypes.model.readers import read_ir
+from ie_ctypes.model.readers import read_ir, xmltree
 from ie_ctypes.model.writers import ir_bytes
 
 FILES = {name: ir_bytes(make()) for name, make in NETS.items()}
@@ -183,3 +183,20 @@ def test_nested_bodies_end_at_the_depth_limit() -> None:
     deep = xml.replace(body[0], "<body><layers><layer>" * 30 + "</layer></layers></body>" * 30)
     with pytest.raises(ModelError, match="nested deeper than 64"):
         read_ir(deep.encode(), b"")
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "message"),
+    [
+        ("MAX_LAYERS", 3, "the network has more than 3 layers"),
+        ("MAX_ELEMENTS", 30, "the file has more than 30 elements"),
+        ("MAX_BYTES", 1000, r"the file has \d+ bytes, expected at most 1000"),
+        ("MAX_TEXT", 20, "the text of <min> has more than 20 characters"),
+    ],
+)
+def test_size_limits(monkeypatch: pytest.MonkeyPatch, limit: str, value: int, message: str) -> None:
+    read_ir(*FILES["legacy"])
+    monkeypatch.setattr(xmltree, limit, value)
+    xml, weights = FILES["legacy"]
+    with pytest.raises(ModelError, match=message):
+        read_ir(xml.replace(b"0.0,-1.5", b"0.0,-1.5,1.0,2.0,3.0,4.0"), weights)

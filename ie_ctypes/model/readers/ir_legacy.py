@@ -82,7 +82,7 @@ class LegacyReader(FileReader):
         if node.type.lower() == "input" and len(node.outputs) != 1:
             raise self.fail(element, f"Input layer must have 1 output. {name} has {len(node.outputs)}")
         node.params = self.params(element, node.type)
-        if node.type == "Activation" and node.params.get("type", "").lower() in _ACTIVATIONS:
+        if node.type.lower() == "activation" and node.params.get("type", "").lower() in _ACTIVATIONS:
             node.type = _ACTIVATIONS[node.params.pop("type").lower()]
         self.blobs(element, node)
         if element.child("body") is not None:
