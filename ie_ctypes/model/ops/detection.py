@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ie_ctypes.model.ops.attrs import array, integer, number, tensor, text
+from ie_ctypes.model.ops.introsort import falling_order
 from ie_ctypes.model.ops.registry import Attrs, kind, legacy, opset
 from ie_ctypes.model.program import TensorType
 
@@ -147,7 +148,8 @@ def detection_output(attrs: Attrs, arrays: Sequence[np.ndarray | None]) -> list[
         index = np.concatenate([kept for _, kept in found]) if found else np.zeros(0, np.int64)
         score = scores[index, label]
         if -1 < keep < len(index):
-            chosen = np.sort(np.argsort(-score, kind="stable")[:keep])
+            chosen = falling_order(score, keep)
+            chosen = chosen[np.argsort(label[chosen], kind="stable")]
             label, index, score = label[chosen], index[chosen], score[chosen]
         corners = boxes[index, label % boxes.shape[1]]
         if integer(attrs, "clip_after_nms"):
