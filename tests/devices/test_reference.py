@@ -88,7 +88,7 @@ def test_configuration_is_checked_and_kept() -> None:
     assert device.get_config("PERF_COUNT") == "NO"
     device.set_config({"PERF_COUNT": "YES", "DYN_BATCH_LIMIT": "-1"})
     assert device.get_config("PERF_COUNT") == "YES"
-    with pytest.raises(RuntimeError, match="Wrong value for property key PERF_COUNT. Expected only YES/NO"):
+    with pytest.raises(RuntimeError, match=r"Wrong value for property key PERF_COUNT\. Expected only YES/NO"):
         device.set_config({"PERF_COUNT": "yes"})
     with pytest.raises(RuntimeError, match=r"\[NOT_FOUND\] Unsupported property NOPE by REFERENCE plugin"):
         device.compile(_transposed_concat(), {"NOPE": "1"})
@@ -101,7 +101,8 @@ def test_configuration_is_checked_and_kept() -> None:
 def test_metrics_answer_what_they_list() -> None:
     device = ReferenceDevice()
     names = device.get_metric("SUPPORTED_METRICS")
-    assert isinstance(names, list) and "FULL_DEVICE_NAME" in names
+    assert isinstance(names, list)
+    assert "FULL_DEVICE_NAME" in names
     for name in names:
         assert device.get_metric(str(name)) is not None
     assert device.get_metric("AVAILABLE_DEVICES") == [""]

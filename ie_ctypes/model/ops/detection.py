@@ -66,7 +66,7 @@ def _decode(attrs: Attrs, priors: np.ndarray, variances: np.ndarray, loc: np.nda
     """Boxes [..., 4] from offsets of the same shape."""
     offset = loc * variances
     if text(attrs, "code_type") != CENTER_SIZE:
-        return priors + offset
+        return np.asarray(priors + offset)
     size = priors[..., 2:] - priors[..., :2]
     centre = (priors[..., :2] + priors[..., 2:]) / 2 + offset[..., :2] * size
     half = np.exp(offset[..., 2:]) * size / 2
@@ -79,7 +79,8 @@ def _overlap(box: np.ndarray, others: np.ndarray) -> np.ndarray:
     inter = np.where((side > 0).all(1), side[:, 0] * side[:, 1], 0)
     area = (box[2] - box[0]) * (box[3] - box[1])
     areas = (others[:, 2] - others[:, 0]) * (others[:, 3] - others[:, 1])
-    return np.divide(inter, area + areas - inter, out=np.zeros_like(inter), where=inter > 0)
+    overlap: np.ndarray = np.divide(inter, area + areas - inter, out=np.zeros_like(inter), where=inter > 0)
+    return overlap
 
 
 def suppress(boxes: np.ndarray, order: np.ndarray, threshold: float) -> np.ndarray:
@@ -116,9 +117,8 @@ def _by_prior(attrs: Attrs, conf: np.ndarray, boxes: np.ndarray) -> list[tuple[i
     best = conf[:, 1:].argmax(1) + 1
     scores = conf[np.arange(len(conf)), best]
     order = _best_first(scores, np.flatnonzero(scores >= number(attrs, "confidence_threshold")), integer(attrs, "top_k"))
-    return [
-        (c, suppress(boxes[:, c % boxes.shape[1]], order[best[order] == c], number(attrs, "nms_threshold"))) for c in range(1, conf.shape[1])
-    ]
+    threshold = number(attrs, "nms_threshold")
+    return [(c, suppress(boxes[:, c % boxes.shape[1]], order[best[order] == c], threshold)) for c in range(1, conf.shape[1])]
 
 
 @kind("DetectionOutput", _detection_output_type)

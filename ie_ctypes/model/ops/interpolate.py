@@ -52,7 +52,7 @@ def source_positions(size: int, out: int, scale: float, coordinates: str) -> np.
         position = np.zeros_like(o)
     else:
         position = (o + half) / s - half
-    return position.astype(np.float32)
+    return np.asarray(position, np.float32)
 
 
 def _nearest_taps(position: np.ndarray, size: int, scale: float, rounding: str) -> np.ndarray:
@@ -64,7 +64,7 @@ def _nearest_taps(position: np.ndarray, size: int, scale: float, rounding: str) 
         index = np.ceil(position) if scale < 1 else np.trunc(position)
     else:
         index = np.floor(position) if rounding == "floor" else np.ceil(position)
-    return index.astype(np.int64).clip(0, size - 1)
+    return np.asarray(index.clip(0, size - 1), np.int64)
 
 
 def _linear_onnx_taps(position: np.ndarray, size: int) -> Taps:

@@ -43,10 +43,9 @@ def _partition(items: list[int], scores: list[float], first: int, last: int) -> 
     """Move a pivot to ``first`` and split the rest around it; the parts are independent, so their order does not matter."""
     x, y, z = first + 1, first + (last - first) // 2, last - 1
     a, b, c = scores[items[x]], scores[items[y]], scores[items[z]]
-    if a > b:
-        middle = y if b > c else z if a > c else x
-    else:
-        middle = x if a > c else z if b > c else y
+    above = y if b > c else z if a > c else x
+    below = x if a > c else z if b > c else y
+    middle = above if a > b else below
     items[first], items[middle] = items[middle], items[first]
     pivot, low, high = scores[items[first]], first + 1, last
     while True:

@@ -122,7 +122,7 @@ def _open_ports(body: Body) -> tuple[Graph, list[tuple[Node, int]]]:
     for node in nodes:
         node.sources = [None if s is None else (fresh[id(s[0])], s[1]) for s in node.sources]
     by_id = {n.id: n for n in nodes}
-    places = []
+    places: list[tuple[Node, int]] = []
     for row in body.inputs:
         target = by_id[row.internal_layer_id]
         index = next(i for i, p in enumerate(target.inputs) if p.id == row.internal_port_id)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ie_ctypes.model.ops.attrs import array, integer, number, tensor, text
 from ie_ctypes.model.ops.registry import Attrs, kind, legacy, opset
-from ie_ctypes.model.program import TensorType
+from ie_ctypes.model.program import Shape, TensorType
 
 if TYPE_CHECKING:
     from ie_ctypes.model.lowering import Layer, Value
@@ -23,6 +23,8 @@ ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "tanh": np.tanh,
     "relu": lambda v: np.maximum(v, 0),
 }
+
+_LEGACY_NAMES = ("activation_alpha", "activation_beta")
 
 _Step = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
@@ -49,7 +51,12 @@ def _recurrent_type(attrs: Attrs, types: Sequence[TensorType | None]) -> list[Te
     rows = GATES[cell] * size
     bias_rows = 4 * size if cell == "gru" and integer(attrs, "linear_before_reset") else rows
     state = (batch, directions, size)
-    expected = {"state": (1, state), "w": (4, (directions, rows, width)), "r": (5, (directions, rows, size)), "b": (6, (directions, bias_rows))}
+    expected: dict[str, tuple[int, Shape]] = {
+        "state": (1, state),
+        "w": (4, (directions, rows, width)),
+        "r": (5, (directions, rows, size)),
+        "b": (6, (directions, bias_rows)),
+    }
     if cell == "lstm":
         expected["cell state"] = (2, state)
     if len(types) > 3 and types[3] is not None:
@@ -77,11 +84,9 @@ def _step(attrs: Attrs, r: np.ndarray, b: np.ndarray) -> _Step:
         zr = acts[0](clip(wx[:, : 2 * size] + h @ r[: 2 * size].T + b[: 2 * size]))
         z, reset = zr[:, :size], zr[:, size:]
         bias = b[2 * size : 3 * size]
-        if integer(attrs, "linear_before_reset"):
-            recurrent = reset * (h @ r[2 * size :].T + b[3 * size :])
-        else:
-            recurrent = (reset * h) @ r[2 * size :].T
-        n = acts[1](clip(wx[:, 2 * size :] + recurrent + bias))
+        after, before = r[2 * size :], integer(attrs, "linear_before_reset")
+        fed_back = reset * (h @ after.T + b[3 * size :]) if before else (reset * h) @ after.T
+        n = acts[1](clip(wx[:, 2 * size :] + fed_back + bias))
         return (1 - z) * n + z * h, c
 
     def lstm(wx: np.ndarray, h: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -173,7 +178,8 @@ def legacy_cell(layer: Layer) -> None:
     c = _legacy_state(layer, 2, state, True) if cell == "lstm" else None
     w, r, b = _legacy_weights(layer, cell, 1, width, size)
     data = layer.emit("Reshape", [x], shape=(n, 1, width))
-    _, *states = _emit(layer, cell, (data, _legacy_state(layer, 1, state, True), c, None, w, r, b), names=("activation_alpha", "activation_beta"))
+    inputs = (data, _legacy_state(layer, 1, state, True), c, None, w, r, b)
+    _, *states = _emit(layer, cell, inputs, names=_LEGACY_NAMES)
     for i, value in enumerate(states[: len(layer.node.outputs)]):
         layer.set_output(i, layer.emit("Reshape", [value], shape=(n, size)))
 
@@ -191,14 +197,14 @@ def legacy_sequence(layer: Layer) -> None:
         raise layer.fail(f"data has shape {list(x.shape)} and time axis {axis}, expected three axes and time axis 0 or 1")
     if axis == 0:
         x = layer.emit("Transpose", [x], order=(1, 0, 2))
-    n, steps, width = x.shape
+    n, _, width = x.shape
     state = (n, directions, size)
     states = 2 if cell == "lstm" else 1
     h, c = (_legacy_state(layer, i, state, layer.has_input(i)) if i <= states else None for i in (1, 2))
     lengths = layer.convert(layer.input(1 + states), "int32") if layer.has_input(1 + states) else None
     w, r, b = _legacy_weights(layer, cell, directions, width, size)
     assert h is not None
-    y, *last = _emit(layer, cell, (x, h, c, lengths, w, r, b), direction, ("activation_alpha", "activation_beta"))
+    y, *last = _emit(layer, cell, (x, h, c, lengths, w, r, b), direction, _LEGACY_NAMES)
     y = layer.emit("Transpose", [y], order=(2, 0, 1, 3) if axis == 0 else (0, 2, 1, 3))
     layer.set_output(0, layer.emit("Reshape", [y], shape=(*y.shape[:2], directions * size)))
     for i, value in enumerate(last[: len(layer.node.outputs) - 1], 1):

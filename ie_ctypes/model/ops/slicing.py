@@ -129,7 +129,8 @@ def _strided_slice(layer: Layer, entries: Sequence[_Entry]) -> None:
     used = sum(not (e.new_axis or e.ellipsis) for e in entries)
     if used > rank or sum(e.ellipsis for e in entries) > 1:
         raise layer.fail(f"{used} axes are sliced, the input has {rank}")
-    begins, strides, lengths, out = [0] * rank, [1] * rank, list(x.shape), []
+    begins, strides, lengths = [0] * rank, [1] * rank, list(x.shape)
+    out: list[int] = []
     axis = 0
     for entry in entries:
         if entry.ellipsis:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ie_ctypes.model.ops.activation import emit_unary
 from ie_ctypes.model.ops.registry import legacy, opset
+from ie_ctypes.model.program import Shape
 
 if TYPE_CHECKING:
     from ie_ctypes.model.lowering import Layer
@@ -29,7 +30,7 @@ def region_yolo(layer: Layer) -> None:
     scores = layer.emit("Softmax", [scores], axis=2) if softmax else emit_unary(layer, scores, "sigmoid")
     parts = [emit_unary(layer, centre, "sigmoid"), size, emit_unary(layer, objectness, "sigmoid"), scores]
     out = layer.emit("Concat", parts, axis=2)
-    shape = x.shape
+    shape: Shape = x.shape
     if softmax:
         first, last = layer.axis(layer.int("axis", 1), 4), layer.axis(layer.int("end_axis", 1), 4, "end_axis")
         if last < first:
