@@ -45,8 +45,7 @@ def resolve_reshape(layer: Layer, shape: Shape, mask: Sequence[int], *, zero_cop
         out[out.index(-1)] = total // rest if rest else 0
     if math.prod(out) != total:
         raise layer.fail(
-            "Invalid reshape mask (dim attribute): number of elements in input: "
-            f"{list(shape)} and output: {list(mask)} mismatch"
+            f"Invalid reshape mask (dim attribute): number of elements in input: {list(shape)} and output: {list(mask)} mismatch"
         )
     return tuple(out)
 
