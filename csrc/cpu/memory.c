@@ -58,23 +58,47 @@ static void bind_split(cpu_op *op) {
   op->alias = 1;
 }
 
-/* The producers write straight into the result: each input becomes a view of it. */
-static void bind_concat(cpu_op *op) {
+/* Whether the inputs of a concat from `first` on are all parts of one split value, in order; *out_count is how many. */
+static cpu_value *split_whole(const cpu_op *op, int32_t first, int32_t *out_count) {
+  cpu_value *whole = op->inputs[first]->base;
+  int64_t offset = 0;
+  if (!whole || whole->base || !whole->producer || op->inputs[first]->tensor.ndim != whole->tensor.ndim) return NULL;
+  for (*out_count = 0; first + *out_count < op->input_count; ++*out_count) {
+    const cpu_value *part = op->inputs[first + *out_count];
+    if (!part || part->base != whole || part->offset != offset) break;
+    offset += (int64_t)value_bytes(part);
+  }
+  return offset == (int64_t)value_bytes(whole) ? whole : NULL;
+}
+
+static int can_move_into(const cpu_value *part, const cpu_value *whole) {
+  return !part->tensor.data && !part->base && part->producer && part->space == CPU_SPACE_NONE &&
+         part->tensor.layout == whole->tensor.layout && blocks_are_whole(&part->tensor);
+}
+
+/* The producers write straight into the result: each input, or the split value that it is a part of, becomes a view of it. */
+static iec_status bind_concat(cpu_graph *graph, cpu_op *op, iec_error *err) {
   cpu_value *whole = op->outputs[0];
-  if (op->post_count || !parts_are_contiguous(&whole->tensor, cpu_op_i64(op, "axis", -1))) return;
-  for (int32_t i = 0; i < op->input_count; ++i) {
-    const cpu_value *part = op->inputs[i];
-    if (!part || part->tensor.data || part->base || part->space != CPU_SPACE_NONE) return;
-    if (part->tensor.layout != whole->tensor.layout || !blocks_are_whole(&part->tensor)) return;
-    for (int32_t j = 0; j < i; ++j)
-      if (op->inputs[j] == part) return;
+  if (op->post_count || !parts_are_contiguous(&whole->tensor, cpu_op_i64(op, "axis", -1))) return IEC_OK;
+  cpu_value **parts = cpu_graph_alloc(graph, (size_t)op->input_count * sizeof *parts);
+  if (!parts) return cpu_graph_no_memory(err);
+  int32_t part_count = 0, step = 1;
+  for (int32_t i = 0; i < op->input_count; i += step) {
+    cpu_value *split = op->inputs[i] ? split_whole(op, i, &step) : NULL;
+    cpu_value *part = split ? split : op->inputs[i];
+    if (!split) step = 1;
+    if (!part || !can_move_into(part, whole)) return IEC_OK;
+    for (int32_t j = 0; j < part_count; ++j)
+      if (parts[j] == part) return IEC_OK;
+    parts[part_count++] = part;
   }
   int64_t offset = 0;
-  for (int32_t i = 0; i < op->input_count; ++i) {
-    make_view(op->inputs[i], whole, offset);
-    offset += (int64_t)value_bytes(op->inputs[i]);
+  for (int32_t i = 0; i < part_count; ++i) {
+    make_view(parts[i], whole, offset);
+    offset += (int64_t)value_bytes(parts[i]);
   }
   op->alias = 1;
+  return IEC_OK;
 }
 
 /* A value goes straight to the caller's buffer when it is all of a plain root that is not spoken for; else a copy does. */
@@ -118,9 +142,9 @@ iec_status cpu_memory_bind(cpu_graph *graph, iec_error *err) {
     else if (strcmp(op->kind, "Split") == 0)
       bind_split(op);
   }
-  for (int32_t i = 0; i < graph->op_count; ++i)
-    if (!graph->ops[i]->alias && strcmp(graph->ops[i]->kind, "Concat") == 0) bind_concat(graph->ops[i]);
   iec_status status = IEC_OK;
+  for (int32_t i = 0; !status && i < graph->op_count; ++i)
+    if (!graph->ops[i]->alias && strcmp(graph->ops[i]->kind, "Concat") == 0) status = bind_concat(graph, graph->ops[i], err);
   for (int32_t i = 0; !status && i < graph->output_count; ++i) status = bind_output(graph, i, err);
   return status;
 }

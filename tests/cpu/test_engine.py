@@ -324,3 +324,23 @@ def test_random_networks_of_elementwise_ops_concats_and_splits() -> None:
         count = int(rng.integers(1, 4))
         b.output(*[values[int(i)] for i in rng.integers(2, len(values), count)], values[-1])
         check(b, rtol=1e-3, atol=1e-3, config={"CPU_THREADS_NUM": str(1 + seed % 2)}, seed=seed)
+
+
+def test_a_split_value_is_written_into_the_concat_that_joins_its_parts() -> None:
+    b = Builder()
+    x = b.conv(b.input(1, 16, 6, 6), weights(1, 32, 16, 1, 1))
+    left, right = b.nodes("Split", x, axis=1, lengths=(16, 16))
+    y = b.conv(right, weights(1, 16, 16, 3, 3), pad=1)
+    y = b.node("Concat", left, right, y, axis=1)
+    executable = check(b.output(b.conv(y, weights(1, 8, 48, 1, 1))), rtol=1e-4, atol=1e-4)
+    assert not {"Concat", "Split"} & set(kinds_run(executable))
+
+
+def test_unread_pooling_indices_are_dropped() -> None:
+    pool = {"kernel": (2, 2), "strides": (2, 2), "dilations": (1, 1), "pads_begin": (0, 0), "pads_end": (0, 0), "ceil": 0}
+    steps = []
+    for extra in ({}, {"index_axis": 2, "index_dtype": "int64"}):
+        b = Builder()
+        x = b.conv(b.input(1, 16, 8, 8), weights(1, 16, 16, 1, 1))
+        steps.append(check(b.output(b.node("MaxPool", x, **pool, **extra)), rtol=1e-4, atol=1e-4).exec_graph())
+    assert [s["primitiveType"] for s in steps[0]] == [s["primitiveType"] for s in steps[1]]
