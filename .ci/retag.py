@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Retag the wheel in a folder: one library serves every CPython, so its tag is py3-none-<platform>. Checks tag and size.
 
-    python .ci/retag.py FOLDER
+python .ci/retag.py FOLDER
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What importing the package costs beyond importing numpy: whole processes, alternating, medians.
 
-    python benchmarks/import_time.py [--rounds 21]
+python benchmarks/import_time.py [--rounds 21]
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 
     python benchmarks/soak.py [--inferences 1000000] [--loads 10000]
 
-Prints the resident set size (MB) along the way. Growth is measured from a tenth of each run, when caches are warm, to its end; the exit status
-is 1 when it is above the limit or a child process did not answer.
+Prints the resident set size (MB) along the way. Growth is measured from a tenth of each run, when caches are warm,
+to its end; the exit status is 1 when it is above the limit or a child process did not answer.
 """
 
 from __future__ import annotations

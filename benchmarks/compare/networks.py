@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The benchmark networks: exact architectures, random weights (speed does not depend on them), batch-normalisation folded as files have it.
 
-    python -m benchmarks.compare.networks FOLDER [NAME ...]      write them as IR v10
+python -m benchmarks.compare.networks FOLDER [NAME ...]      write them as IR v10
 """
 
 from __future__ import annotations
@@ -51,7 +51,15 @@ def mobilenet_v1(batch: int = 1) -> Graph:
 def mobilenet_v2(batch: int = 1) -> Graph:
     s = Stack("mobilenet_v2")
     x = s.conv(s.input("data", (batch, 3, 224, 224)), 32, 3, 2, act="relu6")
-    for expand, channels, blocks, first in ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)):
+    for expand, channels, blocks, first in (
+        (1, 16, 1, 1),
+        (6, 24, 2, 2),
+        (6, 32, 3, 2),
+        (6, 64, 4, 2),
+        (6, 96, 3, 1),
+        (6, 160, 3, 2),
+        (6, 320, 1, 1),
+    ):
         for block in range(blocks):
             stride = first if not block else 1
             c = shape(x)[1]
@@ -82,7 +90,9 @@ def googlenet(batch: int = 1) -> Graph:
     s = Stack("googlenet")
 
     def inception(x: Tensor, c1: int, r3: int, c3: int, r5: int, c5: int, cp: int) -> Tensor:
-        return s.concat([s.conv(x, c1, 1), s.conv(s.conv(x, r3, 1), c3, 3), s.conv(s.conv(x, r5, 1), c5, 5), s.conv(s.pool(x, 3, 1, pad=1), cp, 1)])
+        return s.concat(
+            [s.conv(x, c1, 1), s.conv(s.conv(x, r3, 1), c3, 3), s.conv(s.conv(x, r5, 1), c5, 5), s.conv(s.pool(x, 3, 1, pad=1), cp, 1)]
+        )
 
     def lrn(x: Tensor) -> Tensor:
         return s._layer("LRN", [x, s.ints(1)], shape(x), alpha=1e-4, beta=0.75, bias=1.0, size=5)
@@ -183,12 +193,8 @@ def lstm256(batch: int = 1, length: int = 64) -> Graph:
     return s.graph(s.dense(x, 64))
 
 
-NETWORKS: dict[str, Callable[[int], Graph]] = {
-    f.__name__: f
-    for f in (
-        resnet50, mobilenet_v1, mobilenet_v2, squeezenet1_1, googlenet, vgg16, ssd_mobilenet_v1, yolov3_tiny, densenet121, minilm_l6, lstm256,
-    )
-}  # fmt: skip
+CONVOLUTIONAL = (resnet50, mobilenet_v1, mobilenet_v2, squeezenet1_1, googlenet, vgg16, ssd_mobilenet_v1, yolov3_tiny, densenet121)
+NETWORKS: dict[str, Callable[[int], Graph]] = {f.__name__: f for f in (*CONVOLUTIONAL, minilm_l6, lstm256)}
 
 
 def write(name: str, folder: pathlib.Path, batch: int = 1) -> pathlib.Path:

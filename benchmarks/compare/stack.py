@@ -52,7 +52,9 @@ class Stack:
         return self.net.graph()
 
     # -- layers ----------------------------------------------------------------------------------------------------------
-    def conv(self, x: Tensor, channels: int, kernel: int = 3, stride: int = 1, pad: int | None = None, groups: int = 1, act: str = "relu") -> Tensor:
+    def conv(
+        self, x: Tensor, channels: int, kernel: int = 3, stride: int = 1, pad: int | None = None, groups: int = 1, act: str = "relu"
+    ) -> Tensor:
         """Convolution, bias, activation ("", "relu", "relu6", "leaky"). ``pad`` defaults to half of the kernel."""
         n, c, h, w = shape(x)
         pad = kernel // 2 if pad is None else pad
@@ -96,7 +98,9 @@ class Stack:
     def unary(self, kind: str, x: Tensor) -> Tensor:
         return self._layer(kind, [x], shape(x))
 
-    def pool(self, x: Tensor, kernel: int, stride: int, pad: int = 0, average: bool = False, ceil: bool = False, end: int | None = None) -> Tensor:
+    def pool(
+        self, x: Tensor, kernel: int, stride: int, pad: int = 0, average: bool = False, ceil: bool = False, end: int | None = None
+    ) -> Tensor:
         n, c, h, w = shape(x)
         end = pad if end is None else end
 
@@ -104,7 +108,13 @@ class Stack:
             whole = d + pad + end - kernel
             return (-(-whole // stride) if ceil else whole // stride) + 1
 
-        common = {"kernel": [kernel] * 2, "strides": [stride] * 2, "pads_begin": [pad] * 2, "pads_end": [end] * 2, "rounding_type": "ceil" if ceil else "floor"}
+        common = {
+            "kernel": [kernel] * 2,
+            "strides": [stride] * 2,
+            "pads_begin": [pad] * 2,
+            "pads_end": [end] * 2,
+            "rounding_type": "ceil" if ceil else "floor",
+        }
         extra: dict[str, object] = {"exclude-pad": True} if average else {}
         return self._layer("AvgPool" if average else "MaxPool", [x], (n, c, size(h), size(w)), auto_pad="explicit", **common, **extra)
 

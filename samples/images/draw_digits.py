@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Draw the ten sample images, one pen-stroke digit each: white on black, 64x64 grey PNG.
 
-    pip install pillow
-    python samples/images/draw_digits.py
+pip install pillow
+python samples/images/draw_digits.py
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def arc(cx: float, cy: float, rx: float, ry: float, start: float, stop: float) -
 STROKES: dict[str, list[list[Point]]] = {
     "0": [arc(0.5, 0.5, 0.24, 0.40, 0, 360)],
     "1": [[(0.34, 0.28), (0.54, 0.10), (0.52, 0.90)]],
-    "2": [arc(0.48, 0.30, 0.22, 0.20, 190, 380) + [(0.62, 0.48), (0.28, 0.88)], [(0.28, 0.88), (0.76, 0.86)]],
+    "2": [[*arc(0.48, 0.30, 0.22, 0.20, 190, 380), (0.62, 0.48), (0.28, 0.88)], [(0.28, 0.88), (0.76, 0.86)]],
     "3": [arc(0.46, 0.30, 0.21, 0.20, 200, 430), arc(0.46, 0.69, 0.23, 0.21, 280, 510)],
     "4": [[(0.44, 0.10), (0.24, 0.58), (0.78, 0.56)], [(0.58, 0.36), (0.52, 0.92)]],
     "5": [[(0.72, 0.12), (0.36, 0.13), (0.34, 0.46)], arc(0.46, 0.66, 0.24, 0.23, 240, 500)],

@@ -18,6 +18,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from ie_ctypes.model.builder import NetworkBuilder
+from ie_ctypes.model.graph import Graph
 from ie_ctypes.model.writers import write_ir
 
 HERE = pathlib.Path(__file__).parent
@@ -112,11 +113,70 @@ def accuracy(p: Params, images: np.ndarray, labels: np.ndarray) -> float:
     return float((forward(p, images)[0].argmax(1) == labels).mean())
 
 
+def legacy_network(p: Params) -> Graph:
+    """The network in the layers of IR v7. Input: grey values 0..255."""
+    net = NetworkBuilder.legacy("digits")
+    c1, c2 = CHANNELS
+    window = {"kernel": "3,3", "strides": "1,1", "pads_begin": "1,1", "pads_end": "1,1", "dilations": "1,1", "group": 1}
+    halves = {
+        "kernel": "2,2",
+        "strides": "2,2",
+        "pads_begin": "0,0",
+        "pads_end": "0,0",
+        "pool-method": "max",
+        "exclude-pad": "true",
+        "rounding_type": "floor",
+    }
+    x = net.input("data", (1, 1, 8, 8))
+    x = net.layer("Power", "scale", [x], [(1, 1, 8, 8)], params={"power": 1, "scale": 1 / 255, "shift": 0})
+    for name, channels in (("conv1", c1), ("conv2", c2)):
+        blobs = {"weights": p[f"{name}_w"], "biases": p[f"{name}_b"]}
+        x = net.layer("Convolution", name, [x], [(1, channels, 8, 8)], params={**window, "output": channels}, blobs=blobs)
+        x = net.layer("ReLU", f"{name}/relu", [x], [(1, channels, 8, 8)])
+    x = net.layer("Pooling", "pool", [x], [(1, c2, 4, 4)], params=halves)
+    x = net.layer(
+        "FullyConnected", "fc1", [x], [(1, HIDDEN)], params={"out-size": HIDDEN}, blobs={"weights": p["fc1_w"], "biases": p["fc1_b"]}
+    )
+    x = net.layer("ReLU", "fc1/relu", [x], [(1, HIDDEN)])
+    x = net.layer("FullyConnected", "fc2", [x], [(1, 10)], params={"out-size": 10}, blobs={"weights": p["fc2_w"], "biases": p["fc2_b"]})
+    net.layer("SoftMax", "prob", [x], [(1, 10)], params={"axis": 1})
+    return net.graph()
+
+
+def opset_network(p: Params) -> Graph:
+    """The same network in the operations of IR v10."""
+    net = NetworkBuilder.opset("digits")
+    c1, c2 = CHANNELS
+    window = {"strides": "1,1", "pads_begin": "1,1", "pads_end": "1,1", "dilations": "1,1", "auto_pad": "explicit"}
+    halves = {"kernel": "2,2", "strides": "2,2", "pads_begin": "0,0", "pads_end": "0,0", "rounding_type": "floor", "auto_pad": "explicit"}
+    x = net.input("data", (1, 1, 8, 8))
+    x = net.layer("Multiply", "scale", [x, net.constant("scale/value", np.full((1, 1, 1, 1), 1 / 255, np.float32))], [(1, 1, 8, 8)])
+    for name, channels in (("conv1", c1), ("conv2", c2)):
+        shape = (1, channels, 8, 8)
+        x = net.layer("Convolution", name, [x, net.constant(f"{name}/weights", p[f"{name}_w"])], [shape], params=window)
+        x = net.layer("Add", f"{name}/add", [x, net.constant(f"{name}/biases", p[f"{name}_b"].reshape(1, -1, 1, 1))], [shape])
+        x = net.layer("ReLU", f"{name}/relu", [x], [shape])
+    x = net.layer("MaxPool", "pool", [x], [(1, c2, 4, 4)], params=halves)
+    flat = net.constant("flat/shape", np.array([0, -1], np.int64))
+    x = net.layer("Reshape", "flat", [x, flat], [(1, c2 * 16)], params={"special_zero": True})
+    for name, width in (("fc1", HIDDEN), ("fc2", 10)):
+        weights = net.constant(f"{name}/weights", p[f"{name}_w"])
+        x = net.layer("MatMul", name, [x, weights], [(1, width)], params={"transpose_a": False, "transpose_b": True})
+        x = net.layer("Add", f"{name}/add", [x, net.constant(f"{name}/biases", p[f"{name}_b"][None])], [(1, width)])
+        if name == "fc1":
+            x = net.layer("ReLU", f"{name}/relu", [x], [(1, width)])
+    net.result(net.layer("SoftMax", "prob", [x], [(1, 10)], params={"axis": 1}))
+    return net.graph()
+
+
 if __name__ == "__main__":
     data = load_digits()
     pixels = (data.images / 16).astype(np.float32)[:, None]
-    seen, held_out, seen_labels, held_out_labels = train_test_split(pixels, data.target, test_size=0.2, random_state=SEED, stratify=data.target)
+    seen, held_out, seen_labels, held_out_labels = train_test_split(
+        pixels, data.target, test_size=0.2, random_state=SEED, stratify=data.target
+    )
     params = train(seen, seen_labels)
     print(f"training accuracy {accuracy(params, seen, seen_labels):.4f} on {len(seen)} images")
     print(f"held-out accuracy {accuracy(params, held_out, held_out_labels):.4f} on {len(held_out)} images")
-    np.savez("/tmp/digits.npz", **params)
+    write_ir(legacy_network(params), HERE / "digits_v7.xml", HERE / "digits_v7.bin")
+    write_ir(opset_network(params), HERE / "digits_v10.xml", HERE / "digits_v10.bin")
