@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import itertools
 import os
+import sys
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -25,12 +27,18 @@ _tokens = itertools.count(1)
 _running: dict[int, tuple[Request, Done]] = {}
 _ended = threading.Condition()
 _exiting = False
+_registered = False
 
 
 def add(request: Request, done: Done) -> int:
     """Register a request that is about to start; the token identifies it to the callback."""
+    global _registered
     if _exiting:
         raise RuntimeError("the interpreter is shutting down: no inference can be started")
+    if not _registered:
+        # Now, not at import: what is registered last runs first, and this must precede the finalizers of the handles.
+        _registered = True
+        atexit.register(_stop)
     token = next(_tokens)
     _running[token] = (request, done)
     return token
@@ -49,6 +57,9 @@ def _done(token: int, record: Any) -> None:
     try:
         error = record.contents
         done(exception(error.code, error) if error.code else None)
+    except BaseException:
+        # Here and not by ctypes, which would report it after the request counts as ended.
+        threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))
     finally:
         # The arrays of the request may live no longer than this call needs them.
         del request, done
@@ -64,13 +75,11 @@ def _stop() -> None:
     global _exiting
     _exiting = True
     for request, _ in list(_running.values()):
-        request.cancel()
+        with contextlib.suppress(RuntimeError):  # closed meanwhile
+            request.cancel()
     for request, _ in list(_running.values()):
-        if not request.closed:
-            try:
-                request.wait(-1)
-            except RuntimeError:
-                continue  # its own failure, which `done` gets too
+        with contextlib.suppress(RuntimeError):  # its own failure, which `done` gets too
+            request.wait(-1)
     with _ended:
         _ended.wait_for(lambda: not _running, timeout=EXIT_SECONDS)
 
@@ -81,5 +90,4 @@ def _after_fork() -> None:
     _ended = threading.Condition()
 
 
-atexit.register(_stop)
 os.register_at_fork(after_in_child=_after_fork)
