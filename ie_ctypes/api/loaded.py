@@ -50,7 +50,7 @@ class Loaded:
             for name, index in zip(program.output_names, program.outputs, strict=True)
         }
         self._variants: dict[int, tuple[Executable, Program]] = {self.batch: (device.compile(program, config), program)}
-        self._settings = self._effective_config()
+        self._settings = device.effective_config(config)
         self.dynamic_batch = self._settings.get("DYN_BATCH_ENABLED") == "YES"
         self._smaller: Network | None = None  # the copy of the network that is reshaped for smaller batches
         self._lock = threading.Lock()
@@ -118,15 +118,6 @@ class Loaded:
         if name not in self._settings:
             raise NotFoundError(f"Unsupported ExecutableNetwork config key: {name}")
         return self._settings[name]
-
-    def _effective_config(self) -> dict[str, Parameter]:
-        """The device's settings with those of this load on top."""
-        try:
-            keys = self.device.get_metric("SUPPORTED_CONFIG_KEYS")
-        except RuntimeError:
-            keys = []
-        settings = {str(k): self.device.get_config(str(k)) for k in keys} if isinstance(keys, (list, tuple)) else {}
-        return settings | self.config
 
 
 def _freeze(name: str, precision: str, shape: tuple[int, ...], layout: str) -> TensorState:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
@@ -232,17 +233,29 @@ def _read(model: Source, weights: Source, verb: str) -> Network:
 
 
 def exec_graph(loaded: Loaded) -> IENetwork:
-    """The executed steps of a loaded network as an IENetwork: layers in execution order."""
+    """The executed steps of a loaded network as an IENetwork: layers with the params that the device gives."""
     from ie_ctypes.model.network import Network
 
-    graph = Graph(name=loaded.name, version=7, precision="FP32")
     steps = loaded.executable.exec_graph()
     if not steps:
         raise NotImplementedIEError("[NOT_IMPLEMENTED] this device has no executable graph")
-    producers: dict[str, tuple[Node, int]] = {}
-    for i, step in enumerate(steps):
-        params = {k: v for k, v in step.items() if k not in ("name", "type")}
-        params.setdefault("execTimeMcs", "not_executed")
-        graph.nodes.append(Node(id=i, name=step["name"], type=step["type"], precision="FP32", params=params, outputs=[Port(1)]))
-        producers[step["name"]] = (graph.nodes[-1], 0)
+    graph = Graph(name=loaded.name, version=7, precision="FP32")
+    known: dict[str, Node] = {}
+
+    def add(name: str, type: str, shape: Iterable[int], params: dict[str, str]) -> Node:
+        node = Node(id=len(graph.nodes), name=name, type=type, precision="FP32", params=params, outputs=[Port(1, tuple(shape))])
+        graph.nodes.append(node)
+        known[name] = node
+        return node
+
+    for name, state, _ in loaded.input_types():
+        add(name, "Input", state.shape, {})
+    for step in steps:
+        params = {"execTimeMcs": "not_executed"} | {k: v for k, v in step.items() if k not in ("name", "type", "inputs")}
+        shape = step.get("outputShapes", "").partition(",")[0]
+        node = add(step["name"], step["type"], (int(d) for d in shape.split("x") if d), params)
+        for i, name in enumerate(json.loads(step.get("inputs", "[]"))):
+            if name in known and known[name] is not node:
+                node.sources.append((known[name], 0))
+                node.inputs.append(Port(i + 2, known[name].outputs[0].shape))
     return IENetwork._of(Network(graph))

@@ -74,7 +74,10 @@ class Executable(abc.ABC):
     def create_request(self) -> Request: ...
 
     def exec_graph(self) -> list[dict[str, str]]:
-        """Executed steps in order: name, type, and the params of ``get_exec_graph_info`` (PLUGINS.md 1.4)."""
+        """Executed steps in order: name, type, and the params of ``get_exec_graph_info`` (PLUGINS.md 1.4).
+
+        ``inputs``, when given, is a JSON list of the names of steps and network inputs that the step reads.
+        """
         return []
 
     def close(self) -> None:
@@ -98,6 +101,15 @@ class Device(abc.ABC):
 
     def get_metric(self, name: str) -> Parameter:
         raise RuntimeError(f"Unsupported metric key {name}")
+
+    def effective_config(self, config: Mapping[str, str]) -> dict[str, Parameter]:
+        """Every setting of a load with ``config``: the device's own ones with those over them, as ``get_config`` shows them."""
+        try:
+            keys = self.get_metric("SUPPORTED_CONFIG_KEYS")
+        except RuntimeError:
+            keys = []
+        own = {str(key): self.get_config(str(key)) for key in keys} if isinstance(keys, list) else {}
+        return own | dict(config)
 
     def get_config(self, name: str) -> Parameter:
         raise RuntimeError(f"Unsupported config key {name}")

@@ -87,8 +87,8 @@ class CpuDevice(NativeDevice):
         self.description = "MKLDNNPlugin"
         self._config = dict(DEFAULTS)
 
-    def _merged(self, config: Mapping[str, str]) -> dict[str, str]:
-        merged = self._config | {key: check(key, value) for key, value in config.items()}
+    def effective_config(self, config: Mapping[str, str]) -> dict[str, Parameter]:
+        merged: dict[str, Parameter] = {**self._config, **{key: check(key, value) for key, value in config.items()}}
         if merged["EXCLUSIVE_ASYNC_REQUESTS"] == "YES":
             merged["CPU_THROUGHPUT_STREAMS"] = "1"
         return merged
@@ -102,14 +102,14 @@ class CpuDevice(NativeDevice):
         return self._config[name]
 
     def driver_config(self, config: Mapping[str, str]) -> dict[str, str]:
-        merged = self._merged(config)
-        return {key: merged[key] for key in _DRIVER_KEYS}
+        merged = self.effective_config(config)
+        return {key: str(merged[key]) for key in _DRIVER_KEYS}
 
     def compile(self, program: Program, config: Mapping[str, str]) -> Executable:
         executable = super().compile(program, config)
-        prefix = self._merged(config)["DUMP_EXEC_GRAPH_AS_DOT"]
+        prefix = self.effective_config(config)["DUMP_EXEC_GRAPH_AS_DOT"]
         if prefix:
-            Path(prefix + "_init.dot").write_text(_dot(executable.exec_graph()), encoding="utf-8")
+            Path(f"{prefix}_init.dot").write_text(_dot(executable.exec_graph()), encoding="utf-8")
         return executable
 
     def get_metric(self, name: str) -> Parameter:

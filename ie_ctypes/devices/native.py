@@ -87,7 +87,7 @@ class NativeExecutable(Executable):
             text = self._native.get_property(EXEC_GRAPH)
         except (NotImplementedIEError, NotFoundError):
             return []
-        return [{str(key): str(value) for key, value in step.items()} for step in json.loads(text)]
+        return [{k: v if isinstance(v, str) else json.dumps(v) for k, v in step.items()} for step in json.loads(text)]
 
     def close(self) -> None:
         self._native.close()
