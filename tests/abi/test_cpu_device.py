@@ -38,7 +38,7 @@ def test_metrics(device: cpu.CpuDevice) -> None:
     assert name.strip()
     capabilities = device.get_metric("OPTIMIZATION_CAPABILITIES")
     assert capabilities in (["WINOGRAD", "FP32", "INT8", "BIN"], ["FP32", "INT8", "BIN"])
-    with pytest.raises(IEError, match="^Unsupported metric key NOPE$"):
+    with pytest.raises(IEError, match=r"^Unsupported metric key NOPE$"):
         device.get_metric("NOPE")
 
 
@@ -47,7 +47,7 @@ def test_config_defaults_and_changes(device: cpu.CpuDevice) -> None:
     device.set_config({"PERF_COUNT": "YES", "CPU_THREADS_NUM": "1"})
     assert device.get_config("PERF_COUNT") == "YES"
     assert device.get_config("CPU_THREADS_NUM") == "1"
-    with pytest.raises(IEError, match="^Unsupported config key NOPE$"):
+    with pytest.raises(IEError, match=r"^Unsupported config key NOPE$"):
         device.get_config("NOPE")
 
 
