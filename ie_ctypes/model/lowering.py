@@ -21,18 +21,28 @@ from ie_ctypes.model.graph import Blob, Graph, Node
 from ie_ctypes.model.ops.registry import KINDS, find_translator
 from ie_ctypes.model.program import AttrValue, Program, ProgramNode, Shape, Tensor, TensorType
 
+MAX_ELEMENTS = 1 << 40  # of one tensor: beyond any memory, and far from overflow of 64-bit sizes
+
 
 class Value:
     """A tensor while lowering: its type, and its array when it is constant."""
 
-    __slots__ = ("_data", "_thunk", "name", "step", "type")
+    __slots__ = ("_data", "_folded", "_thunk", "name", "step", "type")
 
-    def __init__(self, type: TensorType, name: str, data: np.ndarray | None = None, thunk: Callable[[], np.ndarray] | None = None):
+    def __init__(
+        self,
+        type: TensorType,
+        name: str,
+        data: np.ndarray | None = None,
+        thunk: Callable[[], np.ndarray] | None = None,
+        folded: Step | None = None,
+    ):
         self.type = type
         self.name = name
         self.step: Step | None = None  # the node that makes it; None for inputs and constants
         self._data = data
-        self._thunk = thunk
+        self._thunk = thunk  # reads the constant
+        self._folded = folded  # computes the constant
 
     @property
     def shape(self) -> Shape:
@@ -44,17 +54,39 @@ class Value:
 
     @property
     def is_const(self) -> bool:
-        return self._data is not None or self._thunk is not None
+        return self._data is not None or self._thunk is not None or self._folded is not None
 
     @property
     def data(self) -> np.ndarray:
         """The constant's array, read-only by agreement."""
+        if self._data is None and self._thunk is not None:
+            self._data, self._thunk = self._thunk(), None
+        elif self._data is None and self._folded is not None:
+            self._fold(self._folded)
         if self._data is None:
-            if self._thunk is None:
-                raise ValueError(f"{self.name} is not a constant")
-            self._data = self._thunk()
-            self._thunk = None
+            raise ValueError(f"{self.name} is not a constant")
         return self._data
+
+    @staticmethod
+    def _fold(wanted: Step) -> None:
+        """Compute a step of constants and, first, those that it needs; chains of any length."""
+        todo = [wanted]
+        while todo:
+            step = todo[-1]
+            missing = [v._folded for v in step.inputs if v is not None and v._folded is not None]
+            todo += missing
+            if missing:
+                continue
+            todo.pop()
+            if step.outputs[0]._folded is None:
+                continue
+            try:
+                with np.errstate(all="ignore"):
+                    arrays = KINDS[step.kind].reference(step.attrs, [None if v is None else v.data for v in step.inputs])
+            except (ValueError, IndexError, MemoryError) as e:
+                raise ModelError(f"layer {step.layer} of type {step.layer_type}: {e}") from None
+            for v, array in zip(step.outputs, arrays, strict=True):
+                v._data, v._folded = np.asarray(array).astype(v.dtype, copy=False), None
 
 
 @dataclass(slots=True, eq=False)
@@ -278,19 +310,13 @@ class Layer:
         except (ValueError, IndexError, KeyError, ZeroDivisionError) as e:
             raise self.fail(str(e)) from None
         for t in types:
+            if t.size > MAX_ELEMENTS:
+                raise self.fail(f"output shape {list(t.shape)} has {t.size} elements, expected at most {MAX_ELEMENTS}")
             if any(d < 0 for d in t.shape):
                 raise self.fail(f"output shape {list(t.shape)} is negative; inputs are {[list(v.shape) for v in inputs if v is not None]}")
         step = Step(kind, name, self.name, self.type, tuple(inputs), dict(attrs))
         if all(v is None or v.is_const for v in inputs):
-            cache: list[np.ndarray] = []
-
-            def compute(index: _Int) -> np.ndarray:
-                if not cache:
-                    arrays = rule.reference(step.attrs, [None if v is None else v.data for v in step.inputs])
-                    cache.extend(np.asarray(a).astype(t.dtype, copy=False) for a, t in zip(arrays, types, strict=True))
-                return cache[index]
-
-            step.outputs = [Value(t, f"{name}.{i}", thunk=lambda i=i: compute(i)) for i, t in enumerate(types)]  # type: ignore[misc]
+            step.outputs = [Value(t, f"{name}.{i}", folded=step) for i, t in enumerate(types)]
             return step.outputs
         return self._add_step(step, types)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ie_ctypes.errors import NotFoundError, OutOfBoundsError, ParameterMismatchError
+from ie_ctypes.errors import ModelError, NotFoundError, OutOfBoundsError, ParameterMismatchError
 from ie_ctypes.model.dtypes import BY_NAME
 from ie_ctypes.model.graph import Graph, Node, Port, PreProcess, Shape
 from ie_ctypes.model.layouts import MEMORY_ORDER, default_layout, memory_shape
@@ -143,16 +143,28 @@ class Network:
         return 0
 
     def set_batch(self, size: int) -> None:
-        """Scale dimension 0 of every input by ``size / batch_size``, rounding up, and infer all shapes."""
+        """Scale dimension 0 of every input by ``size / batch_size``, rounding up, and infer all shapes.
+
+        Where that cannot work, inputs with the batch in dimension 1 only (sequence masks, [T, N]) are scaled there.
+        """
         if size < 1:
             raise ParameterMismatchError(f"Invalid batch size {size}! Batch size should be positive integer value")
         for state in self.inputs.values():
             if len(state.shape) in (0, 1, 3):
                 raise ParameterMismatchError(f"Cannot set batch for 1D/3D input {state.name} of shape {list(state.shape)}")
         old = self.batch_size
-        if size != old:
-            shapes = {k: ((-(-s.shape[0] * size // old) if old > 0 else size), *s.shape[1:]) for k, s in self.inputs.items()}
-            self.reshape(shapes)
+        if size == old:
+            return
+        scaled = {k: ((-(-s.shape[0] * size // old) if old > 0 else size), *s.shape[1:]) for k, s in self.inputs.items()}
+        try:
+            self.reshape(scaled)
+        except ModelError:
+            sequences: dict[str, tuple[int, ...]] = {
+                k: (s.shape[0], size) for k, s in self.inputs.items() if len(s.shape) == 2 and s.shape[0] != old == s.shape[1]
+            }
+            if not sequences:
+                raise
+            self.reshape(scaled | sequences)
 
     def reshape(self, shapes: Mapping[str, Sequence[int]]) -> None:
         """Give inputs new shapes and infer all others; on an error everything stays as it was."""

@@ -10,7 +10,7 @@ from typing import Union
 import numpy as np
 
 Shape = tuple[int, ...]
-AttrValue = Union[int, float, str, tuple[int, ...], tuple[float, ...], "Program"]  # noqa: UP007 - a forward reference
+AttrValue = Union[int, float, str, tuple[int, ...], tuple[float, ...], "Program"]
 
 #: Element types that a lowered tensor can have: numpy names.
 DTYPES = ("float32", "int32", "int64", "uint8", "int8", "bool", "int16", "uint16", "float16", "float64", "uint32", "uint64")

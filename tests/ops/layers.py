@@ -37,7 +37,8 @@ def run_layer(
 ) -> list[np.ndarray]:
     """Outputs of a network of one layer: legacy when ``version`` is empty. ``constants``: inputs that are Const layers.
 
-    ``result`` is the precision of the network outputs. Ports carry no shapes, as if the network had just been reshaped, so the layer's own rule is what counts.
+    ``result`` is the precision of the network outputs. Ports carry no shapes, as if the network had just been reshaped: the
+    layer's own rule is what counts.
     """
     builder = NetworkBuilder.opset() if version else NetworkBuilder.legacy()
     sources = []
@@ -57,8 +58,7 @@ def run_layer(
     for out in network.outputs.values():
         out.precision = result
     program = network.lower()
-    arrays = evaluate(program, [inputs[int(n[2:])] for n in program.input_names])
-    return arrays
+    return evaluate(program, [inputs[int(n[2:])] for n in program.input_names])
 
 
 def run_one(type: str, inputs: Sequence[np.ndarray], params: Mapping[str, object] | None = None, **options: object) -> np.ndarray:

@@ -142,12 +142,24 @@ def test_bad_attributes_are_named(type, params, words):
 @pytest.mark.parametrize(
     "path",
     corpus.cases(
-        *(f"legacy/{t}" for t in ("Activation", "Clamp", "ELU", "Exp", "Logistic", "Not", "PReLU", "Power", "ReLU", "ReLU6", "Sigmoid", "TanH")),
+        *(
+            f"legacy/{t}"
+            for t in ("Activation", "Clamp", "ELU", "Exp", "Logistic", "Not", "PReLU", "Power", "ReLU", "ReLU6", "Sigmoid", "TanH")
+        ),
         *(f"legacy/Math_{t}" for t in ("Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Ceil", "Cos", "Cosh", "Erf", "Floor")),
-        *(f"legacy/Math_{t}" for t in ("HardSigmoid", "Log", "Neg", "Reciprocal", "Selu", "Sign", "Sin", "Sinh", "Softplus", "Softsign", "Tan")),
-        *(f"opset/{t}" for t in ("Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Ceiling", "Clamp", "Cos", "Cosh", "Elu", "Erf")),
+        *(
+            f"legacy/Math_{t}"
+            for t in ("HardSigmoid", "Log", "Neg", "Reciprocal", "Selu", "Sign", "Sin", "Sinh", "Softplus", "Softsign", "Tan")
+        ),
+        *(
+            f"opset/{t}"
+            for t in ("Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Ceiling", "Clamp", "Cos", "Cosh", "Elu", "Erf")
+        ),
         *(f"opset/{t}" for t in ("Exp", "Floor", "Gelu", "HSigmoid", "HSwish", "HardSigmoid", "Log", "LogicalNot", "Mish", "Negative")),
-        *(f"opset/{t}" for t in ("PRelu", "Relu", "Round", "Selu", "Sigmoid", "Sign", "Sin", "Sinh", "SoftPlus", "SoftSign", "Sqrt", "Swish")),
+        *(
+            f"opset/{t}"
+            for t in ("PRelu", "Relu", "Round", "Selu", "Sigmoid", "Sign", "Sin", "Sinh", "SoftPlus", "SoftSign", "Sqrt", "Swish")
+        ),
         *(f"opset/{t}" for t in ("Tan", "Tanh")),
     ),
 )

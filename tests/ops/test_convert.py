@@ -48,6 +48,8 @@ def test_half_precision_constants_are_computed_in_single():
     np.testing.assert_array_equal(y, half.astype(np.float32))
 
 
-@pytest.mark.parametrize("path", corpus.cases("legacy/Const", "legacy/Convert", "legacy/Net", "opset/Convert", "opset/ConvertLike", "opset/Net"))
+@pytest.mark.parametrize(
+    "path", corpus.cases("legacy/Const", "legacy/Convert", "legacy/Net", "opset/Convert", "opset/ConvertLike", "opset/Net")
+)
 def test_corpus(path):
     corpus.check(path)

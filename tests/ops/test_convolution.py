@@ -16,22 +16,22 @@ from ie_ctypes.errors import ModelError
 def conv_loops(x, w, strides, dilations, begin, end, transposed=False):
     """Convolution element by element in float64; w is [G, O/G, C/G, k...], or [G, C/G, O/G, k...] when transposed."""
     groups, kernel = w.shape[0], w.shape[3:]
-    extent = [(k - 1) * d + 1 for k, d in zip(kernel, dilations)]
+    extent = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
     if transposed:
         outs, ins = w.shape[2], w.shape[1]
-        size = [(n - 1) * s + e - b - f for n, s, e, b, f in zip(x.shape[2:], strides, extent, begin, end)]
+        size = [(n - 1) * s + e - b - f for n, s, e, b, f in zip(x.shape[2:], strides, extent, begin, end, strict=True)]
     else:
         outs, ins = w.shape[1], w.shape[2]
-        size = [(n + b + f - e) // s + 1 for n, s, e, b, f in zip(x.shape[2:], strides, extent, begin, end)]
+        size = [(n + b + f - e) // s + 1 for n, s, e, b, f in zip(x.shape[2:], strides, extent, begin, end, strict=True)]
     y = np.zeros((x.shape[0], groups * outs, *size))
     source = x.shape[2:] if transposed else size
     for n, g, o, c in product(range(x.shape[0]), range(groups), range(outs), range(ins)):
         for at, tap in product(product(*map(range, source)), product(*map(range, kernel))):
-            other = tuple(a * s + t * d - b for a, s, t, d, b in zip(at, strides, tap, dilations, begin))
+            other = tuple(a * s + t * d - b for a, s, t, d, b in zip(at, strides, tap, dilations, begin, strict=True))
             if transposed:
-                if all(0 <= p < m for p, m in zip(other, size)):
+                if all(0 <= p < m for p, m in zip(other, size, strict=True)):
                     y[(n, g * outs + o, *other)] += float(x[(n, g * ins + c, *at)]) * w[(g, c, o, *tap)]
-            elif all(0 <= p < m for p, m in zip(other, x.shape[2:])):
+            elif all(0 <= p < m for p, m in zip(other, x.shape[2:], strict=True)):
                 y[(n, g * outs + o, *at)] += float(x[(n, g * ins + c, *other)]) * w[(g, o, c, *tap)]
     return y
 
@@ -58,7 +58,9 @@ def test_conv_reference_equals_loops(shape, kernel, strides, dilations, begin, e
 def test_deconv_reference_equals_loops(shape, kernel, strides, dilations, begin, end):
     groups, _, ins, *taps = kernel
     x, w = random(*shape), random(groups, ins, 2, *taps, seed=1)
-    (y,) = run_kind("Deconv", [x, w, None], strides=strides, dilations=dilations, pads_begin=begin, pads_end=end, output_padding=(0,) * len(taps))
+    (y,) = run_kind(
+        "Deconv", [x, w, None], strides=strides, dilations=dilations, pads_begin=begin, pads_end=end, output_padding=(0,) * len(taps)
+    )
     np.testing.assert_allclose(y, conv_loops(x, w, strides, dilations, begin, end, transposed=True), rtol=1e-5, atol=1e-5)
 
 
@@ -148,7 +150,15 @@ def test_deconvolution_output_shape_input_chooses_the_padding():
 def test_binary_convolution_counts_equal_bits(pad_value):
     x, bits = random(1, 8, 3, 3), (random(2, 8, 3, 3, seed=1) > 0)
     packed = np.packbits(bits.ravel(), bitorder="little")
-    params = {"kernel": "3,3", "pads_begin": "1,1", "pads_end": "1,1", "output": 2, "input": 8, "pad_value": pad_value, "mode": "xnor-popcount"}
+    params = {
+        "kernel": "3,3",
+        "pads_begin": "1,1",
+        "pads_end": "1,1",
+        "output": 2,
+        "input": 8,
+        "pad_value": pad_value,
+        "mode": "xnor-popcount",
+    }
     y = run_one("BinaryConvolution", [x], params, blobs={"weights": packed})
     signs = np.pad(np.where(x > 0, 1, -1), [(0, 0), (0, 0), (1, 1), (1, 1)], constant_values=pad_value)
     expected = conv_loops(signs, np.where(bits, 1, -1)[None], (1, 1), (1, 1), (0, 0), (0, 0))

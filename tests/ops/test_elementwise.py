@@ -49,7 +49,7 @@ def test_integer_operation_equals_scalar_arithmetic(op, dtype):
     rng = np.random.default_rng(0)
     a, b = rng.integers(-20, 20, 50).astype(dtype), rng.choice([-7, -3, -1, 1, 2, 5], 50).astype(dtype)
     (y,) = run_kind("Binary", [a, b], op=op)
-    assert y.tolist() == [SCALAR[op](int(p), int(q)) for p, q in zip(a, b)]
+    assert y.tolist() == [SCALAR[op](int(p), int(q)) for p, q in zip(a, b, strict=True)]
 
 
 def test_integer_division_truncates_and_zero_divisor_gives_zero():

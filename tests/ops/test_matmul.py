@@ -33,7 +33,9 @@ def test_integers_multiply_exactly():
     assert run_kind("MatMul", [a, b], transpose_a=0, transpose_b=0)[0].tolist() == [[(1 << 40) + 15]]
 
 
-@pytest.mark.parametrize(("a", "b", "words"), [((2, 3), (4, 2), "inner sizes are 3 and 4"), ((), (2,), "rank >= 1"), ((2, 1, 2), (3, 2, 2), "broadcast")])
+@pytest.mark.parametrize(
+    ("a", "b", "words"), [((2, 3), (4, 2), "inner sizes are 3 and 4"), ((), (2,), "rank >= 1"), ((2, 1, 2), (3, 2, 2), "broadcast")]
+)
 def test_operands_that_do_not_fit_are_named(a, b, words):
     with pytest.raises(ValueError, match=words):
         run_kind("MatMul", [random(*a), random(*b)], transpose_a=0, transpose_b=0)

@@ -72,7 +72,7 @@ def test_batch_norm_inference_order_of_inputs_depends_on_the_opset(version, orde
     x = random(2, 3, 4)
     gamma, beta, mean, variance = (random(3, seed=i, low=0.5) for i in range(1, 5))
     placed = [np.zeros(0)] * 5
-    for i, a in zip(order, (x, gamma, beta, mean, variance)):
+    for i, a in zip(order, (x, gamma, beta, mean, variance), strict=True):
         placed[i] = a
     constants = [i for i in range(5) if i != order[0]]
     y = run_one("BatchNormInference", placed, {"epsilon": 0.01}, version=version, constants=constants)

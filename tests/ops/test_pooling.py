@@ -16,8 +16,10 @@ from ie_ctypes.errors import ModelError
 def windows(size, out, kernel, strides, dilations, begin):
     """For every output position the input positions that its window really covers."""
     for at in product(*map(range, out)):
-        taps = product(*[[o * s - b + t * d for t in range(k)] for o, s, b, k, d in zip(at, strides, begin, kernel, dilations)])
-        yield at, [p for p in taps if all(0 <= q < n for q, n in zip(p, size))]
+        taps = product(
+            *[[o * s - b + t * d for t in range(k)] for o, s, b, k, d in zip(at, strides, begin, kernel, dilations, strict=True)]
+        )
+        yield at, [p for p in taps if all(0 <= q < n for q, n in zip(p, size, strict=True))]
 
 
 @pytest.mark.parametrize(

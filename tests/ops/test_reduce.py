@@ -46,7 +46,9 @@ def test_logic_and_integers():
 
 
 def test_large_values_do_not_overflow_in_log_sum_exp():
-    assert run_kind("Reduce", [np.full(4, 500, np.float32)], op="log_sum_exp", axes=(0,), keep_dims=0)[0] == pytest.approx(500 + math.log(4))
+    assert run_kind("Reduce", [np.full(4, 500, np.float32)], op="log_sum_exp", axes=(0,), keep_dims=0)[0] == pytest.approx(
+        500 + math.log(4)
+    )
 
 
 def test_dialects_differ_in_what_a_full_reduction_leaves():
