@@ -29,11 +29,11 @@ static inline int conv_ints(const cpu_node *node, const char *name, int rank, in
   return 1;
 }
 
-/* Batch, channels and spatial sizes of input and output; 0 when they are not float32 [N,C,s...] of the same rank and batch. */
+/* Batch, channels and spatial sizes of input and output; 0 when they are not [N,C,s...] of the same type, rank and batch. */
 static inline int conv_sizes(const cpu_node *node, conv_geom *geom) {
   const cpu_tensor *x = node->input_count > 0 ? node->inputs[0] : NULL;
   const cpu_tensor *y = node->output_count > 0 ? node->outputs[0] : NULL;
-  if (!x || !y || x->dtype != IEC_F32 || y->dtype != IEC_F32) return 0;
+  if (!x || !y || x->dtype != y->dtype) return 0;
   if (x->ndim < 3 || x->ndim > 5 || y->ndim != x->ndim || y->shape[0] != x->shape[0]) return 0;
   int rank = x->ndim - 2;
   geom->n = x->shape[0];
@@ -61,7 +61,7 @@ static inline int conv_window(const cpu_node *node, conv_geom *geom) {
  * 0 when the node is malformed or not float32. */
 static inline int conv_geometry(const cpu_node *node, int transposed, int wi, conv_geom *geom) {
   const cpu_tensor *w = node->input_count > wi ? node->inputs[wi] : NULL;
-  if (!w || w->dtype != IEC_F32 || !conv_sizes(node, geom)) return 0;
+  if (!w || w->dtype != IEC_F32 || !op_is(node, 0, IEC_F32) || !conv_sizes(node, geom)) return 0;
   int rank = node->inputs[0]->ndim - 2;
   if (w->ndim != rank + 3) return 0;
   geom->g = w->shape[0];

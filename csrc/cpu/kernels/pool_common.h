@@ -6,7 +6,7 @@
 
 typedef enum { POOL_VALID, POOL_KERNEL, POOL_LEGACY } pool_divisor;
 
-/* Geometry of MaxPool or AvgPool; 0 when the node is malformed or not float32. */
+/* Geometry of MaxPool or AvgPool; 0 when the node is malformed. */
 static inline int pool_geometry(const cpu_node *node, conv_geom *geom) {
   if (!conv_sizes(node, geom) || geom->c != geom->o) return 0;
   if (!conv_ints(node, "kernel", node->inputs[0]->ndim - 2, 0, 1, geom->k)) return 0;
