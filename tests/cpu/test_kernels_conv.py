@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Convolutions of every shape against the numpy reference, and that each shape gets the kernel meant for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+from cpu_programs import Builder, load
+from kernel_checks import compare, floats, node
+
+from ie_ctypes.model.program import AttrValue
+
+
+def window(
+    rank: int, stride: int = 1, dilation: int = 1, begin: int = 0, end: int | None = None, **more: AttrValue
+) -> dict[str, AttrValue]:
+    """The spatial attributes, the same on every axis."""
+    last = begin if end is None else end
+    values = {"strides": stride, "dilations": dilation, "pads_begin": begin, "pads_end": last}
+    return {**{name: (v,) * rank for name, v in values.items()}, **more}
+
+
+def kernel_of(x: np.ndarray, w: np.ndarray, attrs: Mapping[str, AttrValue], kind: str = "Conv") -> str:
+    """The primitive that serves one node with constant weights."""
+    b = Builder()
+    executable = load(b.output(b.node(kind, b.input(*x.shape), b.const(w), **attrs)).program)
+    steps = [s for s in executable.exec_graph() if s["type"] == kind]
+    return str(steps[0]["primitiveType"])
+
+
+def random_conv(rng: np.random.Generator, c: int, o: int, g: int = 1) -> tuple[list[np.ndarray | None], dict[str, AttrValue]]:
+    """Inputs and attributes of a convolution of random rank, kernel, stride, dilation and (also negative) padding."""
+    rank = int(rng.choice([1, 2, 2, 3]))
+    top = {1: 40, 2: 13, 3: 6}[rank]
+    kernel, strides, dilations = (rng.integers(1, n, rank) for n in (5, 4, 3))
+    begin, end = rng.integers(-1, 3, rank), rng.integers(0, 3, rank)
+    sizes = np.maximum(rng.integers(1, top, rank), (kernel - 1) * dilations + 1 - begin - end)
+    sizes = np.maximum(sizes, 1)
+    x, w = floats(rng, int(rng.integers(1, 3)), c * g, *sizes), floats(rng, g, o, c, *kernel)
+    bias = floats(rng, o * g) if rng.random() < 0.7 else None
+    lists = zip(("strides", "dilations", "pads_begin", "pads_end"), (strides, dilations, begin, end), strict=True)
+    return [x, w, bias], {name: tuple(int(v) for v in values) for name, values in lists}
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_dense_convolutions_of_any_shape(isa: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    inputs, attrs = random_conv(rng, int(rng.integers(8, 70)), int(rng.integers(1, 100)))
+    node("Conv", inputs, rtol=1e-4, atol=1e-4, const=(1, 2), **attrs)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_first_layers_read_plain_inputs_of_few_channels(isa: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    inputs, attrs = random_conv(rng, 1 + seed, int(rng.integers(1, 70)))
+    node("Conv", inputs, rtol=1e-4, atol=1e-4, const=(1, 2), **attrs)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_depthwise_convolutions_of_any_shape(isa: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    inputs, attrs = random_conv(rng, 1, 1, int(rng.integers(2, 50)))
+    node("Conv", inputs, rtol=1e-4, atol=1e-4, const=(1, 2), **attrs)
+
+
+@pytest.mark.parametrize(("c", "o", "g"), [(16, 32, 3), (32, 16, 2), (48, 80, 2), (3, 5, 4), (1, 2, 20), (17, 16, 2)])
+def test_grouped_convolutions(isa: str, c: int, o: int, g: int) -> None:
+    rng = np.random.default_rng(c)
+    inputs, attrs = random_conv(rng, c, o, g)
+    node("Conv", inputs, rtol=1e-4, atol=1e-4, const=(1, 2), **attrs)
+
+
+@pytest.mark.parametrize("sizes", [(9, 9), (12, 31), (10, 17)])
+@pytest.mark.parametrize(("begin", "end"), [(1, 1), (0, 2), (2, 0)])
+def test_winograd_is_close_to_the_direct_sum(isa: str, sizes: tuple[int, int], begin: int, end: int) -> None:
+    rng = np.random.default_rng(sum(sizes))
+    x, w, bias = floats(rng, 2, 37, *sizes), floats(rng, 1, 50, 37, 3, 3), floats(rng, 50)
+    # Sums of 333 products of standard normals reach about 80; the transforms lose about three bits of them.
+    node("Conv", [x, w, bias], rtol=1e-4, atol=3e-4, const=(1, 2), **window(2, begin=begin, end=end))
+
+
+def test_weights_and_bias_computed_at_run_time(isa: str) -> None:
+    rng = np.random.default_rng(3)
+    inputs, attrs = random_conv(rng, 20, 18)
+    inputs[2] = floats(rng, 18)
+    node("Conv", inputs, rtol=1e-4, atol=1e-4, **attrs)
+
+
+@pytest.mark.parametrize("o", [5, 16, 40])
+def test_fused_operations_follow_in_order_and_leave_no_trace_past_the_channels(isa: str, o: int) -> None:
+    rng = np.random.default_rng(o)
+    b = Builder()
+    x = b.input(1, 36, 11, 10)
+    w = floats(rng, 1, o, 36, 3, 3) * np.float32(0.1)
+    y = b.conv(x, w, floats(rng, o), pad=1)
+    y = b.unary(y, "sigmoid")
+    y = b.binary(y, b.const(floats(rng, 1, o, 1, 1)), "add")
+    y = b.binary(y, b.conv(x, floats(rng, 1, o, 36, 1, 1)), "add")
+    y = b.unary(y, "clamp", -2.0, 1.5)
+    # A second convolution adds up all lanes, wrong ones too.
+    y = b.conv(y, floats(rng, 1, 7, o, 1, 1))
+    compare(b.output(y), [floats(rng, 1, 36, 11, 10)], rtol=1e-4, atol=2e-4)
+
+
+def test_large_maps_are_shared_out_in_pieces(isa: str) -> None:
+    rng = np.random.default_rng(0)
+    x = floats(rng, 1, 16, 70, 61)
+    node("Conv", [x, floats(rng, 1, 33, 16, 1, 1), None], rtol=1e-4, atol=1e-4, const=(1,), **window(2))
+    node("Conv", [x, floats(rng, 1, 33, 16, 3, 3), None], rtol=1e-4, atol=1e-4, const=(1,), **window(2, stride=2, begin=1))
+
+
+def test_deep_inputs_are_summed_in_slabs(isa: str) -> None:
+    rng = np.random.default_rng(0)
+    x, w = floats(rng, 1, 700, 5, 6), floats(rng, 1, 70, 700, 3, 3) * np.float32(0.05)
+    node("Conv", [x, w, floats(rng, 70)], rtol=1e-4, atol=1e-4, const=(1, 2), **window(2, begin=1))
+
+
+@pytest.mark.parametrize(
+    ("x_shape", "w_shape", "expected"),
+    [
+        ((1, 3, 30, 30), (1, 16, 3, 7, 7), "conv_first"),
+        ((1, 64, 30, 30), (1, 64, 64, 1, 1), "conv_direct"),
+        ((1, 64, 7, 7), (1, 64, 64, 3, 3), "conv_direct"),
+        ((1, 64, 30, 30), (1, 64, 64, 3, 3), "winograd"),
+        ((1, 64, 30, 30), (64, 1, 1, 3, 3), "conv_depthwise"),
+        ((1, 64, 30, 30), (2, 32, 32, 3, 3), "conv_direct"),
+        ((1, 8, 30, 30), (2, 4, 4, 3, 3), "conv_ref"),
+    ],
+)
+def test_each_shape_gets_its_kernel(x_shape: tuple[int, ...], w_shape: tuple[int, ...], expected: str) -> None:
+    x, w = np.zeros(x_shape, np.float32), np.ones(w_shape, np.float32)
+    assert kernel_of(x, w, window(2)).startswith(expected)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_transposed_convolutions_of_any_shape(isa: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rank = int(rng.choice([1, 2, 2, 3]))
+    g, c, o = ((1, 20, 37), (1, 33, 3), (2, 16, 32), (3, 4, 5), (18, 1, 1))[seed % 5]
+    kernel, strides, dilations = (rng.integers(1, n, rank) for n in (5, 4, 3))
+    sizes = rng.integers(1, {1: 30, 2: 9, 3: 5}[rank], rank)
+    full = (sizes - 1) * strides + (kernel - 1) * dilations + 1
+    begin = np.minimum(rng.integers(0, 3, rank), full - 1)
+    end = np.minimum(rng.integers(0, 3, rank), full - 1 - begin)
+    attrs = {"strides": strides, "dilations": dilations, "pads_begin": begin, "pads_end": end, "output_padding": strides > 1}
+    lists: dict[str, AttrValue] = {name: tuple(int(v) for v in values) for name, values in attrs.items()}
+    inputs = [floats(rng, 2, g * c, *sizes), floats(rng, g, c, o, *kernel), floats(rng, g * o)]
+    node("Deconv", inputs, rtol=1e-4, atol=1e-4, const=(1, 2), **lists)
+    node("Deconv", inputs, rtol=1e-4, atol=1e-4, **lists)
+
+
+@pytest.mark.parametrize("bilinear_pad", [0, 1])
+@pytest.mark.parametrize("with_mask", [False, True])
+def test_deformable_convolution(isa: str, bilinear_pad: int, with_mask: bool) -> None:
+    rng = np.random.default_rng(5)
+    x, w = floats(rng, 2, 12, 9, 8), floats(rng, 2, 5, 6, 3, 2)
+    attrs = window(2, stride=2, begin=1, deformable_group=3, bilinear_pad=bilinear_pad)
+    out = (5, 5)
+    offsets = floats(rng, 2, 2 * 3 * 6, *out) * 2
+    mask = rng.random((2, 3 * 6, *out)).astype(np.float32) if with_mask else None
+    node("DeformConv", [x, offsets, w, mask, floats(rng, 10)], rtol=1e-4, atol=1e-4, const=(2, 4), **attrs)
+
+
+def test_deformable_convolution_reads_nothing_at_absurd_offsets(isa: str) -> None:
+    b = Builder()
+    x, offsets = b.input(1, 1, 4, 4), b.input(1, 2, 4, 4)
+    attrs = window(2, deformable_group=1, bilinear_pad=0)
+    program = b.output(b.node("DeformConv", x, offsets, b.const(np.ones((1, 1, 1, 1, 1), np.float32)), **attrs)).program
+    executable = load(program)
+    for far in (1e30, -1e30, np.inf, -np.inf, np.nan):
+        out = np.full((1, 1, 4, 4), 7, np.float32)
+        request = executable.create_request()
+        request.infer([np.ones((1, 1, 4, 4), np.float32), np.full((1, 2, 4, 4), far, np.float32)], [out])
+        assert not out.any()

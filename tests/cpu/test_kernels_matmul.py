@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Matrix products of every shape, constant and computed operands, against numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from cpu_programs import Builder
+from kernel_checks import compare, floats, integers, node
+
+BATCHES = [((), ()), ((2,), ()), ((), (3,)), ((3, 2), (2,)), ((1, 2), (3, 1)), ((2, 1, 2), (3, 1))]
+
+
+def operands(
+    rng: np.random.Generator, m: int, k: int, n: int, ta: int, tb: int, batches: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
+) -> tuple[np.ndarray, np.ndarray]:
+    a, b = batches
+    return floats(rng, *a, *((k, m) if ta else (m, k))), floats(rng, *b, *((n, k) if tb else (k, n)))
+
+
+@pytest.mark.parametrize("constant", [(), (1, 2)])
+@pytest.mark.parametrize(("ta", "tb"), [(0, 0), (0, 1), (1, 0), (1, 1)])
+@pytest.mark.parametrize(("m", "k", "n"), [(1, 70, 130), (1, 1, 1), (3, 16, 16), (40, 33, 65), (7, 100, 15), (230, 5, 34)])
+def test_products_of_any_size(isa: str, m: int, k: int, n: int, ta: int, tb: int, constant: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(m * k * n)
+    a, b = operands(rng, m, k, n, ta, tb)
+    bias = floats(rng, n) if m % 2 else None
+    node("MatMul", [a, b, bias], rtol=1e-4, atol=1e-4, const=constant, transpose_a=ta, transpose_b=tb)
+
+
+@pytest.mark.parametrize("constant", [(), (1,)])
+@pytest.mark.parametrize("batches", BATCHES)
+def test_batches_broadcast(isa: str, batches: tuple[tuple[int, ...], tuple[int, ...]], constant: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(len(batches[0]))
+    for ta, tb in ((0, 0), (1, 1)):
+        a, b = operands(rng, 5, 19, 21, ta, tb, batches)
+        node("MatMul", [a, b, None], rtol=1e-4, atol=1e-4, const=constant, transpose_a=ta, transpose_b=tb)
+
+
+@pytest.mark.parametrize(("a", "b"), [((20,), (20,)), ((20,), (20, 7)), ((7, 20), (20,)), ((3, 7, 20), (20,)), ((20,), (3, 20, 7))])
+def test_vectors_lose_the_axis_they_gain(isa: str, a: tuple[int, ...], b: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(1)
+    for constant in ((), (1,)):
+        node("MatMul", [floats(rng, *a), floats(rng, *b)], rtol=1e-4, atol=1e-4, const=constant, transpose_a=0, transpose_b=0)
+
+
+def test_long_inner_axes_are_summed_in_slabs(isa: str) -> None:
+    rng = np.random.default_rng(2)
+    a, b = operands(rng, 9, 2500, 70, 0, 1)
+    node("MatMul", [a, b, floats(rng, 70)], rtol=1e-4, atol=1e-3, const=(1, 2), transpose_a=0, transpose_b=1)
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64"])
+def test_integers_are_exact(isa: str, dtype: str) -> None:
+    rng = np.random.default_rng(4)
+    a, b = integers(rng, dtype, 2, 5, 6, low=-1000, high=1000), integers(rng, dtype, 6, 4, low=-1000, high=1000)
+    node("MatMul", [a, b], rtol=0, atol=0, transpose_a=0, transpose_b=0)
+
+
+@pytest.mark.parametrize("n", [7, 16, 70])
+def test_fused_operations_follow_in_order(isa: str, n: int) -> None:
+    rng = np.random.default_rng(n)
+    b = Builder()
+    x, other = b.input(3, 5, 24), b.input(3, 5, n)
+    y = b.node("MatMul", x, b.const(floats(rng, n, 24)), b.const(floats(rng, n)), transpose_a=0, transpose_b=1)
+    y = b.binary(y, b.const(floats(rng, n)), "mul")
+    y = b.binary(y, other, "add")
+    y = b.unary(y, "tanh")
+    compare(b.output(y), [floats(rng, 3, 5, 24), floats(rng, 3, 5, n)], rtol=1e-4, atol=1e-4)
