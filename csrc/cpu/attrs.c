@@ -54,7 +54,9 @@ static const char *node_name(const iec_node *node) { return op_of(node)->name; }
 static const char *node_layer(const iec_node *node) { return op_of(node)->layer; }
 static const char *node_layer_type(const iec_node *node) { return op_of(node)->layer_type; }
 
-void cpu_attrs_init(iec_graph_api *out, const iec_graph_api *base) {
+void cpu_attrs_init(cpu_attrs_api *attrs, const iec_graph_api *base) {
+  iec_graph_api *out = &attrs->api;
+  attrs->base = base;
   memset(out, 0, sizeof *out);
   memcpy(out, base, base->struct_size < sizeof *out ? base->struct_size : sizeof *out);
   out->struct_size = sizeof *out;
@@ -68,6 +70,10 @@ void cpu_attrs_init(iec_graph_api *out, const iec_graph_api *base) {
   out->attr_i64s = attr_i64s;
   out->attr_f64s = attr_f64s;
   out->attr_graph = attr_graph;
+}
+
+const iec_graph_api *cpu_attrs_base(const iec_graph_api *api) {
+  return api->node_kind == node_kind ? ((const cpu_attrs_api *)(const void *)api)->base : api;
 }
 
 iec_status cpu_op_override_i64s(cpu_graph *graph, cpu_op *op, const char *name, const int64_t *values, size_t count,

@@ -99,7 +99,7 @@ cpu_op *cpu_graph_op(cpu_graph *graph, const char *kind, const char *name, int32
   op->kind = kind;
   op->name = op->layer = name;
   op->layer_type = kind;
-  op->api = &graph->api;
+  op->api = &graph->attrs.api;
   op->outputs = ports;
   op->inputs = ports + outputs;
   op->input_count = inputs;
@@ -344,7 +344,7 @@ iec_status cpu_graph_create(const iec_host_api *host, const iec_graph *base, cpu
   graph->host = host;
   graph->base_api = host->graph;
   graph->base = base;
-  cpu_attrs_init(&graph->api, host->graph);
+  cpu_attrs_init(&graph->attrs, host->graph);
   graph->kernels = cpu_kernels(err);
   iec_status status = graph->kernels ? copy_graph(graph, err) : IEC_NOT_FOUND;
   if (status)

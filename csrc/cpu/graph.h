@@ -56,11 +56,17 @@ struct cpu_op { /* a node of the graph */
   int32_t step;                  /* plan.c: step number, -1 when nothing runs */
 };
 
+/* The host's table with the functions of a node replaced by ours: the `source` of a cpu_node is then a cpu_op. */
+typedef struct cpu_attrs_api {
+  iec_graph_api api;
+  const iec_graph_api *base;
+} cpu_attrs_api;
+
 typedef struct cpu_graph {
   const iec_host_api *host;
   const iec_graph_api *base_api;
   const iec_graph *base;
-  iec_graph_api api; /* base_api with the attribute functions replaced by ours; `source` of a cpu_node is a cpu_op */
+  cpu_attrs_api attrs; /* what kernels read attributes through */
   const cpu_kernel *const *kernels;
   cpu_value **values;
   int32_t value_count, value_capacity;
@@ -112,7 +118,9 @@ void cpu_graph_compact(cpu_graph *graph);
 cpu_op *cpu_value_only_user(const cpu_value *value);
 
 /* Attributes; `name` of an override must be static. */
-void cpu_attrs_init(iec_graph_api *out, const iec_graph_api *base);
+void cpu_attrs_init(cpu_attrs_api *out, const iec_graph_api *base);
+/* The host's table behind `api`, for the nodes of a body graph, which are not cpu_ops; `api` itself when it is the host's. */
+const iec_graph_api *cpu_attrs_base(const iec_graph_api *api);
 int64_t cpu_op_i64(const cpu_op *op, const char *name, int64_t absent);
 double cpu_op_f64(const cpu_op *op, const char *name, double absent);
 const char *cpu_op_str(const cpu_op *op, const char *name, const char *absent);

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "cpu/graph.h"
 #include "cpu/subplan.h"
 
 typedef struct ports {
@@ -64,7 +65,8 @@ iec_status cpu_query(const iec_graph_api *api, const iec_graph *graph, uint8_t *
   return status;
 }
 
-int32_t cpu_graph_supported(const iec_graph_api *api, const iec_graph *graph) {
+int32_t cpu_graph_supported(const iec_graph_api *any_api, const iec_graph *graph) {
+  const iec_graph_api *api = cpu_attrs_base(any_api);
   size_t count = api->node_count(graph);
   uint8_t *flags = malloc(count + 1);
   int32_t all = flags && cpu_query(api, graph, flags, count, NULL) == IEC_OK;

@@ -6,7 +6,7 @@
 
 typedef struct cpu_plan cpu_plan;
 
-/* 1 when every node of the graph can run here. Threads: any. */
+/* 1 when every node of the graph can run here; `api` is that of the node which holds the graph. Threads: any. */
 int32_t cpu_graph_supported(const iec_graph_api *api, const iec_graph *graph);
 
 /* Compiles a graph; its constants are borrowed until this returns. Threads: any. */
