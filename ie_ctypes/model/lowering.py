@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from ie_ctypes.errors import ModelError
+from ie_ctypes.errors import IEError, ModelError
 from ie_ctypes.model.dtypes import BY_NAME
 from ie_ctypes.model.graph import Blob, Graph, Node
 from ie_ctypes.model.ops.registry import KINDS, find_translator
@@ -354,10 +354,6 @@ class Layer:
     def set_output(self, index: _Int, value: Value) -> None:
         self.outputs[index] = value
 
-    def lower_body(self, graph: Graph, inputs: Mapping[_Int, TensorType], wanted: Sequence[tuple[_Int, _Int]]) -> Program:
-        """A body as a program. ``inputs``: index into ``graph.nodes`` etc. is the caller's convention; see ops/loops.py."""
-        raise NotImplementedError
-
 
 def _integer(text: str) -> int:
     try:
@@ -395,7 +391,12 @@ class Lowering:
             raise self.error(node, f"unsupported primitive of type: {node.type} name: {node.name}")
         inputs = [None if s is None else self.values[id(s[0]), s[1]] for s in node.sources]
         layer = Layer(self, node, inputs)
-        translator(layer)
+        try:
+            translator(layer)
+        except IEError:
+            raise
+        except (ValueError, ArithmeticError, IndexError, MemoryError) as e:  # values that no rule foresaw, e.g. a factor of nan
+            raise self.error(node, str(e)) from e
         for i in range(len(node.outputs)):
             if i not in layer.outputs:
                 raise self.error(node, f"the translator left output {i} unset")

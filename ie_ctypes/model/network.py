@@ -213,7 +213,9 @@ class Network:
 
     # -- lowering --------------------------------------------------------------------------------------------------------
     def _file_dtype(self, node: Node) -> str:
-        return compute_dtype(node.outputs[0].precision or node.precision)
+        """Type that the network computes an input in; legacy networks know float32 and int32 only."""
+        precision = node.outputs[0].precision or node.precision
+        return "float32" if self.graph.legacy and precision in ("U8", "I8", "I16", "U16", "BOOL") else compute_dtype(precision)
 
     def _known(self, name: str, shape: Shape) -> Shape:
         if any(d < 0 for d in shape):

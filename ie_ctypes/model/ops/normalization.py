@@ -77,10 +77,10 @@ def lrn(attrs: Attrs, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray]:
     """``x / (bias + alpha / size^n * sum)^beta``; the sum of squares runs over a clipped window on each of the n axes."""
     x, axes, size = array(inputs, 0), integers(attrs, "axes"), integer(attrs, "size")
     total = np.square(x, dtype=np.float64)
-    half = size // 2
     for axis in axes:
+        half = min(size // 2, x.shape[axis])
         padding = [(half, half) if a == axis else (0, 0) for a in range(x.ndim)]
-        total = sliding_window_view(np.pad(total, padding), size, axis).sum(-1)
+        total = sliding_window_view(np.pad(total, padding), 2 * half + 1, axis).sum(-1)
     scale = number(attrs, "bias") + number(attrs, "alpha") / size ** len(axes) * total
     return [(x / scale ** number(attrs, "beta")).astype(np.float32)]
 
@@ -224,6 +224,8 @@ def batch_normalization(layer: Layer) -> None:
     variance, mean = layer.blob("weights"), layer.blob("biases")
     if variance is None or mean is None:
         raise layer.fail("blobs 'weights' (variance) and 'biases' (mean) are needed")
+    if variance.shape != mean.shape:
+        raise layer.fail(f"blob 'weights' has {variance.type.size} values, 'biases' has {mean.type.size}")
     scale = 1 / np.sqrt(variance.data.astype(np.float64) + layer.float("epsilon"))
     layer.set_output(0, _scale_shift(layer, x, scale, -mean.data * scale))
 
@@ -234,7 +236,9 @@ def batch_norm_inference(layer: Layer) -> None:
     early = layer.node.version in ("opset1", "opset2", "opset3", "opset4")
     order = (2, 0, 1, 3, 4) if early else (0, 1, 2, 3, 4)
     x = layer.float_input(order[0])
-    gamma, beta, mean, variance = (layer.const(i).astype(np.float64) for i in order[1:])
+    gamma, beta, mean, variance = (layer.const(i).astype(np.float64).ravel() for i in order[1:])
+    if not gamma.size == beta.size == mean.size == variance.size:
+        raise layer.fail(f"inputs have {gamma.size}, {beta.size}, {mean.size} and {variance.size} values, expected as many")
     eps = layer.float("epsilon") if layer.has("epsilon") else layer.float("eps")
     scale = gamma / np.sqrt(variance + eps)
     layer.set_output(0, _scale_shift(layer, x, scale, beta - mean * scale))

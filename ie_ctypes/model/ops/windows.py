@@ -79,8 +79,8 @@ def checked_window(layer: Layer, rank: int, kernel: Shape, strides: Shape, dilat
         "pads_end": end or (0,) * rank,
     }
     for name, values in lists.items():
-        if len(values) != rank:
-            raise layer.fail(f"attribute {name!r} has {len(values)} values, expected {rank}")
+        if len(values) != rank or not values:
+            raise layer.fail(f"attribute {name!r} has {len(values)} values, expected {max(rank, 1)}")
         if name[:4] != "pads" and min(values) < 1:
             raise layer.fail(f"attribute {name!r} is {list(values)}, expected values >= 1")
     return Window(**lists, auto_pad=_auto_pad(layer))
