@@ -188,7 +188,7 @@ class InferRequest:
         """Fill the inputs and run; returns when the outputs are there. See :meth:`async_infer` for what ``inputs`` may be."""
         with self._lock:
             self._check_idle()
-            if inputs:
+            if inputs is not None:
                 self._fill(inputs)
             self._infer_sync()
 
@@ -201,7 +201,7 @@ class InferRequest:
         """
         with self._lock:
             self._check_idle()
-            if inputs:
+            if inputs is not None:
                 self._fill(inputs)
             run = _Run(self)
             loaded = self._loaded

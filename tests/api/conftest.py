@@ -155,7 +155,7 @@ class GateDevice(Device):
         return self.config[name]
 
 
-@pytest.fixture()
+@pytest.fixture
 def gate() -> Iterator[GateDevice]:
     """A GATE device that a plugin provides to every IECore of the test."""
     device = GateDevice()
@@ -172,26 +172,26 @@ def gate() -> Iterator[GateDevice]:
     default_manager().unregister(plugin)
 
 
-@pytest.fixture()
+@pytest.fixture
 def core() -> IECore:
     return IECore()
 
 
-@pytest.fixture()
+@pytest.fixture
 def net(core: IECore) -> IENetwork:
     return core.read_network(*opset_network())
 
 
-@pytest.fixture()
+@pytest.fixture
 def legacy(core: IECore) -> IENetwork:
     return core.read_network(*legacy_network())
 
 
-@pytest.fixture()
+@pytest.fixture
 def copy_net(core: IECore) -> IENetwork:
     return core.read_network(*identity_network())
 
 
-@pytest.fixture()
+@pytest.fixture
 def image() -> np.ndarray:
     return np.random.default_rng(1).random((1, 3, 32, 32), np.float32)

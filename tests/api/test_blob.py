@@ -70,7 +70,9 @@ def test_blob_keeps_the_shape_of_its_array() -> None:
     assert Blob(TensorDesc("U8", (1, 3, 4, 5), "NHWC")).buffer.shape == (1, 3, 4, 5)
 
 
-@pytest.mark.parametrize("array", [np.arange(12.0, dtype=np.float32).reshape(3, 4).T, np.arange(24.0, dtype=np.float32).reshape(4, 6)[:, ::2]])
+@pytest.mark.parametrize(
+    "array", [np.arange(12.0, dtype=np.float32).reshape(3, 4).T, np.arange(24.0, dtype=np.float32).reshape(4, 6)[:, ::2]]
+)
 def test_values_of_other_strides_are_kept(array: np.ndarray) -> None:
     np.testing.assert_array_equal(Blob(TensorDesc("FP32", (4, 3), "NC"), array).buffer, array)
 

@@ -61,7 +61,7 @@ def test_load_refuses_wrong_arguments(core: IECore, net: IENetwork) -> None:
         core.load_network(net, 5)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="Only string keys and values are allowed!"):
         core.load_network(net, "REFERENCE", {"PERF_COUNT": 1})  # type: ignore[dict-item]
-    with pytest.raises(ValueError, match="Incorrect number of requests specified: -1. Expected positive integer number or zero"):
+    with pytest.raises(ValueError, match=r"Incorrect number of requests specified: -1. Expected positive integer number or zero"):
         core.load_network(net, "REFERENCE", num_requests=-1)
     with pytest.raises(IEError, match="empty"):
         core.load_network(IENetwork(), "REFERENCE")
@@ -72,7 +72,7 @@ def test_load_refuses_unknown_key_and_bad_value(core: IECore, net: IENetwork) ->
         core.load_network(net, "REFERENCE", {"NOPE": "1"})
     with pytest.raises(RuntimeError, match=re.escape("[NOT_FOUND] Unsupported property DEVICE_ID by REFERENCE plugin")):
         core.load_network(net, "REFERENCE.0")
-    with pytest.raises(RuntimeError, match="Wrong value for property key PERF_COUNT. Expected only YES/NO"):
+    with pytest.raises(RuntimeError, match=r"Wrong value for property key PERF_COUNT. Expected only YES/NO"):
         core.load_network(net, "REFERENCE", {"PERF_COUNT": "yes"})
 
 
@@ -164,7 +164,7 @@ def test_register_plugin_refusals(core: IECore, net: IENetwork) -> None:
         core.register_plugin("MKLDNNPlugin", "A.B")
     core.register_plugin("nope", "XPU")
     assert "XPU" not in core.available_devices
-    with pytest.raises(RuntimeError, match="Failed to create plugin libnope.so for device XPU\nPlease, check your environment\n"):
+    with pytest.raises(RuntimeError, match=r"Failed to create plugin libnope.so for device XPU\nPlease, check your environment\n"):
         core.load_network(net, "XPU")
 
 
@@ -216,7 +216,7 @@ def test_faulty_plugins_xml(tmp_path: Path, body: str, text: str) -> None:
 
 
 def test_missing_plugins_xml() -> None:
-    with pytest.raises(RuntimeError, match="Error loading xmlfile: /missing.xml, File was not found at line: 1 pos: 0"):
+    with pytest.raises(RuntimeError, match=r"Error loading xmlfile: /missing.xml, File was not found at line: 1 pos: 0"):
         IECore("/missing.xml")
     with pytest.raises(TypeError, match=re.escape("Argument 'xml_config_file' has incorrect type (expected str, got int)")):
         IECore(5)  # type: ignore[arg-type]

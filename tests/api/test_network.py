@@ -50,9 +50,9 @@ def test_constructor_variants(tmp_path: Path, recwarn: pytest.WarningsRecorder) 
 
 def test_constructor_refusals(tmp_path: Path) -> None:
     xml, _ = write(legacy_network(), tmp_path, "net")
-    with pytest.raises(Exception, match="Path to the model /x.xml doesn't exists or it's a directory"):
+    with pytest.raises(Exception, match=r"Path to the model /x.xml doesn't exists or it's a directory"):
         IENetwork("/x.xml", "/x.bin")
-    with pytest.raises(Exception, match="Path to the weights /x.bin doesn't exists or it's a directory"):
+    with pytest.raises(Exception, match=r"Path to the weights /x.bin doesn't exists or it's a directory"):
         IENetwork(xml, "/x.bin")
     with pytest.raises(TypeError, match="expected bytes, str found"):
         IENetwork(xml, "", init_from_buffer=True)
@@ -60,7 +60,7 @@ def test_constructor_refusals(tmp_path: Path) -> None:
         IENetwork(None, None)  # type: ignore[arg-type]
     with pytest.raises(RuntimeError, match="weights were given without a model"):
         IENetwork(weights=b"abc")
-    with pytest.raises(RuntimeError, match="Error loading xmlfile|line 1"):
+    with pytest.raises(RuntimeError, match=r"Error loading xmlfile|line 1"):
         IENetwork(b"garbage")
 
 
@@ -130,9 +130,9 @@ def test_setters_reach_new_lookups(net: IENetwork, view: str) -> None:
 
 @pytest.mark.parametrize("error", [ValueError, AttributeError, RuntimeError])
 def test_wrong_precision_and_layout(net: IENetwork, error: type[Exception]) -> None:
-    with pytest.raises(error, match="^Unsupported precision zz! List of supported precisions: "):
+    with pytest.raises(error, match=r"^Unsupported precision zz! List of supported precisions: "):
         net.inputs["data"].precision = "zz"
-    with pytest.raises(error, match="^Unsupported layout zz! List of supported layouts: "):
+    with pytest.raises(error, match=r"^Unsupported layout zz! List of supported layouts: "):
         net.inputs["data"].layout = "zz"
 
 
@@ -162,7 +162,7 @@ def test_reshape(legacy: IENetwork) -> None:
     legacy.reshape({})
     with pytest.raises(AttributeError, match=re.escape("Specified 'zzz' layer not in network inputs '{'data'}'! ")):
         legacy.reshape({"zzz": (1, 3, 8, 8)})
-    with pytest.raises(RuntimeError, match="Dims and format are inconsistent."):
+    with pytest.raises(RuntimeError, match=r"Dims and format are inconsistent."):
         legacy.reshape({"data": (1, 3, 8)})
     with pytest.raises(TypeError):
         legacy.reshape([("data", (1, 3, 8, 8))])  # type: ignore[arg-type]
@@ -189,7 +189,11 @@ def test_add_outputs(core: IECore, net: IENetwork, image: np.ndarray, wanted: ob
     assert list(net.outputs) == ["28/Reshape", "29/WithoutBiases", "fc_out"]
     assert net.outputs["28/Reshape"].shape == [1, 5184]
     result = core.load_network(net, "REFERENCE").infer({"data": image})
-    assert {name: value.shape for name, value in result.items()} == {"28/Reshape": (1, 5184), "29/WithoutBiases": (1, 10), "fc_out": (1, 10)}
+    assert {name: value.shape for name, value in result.items()} == {
+        "28/Reshape": (1, 5184),
+        "29/WithoutBiases": (1, 10),
+        "fc_out": (1, 10),
+    }
 
 
 def test_add_outputs_of_a_port(legacy: IENetwork) -> None:
