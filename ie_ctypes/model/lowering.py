@@ -138,6 +138,8 @@ def constant_array(blob: Blob, shape: Shape | None = None) -> np.ndarray:
     data = blob.data
     if blob.precision == "BF16":
         data = (data.astype(np.uint32) << 16).view(np.float32)
+    elif blob.precision == "BOOL":
+        data = data.view(np.uint8) != 0
     elif blob.precision in _PACKED:
         data = _unpack(blob)
         data = data if shape is None else data[: math.prod(shape)]
@@ -429,7 +431,8 @@ class Lowering:
                 return -1
             if id(v) not in index:
                 index[id(v)] = len(program.tensors)
-                data = np.ascontiguousarray(v.data, dtype=v.dtype).reshape(v.shape) if v.is_const else None
+                # a .bin gives no alignment, kernels need it
+                data = np.require(v.data, v.dtype, ["C_CONTIGUOUS", "ALIGNED"]).reshape(v.shape) if v.is_const else None
                 program.tensors.append(Tensor(v.name, v.type, data))
             return index[id(v)]
 

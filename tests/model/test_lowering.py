@@ -78,6 +78,16 @@ def test_weights_are_not_copied():
     assert any(t.data is not None and np.shares_memory(t.data, weights) for t in program.tensors)
 
 
+def test_unaligned_weights_are_copied_to_aligned_memory():
+    raw = np.zeros(4 * 12 + 1, np.uint8)
+    weights = raw[1:].view(np.float32)
+    assert not weights.flags.aligned
+    b = NetworkBuilder.legacy()
+    x = b.input("x", (1, 3, 2, 2))
+    b.layer("Convolution", "c", [x], [(1, 4, 2, 2)], params={"kernel": "1,1", "output": 4}, blobs={"weights": Blob("FP32", weights)})
+    assert all(t.data.flags.aligned for t in Network(b.graph()).lower().tensors if t.data is not None)
+
+
 def test_chains_of_many_layers_and_of_many_constants_lower():
     b = NetworkBuilder.opset()
     node, fixed = b.input("x", (2,)), b.constant("c", np.zeros(2, np.float32))
@@ -97,6 +107,7 @@ def test_chains_of_many_layers_and_of_many_constants_lower():
         ("I4", np.array([0x8F, 0x07], np.uint8), [-1, -8, 7]),
         ("BF16", np.array([0x3F80, 0xC000], np.uint16), [1, -2]),
         ("FP16", np.array([0.5, -2], np.float16), [0.5, -2]),
+        ("BOOL", np.array([0, 2, 1], np.uint8).view(np.bool_), [False, True, True]),
         ("U16", np.array([65535], np.uint16), [65535]),
     ],
 )

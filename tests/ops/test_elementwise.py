@@ -122,6 +122,12 @@ def test_scale_shift_lies_on_channels():
         run_one("ScaleShift", [x], blobs={"weights": w[:2]})
 
 
+def test_power_file_adds_the_identity_of_affine_grids():
+    x = random(2, 7)
+    expected = x.ravel() + np.array([1, 0, 0, 0, 1, 0, 1, 0, 0, 0, 1, 0, 1, 0], np.float32)
+    np.testing.assert_array_equal(run_one("PowerFile", [x]).ravel(), expected)
+
+
 def test_small_integers_are_added_in_their_own_type():
     a = np.array([200, 100], np.uint8)
     y = run_one("Add", [a, a], version="opset1", result="U8")

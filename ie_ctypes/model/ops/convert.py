@@ -79,7 +79,7 @@ def convert_like(layer: Layer) -> None:
     layer.set_output(0, layer.convert(layer.input(0), layer.input(1).dtype))
 
 
-@legacy("Copy", "Identity", "Dropout")
+@legacy("Copy")
 def copy(layer: Layer) -> None:
     layer.set_output(0, layer.input(0))
 

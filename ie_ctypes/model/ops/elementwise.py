@@ -191,6 +191,14 @@ def scale_shift(layer: Layer) -> None:
     layer.set_output(0, y)
 
 
+@legacy("PowerFile")
+def power_file(layer: Layer) -> None:
+    """Adds 1, 0, 0, 0, 1, 0, repeated over the flat tensor: the identity of affine grids (IR.md 4.5)."""
+    x = layer.float_input(0)
+    pattern = np.resize(np.array([1, 0, 0, 0, 1, 0], np.float32), x.type.size).reshape(x.shape)
+    layer.set_output(0, layer.emit("Binary", [x, layer.value(pattern)], op="add"))
+
+
 _OPSET = {
     "Add": "add",
     "Subtract": "sub",
