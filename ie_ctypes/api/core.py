@@ -36,13 +36,21 @@ class IECore:
     # -- devices ---------------------------------------------------------------------------------------------------------
     @property
     def available_devices(self) -> list[str]:
-        """Devices that are there, sorted; ``NAME.id`` for each unit when a device has several."""
+        """Devices that are there, sorted; ``NAME.id`` for each unit when a device has several.
+
+        A device that does not open is left out with a ``RuntimeWarning``; REFERENCE, which is for tests, is not listed.
+        """
         found: list[str] = []
         for name in self._registry.names():
             try:
-                ids = self._registry.device(self._registry.entry(name)).get_metric("AVAILABLE_DEVICES")
+                device = self._registry.device(self._registry.entry(name))
+            except RuntimeError as e:
+                warnings.warn(f"device {name} is not available: {e}", RuntimeWarning, stacklevel=2)
+                continue
+            try:
+                ids = device.get_metric("AVAILABLE_DEVICES")
             except RuntimeError:
-                continue  # a driver that does not open is no available device; its use says why
+                continue  # devices made of others have no units
             if isinstance(ids, (list, tuple)):
                 found += [name] if len(ids) == 1 else [f"{name}.{i}" for i in ids]
         return found

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 
 from ie_ctypes.api.data import TensorState
 from ie_ctypes.api.preprocess import PreProcessInfo
-from ie_ctypes.api.query import prepared
+from ie_ctypes.api.query import prepared, require_runnable
 from ie_ctypes.api.workers import WorkerPool
 from ie_ctypes.devices.base import Device, Executable, Parameter, PerfCount
-from ie_ctypes.errors import IEError, NotFoundError
+from ie_ctypes.errors import IEError, NotFoundError, NotImplementedIEError
 from ie_ctypes.model.dtypes import from_numpy
 from ie_ctypes.model.network import Network
 from ie_ctypes.model.program import Program, TensorType
@@ -49,7 +49,7 @@ class Loaded:
             )
             for name, index in zip(program.output_names, program.outputs, strict=True)
         }
-        self._variants: dict[int, tuple[Executable, Program]] = {self.batch: (device.compile(program, config), program)}
+        self._variants: dict[int, tuple[Executable, Program]] = {self.batch: (self._compile(program), program)}
         self._settings = device.effective_config(config)
         self.dynamic_batch = self._settings.get("DYN_BATCH_ENABLED") == "YES"
         self._smaller: Network | None = None  # the copy of the network that is reshaped for smaller batches
@@ -70,6 +70,13 @@ class Loaded:
         """Guards ``idle`` and the asynchronous runs; notified when a run has ended."""
         return self.pool.changed
 
+    def _compile(self, program: Program) -> Executable:
+        try:
+            return self.device.compile(program, self.config)
+        except NotImplementedIEError:
+            require_runnable(program, self.device)
+            raise
+
     def variant(self, batch: int) -> tuple[Executable, Program]:
         """The network compiled for a smaller batch, made at its first use."""
         found = self._variants.get(batch)
@@ -81,7 +88,7 @@ class Loaded:
                     self._smaller = self.network.clone()
                 self._smaller.set_batch(batch)
                 program = self._smaller.lower()
-                self._variants[batch] = (self.device.compile(program, self.config), program)
+                self._variants[batch] = (self._compile(program), program)
             return self._variants[batch]
 
     def input_types(self) -> Iterator[tuple[str, TensorState, TensorType]]:

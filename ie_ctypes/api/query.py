@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ie_ctypes.api.preprocess import PreProcessInfo
 from ie_ctypes.devices.base import Device
@@ -11,6 +11,7 @@ from ie_ctypes.errors import NotFoundError
 from ie_ctypes.model.graph import Node
 from ie_ctypes.model.network import Network, is_input
 from ie_ctypes.model.ops import find_translator
+from ie_ctypes.model.program import Program
 
 
 def unknown_layers(network: Network) -> list[Node]:
@@ -21,11 +22,20 @@ def unknown_layers(network: Network) -> list[Node]:
 
 def require_supported(network: Network) -> None:
     """Raise NotFoundError that lists every layer of unknown type."""
-    unknown = unknown_layers(network)
-    if unknown:
-        first, rest = unknown[0], unknown[1:]
-        more = f"; also unsupported: {', '.join(f'{n.name} ({n.type})' for n in rest)}" if rest else ""
-        raise NotFoundError(f"Unsupported primitive of type: {first.type} name: {first.name}{more}")
+    _refuse([(n.type, n.name) for n in unknown_layers(network)])
+
+
+def require_runnable(program: Program, device: Device) -> None:
+    """Raise NotFoundError that lists every layer that ``device`` refuses."""
+    verdicts = zip(program.nodes, device.query(program), strict=True)
+    _refuse(list(dict.fromkeys((node.layer_type, node.layer) for node, runs in verdicts if not runs)))
+
+
+def _refuse(layers: Sequence[tuple[str, str]]) -> None:
+    if layers:
+        (type, name), rest = layers[0], layers[1:]
+        more = f"; also unsupported: {', '.join(f'{n} ({t})' for t, n in rest)}" if rest else ""
+        raise NotFoundError(f"Unsupported primitive of type: {type} name: {name}{more}")
 
 
 def query(network: Network, preprocess: Mapping[str, PreProcessInfo], device: Device, device_name: str) -> dict[str, str]:

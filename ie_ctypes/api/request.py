@@ -69,6 +69,7 @@ class _Run:
 
     def _end(self) -> None:
         request, self.callback, self.data = self.request, None, None
+        del self.request  # the request refers to its last run: no cycle, so that it goes with its last user
         loaded = request._loaded
         with loaded.changed:
             self.ended = self.done = True

@@ -100,7 +100,7 @@ class ReferenceDevice(Device):
 
     def get_metric(self, name: str) -> Parameter:
         metrics: dict[str, Parameter] = {
-            "AVAILABLE_DEVICES": [""],
+            "AVAILABLE_DEVICES": [],  # not listed: nobody wants it in "MULTI:" + ",".join(available_devices)
             "FULL_DEVICE_NAME": f"numpy {np.__version__}",
             "OPTIMIZATION_CAPABILITIES": ["FP32"],
             "RANGE_FOR_ASYNC_INFER_REQUESTS": (1, 1, 1),

@@ -12,7 +12,7 @@ import pytest
 
 from ie_ctypes import IECore, IENetwork
 from ie_ctypes.devices.base import Device, Executable, Parameter, PerfCount, Request
-from ie_ctypes.errors import NotFoundError
+from ie_ctypes.errors import NotFoundError, NotImplementedIEError
 from ie_ctypes.model.builder import NetworkBuilder
 from ie_ctypes.model.program import Program
 from ie_ctypes.model.writers import ir_bytes
@@ -143,6 +143,8 @@ class GateDevice(Device):
         return [n.layer_type != "ReLU" for n in program.nodes]
 
     def compile(self, program: Program, config: Mapping[str, str]) -> Executable:
+        if not all(self.query(program)):
+            raise NotImplementedIEError("the driver's own text")
         return GateExecutable(self)
 
     def get_metric(self, name: str) -> Parameter:

@@ -298,6 +298,23 @@ def test_objects_may_be_dropped_while_a_request_runs(gate: GateDevice, copy_net:
     until(lambda: gc.collect() is not None and alive() is None)
 
 
+def test_nothing_is_left_when_the_last_user_goes(gate: GateDevice, copy_net: IENetwork) -> None:
+    gate.gate.set()
+    gc.collect()
+    gc.disable()
+    try:
+        held = IECore().load_network(copy_net, "GATE", num_requests=2)
+        alive = [weakref.ref(held._loaded), weakref.ref(held.requests[0])]
+        for i in range(2):
+            held.start_async(i)
+        assert held.wait() == StatusCode.OK
+        held.infer()
+        del held
+        until(lambda: not any(ref() is not None for ref in alive))
+    finally:
+        gc.enable()
+
+
 def test_threads_end_with_their_network(gate: GateDevice, copy_net: IENetwork) -> None:
     before = threading.active_count()
     held = IECore().load_network(copy_net, "GATE", num_requests=2)

@@ -105,6 +105,6 @@ def test_metrics_answer_what_they_list() -> None:
     assert "FULL_DEVICE_NAME" in names
     for name in names:
         assert device.get_metric(str(name)) is not None
-    assert device.get_metric("AVAILABLE_DEVICES") == [""]
+    assert device.get_metric("AVAILABLE_DEVICES") == []
     with pytest.raises(RuntimeError, match="Unsupported metric key NOPE"):
         device.get_metric("NOPE")
