@@ -46,7 +46,7 @@ class Registry:
         if xml_config_file:
             self.add_xml(xml_config_file)
         else:
-            self._entries = {name: Entry(name, f"{_PREFIX}{(*r.aliases, name)[0]}{_SUFFIX}", r) for name, r in self._records.items()}
+            self._entries = {name: Entry(name, name, r) for name, r in self._records.items()}
 
     def names(self) -> list[str]:
         """Registered names, sorted bytewise."""
