@@ -17,8 +17,7 @@ from ie_ctypes.model.old_api import legacy_element_type, restore_axis_order
 from ie_ctypes.model.program import Program, TensorType
 
 _LEGACY_INPUT = {"FP16": "FP32", "Q78": "I16"}
-_OPSET_INPUT = {"FP16": "FP32", "BF16": "FP32", "FP64": "FP32", "I64": "I32", "U64": "I32", "U32": "I32", "BOOL": "U8"}
-_OPSET_OUTPUT = _OPSET_INPUT
+_OPSET_VIEW = {"FP16": "FP32", "BF16": "FP32", "FP64": "FP32", "I64": "I32", "U64": "I32", "U32": "I32", "BOOL": "U8"}
 # Requests for these were answered with FP32 by the original's CPU device.
 _FLOAT_OUTPUT = ("FP16", "U16", "BF16", "FP64")
 
@@ -84,7 +83,7 @@ class Network:
     # -- construction ----------------------------------------------------------------------------------------------------
     def _input_state(self, node: Node) -> InputState:
         given = node.outputs[0].precision or node.precision
-        table = _LEGACY_INPUT if self.graph.legacy else _OPSET_INPUT
+        table = _LEGACY_INPUT if self.graph.legacy else _OPSET_VIEW
         if self.graph.version >= 11:
             old = legacy_element_type(node)
             given = old or given
@@ -106,7 +105,7 @@ class Network:
         if self.graph.legacy:
             precision = given if given in ("FP32", "I32") else "FP32"
         else:
-            precision = _OPSET_OUTPUT.get(given, given if given in BY_NAME else "FP32")
+            precision = _OPSET_VIEW.get(given, given if given in BY_NAME else "FP32")
         layout = default_layout(len(node.outputs[port].shape))
         self.outputs[name] = OutputState(name, node, port, precision, layout)
         self.outputs = dict(sorted(self.outputs.items()))
