@@ -45,7 +45,7 @@ class _Run:
             self.request._execute()
         except IEError as e:
             self.error = e
-        except Exception as e:
+        except BaseException as e:  # a device written in Python must not take the worker thread with it
             self.error = IEError(f"infer request {self.request._id}: {type(e).__name__}: {e}")
             self.error.__cause__ = e
 
@@ -64,18 +64,19 @@ class _Run:
             self._end()
 
     def abandon(self, error: IEError) -> None:
-        self.error = error
-        self._end()
+        if not self.done:
+            self.error = error
+            self._end()
 
     def _end(self) -> None:
         request, self.callback, self.data = self.request, None, None
-        del self.request  # the request refers to its last run: no cycle, so that it goes with its last user
         loaded = request._loaded
         with loaded.changed:
-            self.ended = self.done = True
             if request._run is self or request._run is None:  # else the callback started it again
                 loaded.idle[request._id] = None
+            self.ended = self.done = True
             loaded.changed.notify_all()
+        del self.request  # which refers to its last run: without the cycle it goes with its last user
 
     def blocks(self) -> bool:
         """Is the request in use, seen from this thread? Inside its own callback it is not."""

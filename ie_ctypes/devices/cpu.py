@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ie_ctypes import runtime
+from ie_ctypes._version import __version__
 from ie_ctypes.devices.base import Executable, Parameter
 from ie_ctypes.devices.native import NativeDevice
 from ie_ctypes.errors import NotFoundError, ParameterMismatchError
@@ -85,6 +86,7 @@ class CpuDevice(NativeDevice):
     def __init__(self) -> None:
         super().__init__("CPU")
         self.description = "MKLDNNPlugin"
+        self.build_number = __version__
         self._config = dict(DEFAULTS)
 
     def effective_config(self, config: Mapping[str, str]) -> dict[str, Parameter]:
