@@ -166,7 +166,8 @@ def test_interp_pads_crop_and_factors_size():
     np.testing.assert_array_equal(run_one("Interp", [x], {"height": 8, "width": 3, "pad_beg": -1, "pad_end": -1}), want)
     assert run_one("Interp", [x], {"zoom_factor": 3, "shrink_factor": 2, "pad_beg": 0, "pad_end": 0}).shape == (1, 2, 9, 10)
     assert run_one("Interp", [x], {"factor": 2, "width": 5}).shape == (1, 2, 12, 5)
-    np.testing.assert_array_equal(run_one("Interp", [x, np.array([1, 2, 8, 3], np.int32)], {"pad_beg": -1, "pad_end": -1}, constants=[1]), want)
+    target = np.array([1, 2, 8, 3], np.int32)
+    np.testing.assert_array_equal(run_one("Interp", [x, target], {"pad_beg": -1, "pad_end": -1}, constants=[1]), want)
     corners = run_one("Interp", [x], {"height": 11, "width": 13})
     np.testing.assert_allclose(corners[..., ::2, ::2], x, atol=1e-5)
     with pytest.raises(ModelError, match="the input has 3 axes, expected 4"):
@@ -186,14 +187,20 @@ def test_resample_and_upsampling_replicate():
 
 def test_interpolate_4_sizes_by_scales_and_nearest_of_integers():
     x = np.arange(12, dtype=np.int32).reshape(1, 1, 3, 4)
-    params = {"mode": "nearest", "shape_calculation_mode": "scales", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    params = {
+        "mode": "nearest",
+        "coordinate_transformation_mode": "asymmetric",
+        "nearest_mode": "floor",
+        "shape_calculation_mode": "scales",
+    }
     inputs = [x, np.array([0, 0]), np.array([1.5, 2.0], np.float32), np.array([2, 3])]
     y = run_one("Interpolate", inputs, params, version="opset4", constants=[1, 2, 3], result="I32")
     np.testing.assert_array_equal(y[0, 0], x[0, 0][[0, 0, 1, 2]].repeat(2, 1))
     with pytest.raises(ModelError, match="'mode' is 'area'"):
         run_one("Interpolate", inputs, params | {"mode": "area"}, version="opset4", constants=[1, 2, 3])
     with pytest.raises(ModelError, match="2 axes have 1 sizes or scales"):
-        run_one("Interpolate", [x, np.array([4]), *inputs[2:]], params | {"shape_calculation_mode": "sizes"}, version="opset4", constants=[1, 2, 3])
+        params["shape_calculation_mode"] = "sizes"
+        run_one("Interpolate", [x, np.array([4]), *inputs[2:]], params, version="opset4", constants=[1, 2, 3])
 
 
 @pytest.mark.parametrize("path", corpus.cases("legacy/Interp", "legacy/Resample", "opset/Interpolate"))

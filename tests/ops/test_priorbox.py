@@ -112,7 +112,8 @@ def test_clustered_boxes_have_the_listed_sizes(version):
 
 def test_inputs_without_two_spatial_axes_are_refused():
     builder = NetworkBuilder.legacy()
-    builder.layer("PriorBox", "out", [builder.input("f", (1, 4)), builder.input("i", (1, 4))], [()], params={"min_size": "4", "offset": "0"})
+    maps = [builder.input(n, (1, 4)) for n in ("f", "i")]
+    builder.layer("PriorBox", "out", maps, [()], params={"min_size": "4", "offset": "0"})
     with pytest.raises(ModelError, match="expected four axes each"):
         Network(builder.graph()).lower()
 

@@ -51,7 +51,8 @@ def cell_step(cell, x, h, c, w, r, b, linear_before_reset=False, clip=0.0):
 
 def operands(cell, directions=1, bias_blocks=0):
     rows = GATES[cell] * S
-    shapes = [(N, T, D), (N, directions, S), (N, directions, S), (directions, rows, D), (directions, rows, S), (directions, (bias_blocks or GATES[cell]) * S)]
+    bias = (bias_blocks or GATES[cell]) * S
+    shapes = [(N, T, D), (N, directions, S), (N, directions, S), (directions, rows, D), (directions, rows, S), (directions, bias)]
     return [random(*s, seed=i, low=-1, high=1) for i, s in enumerate(shapes)]
 
 
@@ -124,9 +125,9 @@ def test_legacy_and_opset_layers_agree(cell):
     blobs = {"weights": np.concatenate([w[0], r[0]], 1), "biases": b[0]}
     old = run_layer(name, [x[:, 0], *states], {"hidden_size": S}, blobs=blobs, outputs=len(states))
     count = len(states) + 1
-    new = run_layer(
-        name, [x[:, 0], *states, w[0], r[0], b[0]], {"hidden_size": S}, version="opset4", constants=range(count, count + 3), outputs=len(states)
-    )
+    weights = range(count, count + 3)
+    inputs = [x[:, 0], *states, w[0], r[0], b[0]]
+    new = run_layer(name, inputs, {"hidden_size": S}, version="opset4", constants=weights, outputs=len(states))
     kind = run(cell, x[:, :1].copy(), h, c, None, w, r, b)
     for got, other, want in zip(old, new, kind[1:], strict=True):
         np.testing.assert_allclose(got, want[:, 0], rtol=1e-6)

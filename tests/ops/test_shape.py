@@ -41,7 +41,8 @@ def test_legacy_reshape_of_one_batch_follows_a_new_batch():
 
 
 def test_opset_reshape_rules():
-    np.testing.assert_array_equal(run_one("Reshape", [X, np.array([0, -1])], {"special_zero": "true"}, version="opset1", constants=[1]), X.reshape(2, 12))
+    got = run_one("Reshape", [X, np.array([0, -1])], {"special_zero": "true"}, version="opset1", constants=[1])
+    np.testing.assert_array_equal(got, X.reshape(2, 12))
     with pytest.raises(ModelError, match="mismatch"):
         run_one("Reshape", [X, np.array([0, 24])], {"special_zero": "false"}, version="opset1", constants=[1])
     with pytest.raises(ModelError, match="one -1"):
@@ -52,7 +53,10 @@ def test_opset_reshape_rules():
         run_one("Reshape", [X, np.array([2, 12])], version="opset1")
 
 
-@pytest.mark.parametrize(("params", "shape"), [({"axis": 1}, (2, 12)), ({"axis": 0}, (24,)), ({"axis": 0, "end_axis": 1}, (6, 4)), ({"axis": -2}, (2, 12))])
+@pytest.mark.parametrize(
+    ("params", "shape"),
+    [({"axis": 1}, (2, 12)), ({"axis": 0}, (24,)), ({"axis": 0, "end_axis": 1}, (6, 4)), ({"axis": -2}, (2, 12))],
+)
 def test_flatten_merges_axes(params, shape):
     np.testing.assert_array_equal(run_one("Flatten", [X], params), X.reshape(shape))
 
@@ -98,7 +102,8 @@ def test_broadcast_modes():
     def opset(x, shape, *more, mode):
         return run_one("Broadcast", [x, np.array(shape), *more], {"mode": mode}, version="opset3", constants=[1, 2])
 
-    np.testing.assert_array_equal(run_one("Broadcast", [X, np.array([5, 2, 3, 4], np.int32)], constants=[1]), np.broadcast_to(X, (5, 2, 3, 4)))
+    target = np.array([5, 2, 3, 4], np.int32)
+    np.testing.assert_array_equal(run_one("Broadcast", [X, target], constants=[1]), np.broadcast_to(X, (5, 2, 3, 4)))
     np.testing.assert_array_equal(opset(X, (5, 2, 3, 4), mode="numpy"), np.broadcast_to(X, (5, 2, 3, 4)))
     np.testing.assert_array_equal(opset(X, (2, 1, 4), mode="bidirectional"), X)
     np.testing.assert_array_equal(opset(X[:, 0, 0], (3, 2, 4), np.array([1]), mode="explicit")[1, :, 2], X[:, 0, 0])
