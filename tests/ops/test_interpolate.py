@@ -198,8 +198,8 @@ def test_interpolate_4_sizes_by_scales_and_nearest_of_integers():
     np.testing.assert_array_equal(y[0, 0], x[0, 0][[0, 0, 1, 2]].repeat(2, 1))
     with pytest.raises(ModelError, match="'mode' is 'area'"):
         run_one("Interpolate", inputs, params | {"mode": "area"}, version="opset4", constants=[1, 2, 3])
+    params["shape_calculation_mode"] = "sizes"
     with pytest.raises(ModelError, match="2 axes have 1 sizes or scales"):
-        params["shape_calculation_mode"] = "sizes"
         run_one("Interpolate", [x, np.array([4]), *inputs[2:]], params, version="opset4", constants=[1, 2, 3])
 
 
