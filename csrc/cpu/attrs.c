@@ -76,8 +76,8 @@ const iec_graph_api *cpu_attrs_base(const iec_graph_api *api) {
   return api->node_kind == node_kind ? ((const cpu_attrs_api *)(const void *)api)->base : api;
 }
 
-iec_status cpu_op_override_i64s(cpu_graph *graph, cpu_op *op, const char *name, const int64_t *values, size_t count,
-                                iec_error *err) {
+iec_status cpu_op_override_i64s(cpu_graph *graph, cpu_op *op, const char *name, const int64_t *values,
+                                size_t count, iec_error *err) {
   cpu_override *o = cpu_graph_alloc(graph, sizeof *o + count * sizeof *values);
   if (!o) return cpu_graph_no_memory(err);
   o->name = name;

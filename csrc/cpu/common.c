@@ -18,11 +18,12 @@ iec_status cpu_fail(iec_error *err, iec_status code, const char *where, const ch
 }
 
 static const char *const unary_names[CPU_UNARY_COUNT] = {
-    "relu",  "sigmoid",  "tanh",      "elu",    "clamp",       "exp",   "log",        "abs",        "neg",
-    "sqrt",  "square",   "reciprocal", "sign",  "binary_sign", "floor", "ceil",       "round_even", "round_away",
-    "erf",   "sin",      "cos",       "tan",    "asin",        "acos",  "atan",       "sinh",       "cosh",
-    "asinh", "acosh",    "atanh",     "softplus", "softsign",  "mish",  "swish",      "hswish",     "hsigmoid",
-    "hard_sigmoid", "selu", "gelu",   "gelu_tanh", "power",    "not"};
+    "relu",     "sigmoid",      "tanh",       "elu",        "clamp",      "exp",   "log",
+    "abs",      "neg",          "sqrt",       "square",     "reciprocal", "sign",  "binary_sign",
+    "floor",    "ceil",         "round_even", "round_away", "erf",        "sin",   "cos",
+    "tan",      "asin",         "acos",       "atan",       "sinh",       "cosh",  "asinh",
+    "acosh",    "atanh",        "softplus",   "softsign",   "mish",       "swish", "hswish",
+    "hsigmoid", "hard_sigmoid", "selu",       "gelu",       "gelu_tanh",  "power", "not"};
 
 int32_t cpu_unary_code(const char *op) {
   for (int32_t i = 0; i < CPU_UNARY_COUNT; ++i)

@@ -35,9 +35,11 @@ struct iec_request {
   int64_t *times; /* nanoseconds of each step */
 };
 
-static iec_status driver_open(const iec_host_api *host, const iec_kv *options, size_t count, iec_driver **out, iec_error *err) {
+static iec_status driver_open(const iec_host_api *host, const iec_kv *options, size_t count, iec_driver **out,
+                              iec_error *err) {
   *out = NULL;
-  if (count) return cpu_fail(err, IEC_NOT_FOUND, NULL, "unknown option %s; the driver has none", options[0].key);
+  if (count)
+    return cpu_fail(err, IEC_NOT_FOUND, NULL, "unknown option %s; the driver has none", options[0].key);
   if (!cpu_kernels(err)) return IEC_NOT_FOUND;
   iec_driver *driver = host->alloc(host->self, sizeof *driver, alignof(max_align_t));
   if (!driver) return cpu_fail(err, IEC_OUT_OF_MEMORY, NULL, "out of memory");
@@ -50,7 +52,8 @@ static void driver_close(iec_driver *driver) {
   if (driver) driver->host->release(driver->host->self, driver);
 }
 
-static iec_status driver_query(iec_driver *driver, const iec_graph *graph, uint8_t *supported, size_t count, iec_error *err) {
+static iec_status driver_query(iec_driver *driver, const iec_graph *graph, uint8_t *supported, size_t count,
+                               iec_error *err) {
   return cpu_query(driver->host->graph, graph, supported, count, err);
 }
 
@@ -61,7 +64,8 @@ static iec_status read_count(const char *key, const char *value, int32_t *out, i
   errno = 0;
   long number = strtol(value, &end, 10);
   if (errno || end == value || *end || number < 0 || number > MOST_THREADS)
-    return cpu_fail(err, IEC_PARAMETER_MISMATCH, key, "'%s' is not a number from 0 to %d", value, MOST_THREADS);
+    return cpu_fail(err, IEC_PARAMETER_MISMATCH, key, "'%s' is not a number from 0 to %d", value,
+                    MOST_THREADS);
   *out = (int32_t)number;
   return IEC_OK;
 }
@@ -79,10 +83,12 @@ static iec_status configure(iec_exec *exec, const iec_kv *config, size_t count, 
       status = read_count(key, value, &streams, err);
     else if (strcmp(key, "PERF_COUNT") == 0 || strcmp(key, "CPU_BIND_THREAD") == 0) {
       /* Steps are always timed. Threads are never bound: member 0 of a team is the caller's own thread. */
-      if (!is_switch(value)) status = cpu_fail(err, IEC_PARAMETER_MISMATCH, key, "'%s', expected YES or NO", value);
+      if (!is_switch(value))
+        status = cpu_fail(err, IEC_PARAMETER_MISMATCH, key, "'%s', expected YES or NO", value);
     } else {
-      status = cpu_fail(err, IEC_NOT_FOUND, key,
-                        "unknown key, known are CPU_THREADS_NUM, CPU_THROUGHPUT_STREAMS, CPU_BIND_THREAD, PERF_COUNT");
+      status = cpu_fail(
+          err, IEC_NOT_FOUND, key,
+          "unknown key, known are CPU_THREADS_NUM, CPU_THROUGHPUT_STREAMS, CPU_BIND_THREAD, PERF_COUNT");
     }
     if (status) return status;
   }
@@ -102,8 +108,8 @@ static void exec_release(iec_exec *exec) {
   exec->host->release(exec->host->self, exec);
 }
 
-static iec_status driver_compile(iec_driver *driver, const iec_graph *graph, const iec_kv *config, size_t count, iec_exec **out,
-                                 iec_error *err) {
+static iec_status driver_compile(iec_driver *driver, const iec_graph *graph, const iec_kv *config,
+                                 size_t count, iec_exec **out, iec_error *err) {
   const iec_host_api *host = driver->host;
   *out = NULL;
   iec_exec *exec = host->alloc(host->self, sizeof *exec, alignof(max_align_t));
@@ -113,7 +119,8 @@ static iec_status driver_compile(iec_driver *driver, const iec_graph *graph, con
   iec_status status = configure(exec, config, count, err);
   if (!status) status = cpu_plan_create(host, graph, &exec->plan, err);
   if (!status)
-    status = cpu_streams_create(host, exec->plan, exec->stream_count, exec->thread_count, &exec->streams, err);
+    status =
+        cpu_streams_create(host, exec->plan, exec->stream_count, exec->thread_count, &exec->streams, err);
   if (!status) {
     size_t size = (size_t)(exec->plan->step_count + 1) * sizeof *exec->times;
     exec->times = host->alloc(host->self, size, 64);
@@ -148,7 +155,8 @@ static iec_status request_create(iec_exec *exec, iec_request **out, iec_error *e
   if (!request) return cpu_fail(err, IEC_OUT_OF_MEMORY, NULL, "out of memory");
   *request = (iec_request){.exec = exec};
   request->inputs = host->alloc(host->self, (size_t)(graph->input_count + 1) * sizeof *request->inputs, 64);
-  request->outputs = host->alloc(host->self, (size_t)(graph->output_count + 1) * sizeof *request->outputs, 64);
+  request->outputs =
+      host->alloc(host->self, (size_t)(graph->output_count + 1) * sizeof *request->outputs, 64);
   request->times = host->alloc(host->self, (size_t)(exec->plan->step_count + 1) * sizeof *request->times, 64);
   if (!request->inputs || !request->outputs || !request->times) {
     request_release(request);
@@ -158,24 +166,25 @@ static iec_status request_create(iec_exec *exec, iec_request **out, iec_error *e
   return IEC_OK;
 }
 
-static iec_status check_tensor(const iec_tensor *given, const cpu_value *wanted, const char *role, iec_error *err) {
+static iec_status check_tensor(const iec_tensor *given, const cpu_value *wanted, const char *role,
+                               iec_error *err) {
   size_t bytes = cpu_tensor_bytes(&wanted->tensor);
   if (!given) return cpu_fail(err, IEC_PARAMETER_MISMATCH, wanted->name, "the %s is missing", role);
   if (given->dtype != wanted->tensor.dtype)
-    return cpu_fail(err, IEC_PARAMETER_MISMATCH, wanted->name, "the %s has element type %d, expected %d", role, given->dtype,
-                    wanted->tensor.dtype);
+    return cpu_fail(err, IEC_PARAMETER_MISMATCH, wanted->name, "the %s has element type %d, expected %d",
+                    role, given->dtype, wanted->tensor.dtype);
   if (given->size_bytes != bytes || (!given->data && bytes))
-    return cpu_fail(err, IEC_PARAMETER_MISMATCH, wanted->name, "the %s has %zu bytes, expected %zu", role, given->size_bytes,
-                    bytes);
+    return cpu_fail(err, IEC_PARAMETER_MISMATCH, wanted->name, "the %s has %zu bytes, expected %zu", role,
+                    given->size_bytes, bytes);
   return IEC_OK;
 }
 
-static iec_status infer(iec_request *request, const iec_tensor *const *inputs, size_t input_count, iec_tensor *const *outputs,
-                        size_t output_count, iec_error *err) {
+static iec_status infer(iec_request *request, const iec_tensor *const *inputs, size_t input_count,
+                        iec_tensor *const *outputs, size_t output_count, iec_error *err) {
   const cpu_graph *graph = request->exec->plan->graph;
   if (input_count != (size_t)graph->input_count || output_count != (size_t)graph->output_count)
-    return cpu_fail(err, IEC_PARAMETER_MISMATCH, NULL, "%zu inputs and %zu outputs, expected %d and %d", input_count,
-                    output_count, graph->input_count, graph->output_count);
+    return cpu_fail(err, IEC_PARAMETER_MISMATCH, NULL, "%zu inputs and %zu outputs, expected %d and %d",
+                    input_count, output_count, graph->input_count, graph->output_count);
   for (int32_t i = 0; i < graph->input_count; ++i) {
     iec_status status = check_tensor(inputs[i], graph->inputs[i], "input", err);
     if (status) return status;
@@ -201,7 +210,8 @@ static iec_status perf_counts(iec_request *request, char *json, size_t *size, ie
   return cpu_text_finish(&text, size, err);
 }
 
-static iec_status get_property(iec_driver *driver, iec_exec *exec, const char *key, char *buf, size_t *size, iec_error *err) {
+static iec_status get_property(iec_driver *driver, iec_exec *exec, const char *key, char *buf, size_t *size,
+                               iec_error *err) {
   (void)driver;
   cpu_text text = {buf, buf ? *size : 0, 0};
   if (strcmp(key, "ISA") == 0) {
@@ -217,8 +227,9 @@ static iec_status get_property(iec_driver *driver, iec_exec *exec, const char *k
   } else if (exec && strcmp(key, "EXEC_GRAPH") == 0) {
     cpu_report_graph(exec->plan, atomic_load(&exec->has_run) ? exec->times : NULL, &text);
   } else {
-    return cpu_fail(err, IEC_NOT_FOUND, key, "unknown property; known are ISA, CORES%s",
-                    exec ? ", STREAMS, CPU_THROUGHPUT_STREAMS, CPU_THREADS_NUM, MEMORY_BYTES, EXEC_GRAPH" : "");
+    return cpu_fail(
+        err, IEC_NOT_FOUND, key, "unknown property; known are ISA, CORES%s",
+        exec ? ", STREAMS, CPU_THROUGHPUT_STREAMS, CPU_THREADS_NUM, MEMORY_BYTES, EXEC_GRAPH" : "");
   }
   return cpu_text_finish(&text, size, err);
 }
@@ -244,7 +255,8 @@ static const iec_driver_api table = {
 iec_status iec_cpu_driver_query(uint32_t host_abi, const iec_driver_api **out, iec_error *err) {
   *out = NULL;
   if (host_abi >> 16 != IEC_ABI_MAJOR)
-    return cpu_fail(err, IEC_ABI_MISMATCH, NULL, "the host has ABI %u, the driver %u", host_abi >> 16, IEC_ABI_MAJOR);
+    return cpu_fail(err, IEC_ABI_MISMATCH, NULL, "the host has ABI %u, the driver %u", host_abi >> 16,
+                    IEC_ABI_MAJOR);
   *out = &table;
   return IEC_OK;
 }

@@ -6,9 +6,10 @@
 #include "cpu/plan.h"
 
 enum { LINE = 64, COUNTER_SETS = 3, COUNTERS_SIZE = 256 };
-_Static_assert(COUNTER_SETS * CPU_COUNTERS * sizeof(atomic_llong) <= COUNTERS_SIZE, "counters fit");
+_Static_assert(sizeof(atomic_llong[COUNTER_SETS][CPU_COUNTERS]) <= COUNTERS_SIZE, "counters fit");
 
-/* Shared memory of a run: the counters, then the arena. A member's memory: bases, addresses of one step, kernel scratch. */
+/* Shared memory of a run: the counters, then the arena. A member's memory: bases, addresses of one step,
+ * kernel scratch. */
 static size_t bases_size(const cpu_plan *plan) {
   size_t count = (size_t)(CPU_SPACE_CALLER + plan->graph->input_count + plan->graph->output_count);
   return (count * sizeof(char *) + LINE - 1) / LINE * LINE;
@@ -46,8 +47,8 @@ static void run_step(const cpu_step *step, cpu_run *run, uintptr_t const *bases,
   step->kernel->run(step->state, run);
 }
 
-void cpu_plan_walk(const cpu_plan *plan, const cpu_run *outer, void *scratch, void *member_scratch, const void *const *inputs,
-                   void *const *outputs, int64_t *times) {
+void cpu_plan_walk(const cpu_plan *plan, const cpu_run *outer, void *scratch, void *member_scratch,
+                   const void *const *inputs, void *const *outputs, int64_t *times) {
   const cpu_graph *graph = plan->graph;
   uintptr_t *bases = member_scratch;
   void **addresses = (void **)(void *)((char *)member_scratch + bases_size(plan));
@@ -91,8 +92,8 @@ void cpu_plan_walk(const cpu_plan *plan, const cpu_run *outer, void *scratch, vo
   }
 }
 
-void cpu_plan_run(const cpu_plan *plan, const cpu_run *run, void *scratch, void *member_scratch, const void *const *inputs,
-                  void *const *outputs) {
+void cpu_plan_run(const cpu_plan *plan, const cpu_run *run, void *scratch, void *member_scratch,
+                  const void *const *inputs, void *const *outputs) {
   cpu_plan_walk(plan, run, scratch, member_scratch, inputs, outputs, NULL);
   cpu_barrier(run);
 }

@@ -56,17 +56,27 @@ int64_t cpu_tensor_elements(const cpu_tensor *tensor) {
 
 size_t cpu_dtype_size(int32_t dtype) {
   switch (dtype) {
-    case IEC_U8: case IEC_I8: case IEC_BOOL: return 1;
-    case IEC_F16: case IEC_BF16: case IEC_I16: case IEC_U16: return 2;
-    case IEC_F32: case IEC_I32: case IEC_U32: return 4;
-    case IEC_F64: case IEC_I64: case IEC_U64: return 8;
+    case IEC_U8:
+    case IEC_I8:
+    case IEC_BOOL: return 1;
+    case IEC_F16:
+    case IEC_BF16:
+    case IEC_I16:
+    case IEC_U16: return 2;
+    case IEC_F32:
+    case IEC_I32:
+    case IEC_U32: return 4;
+    case IEC_F64:
+    case IEC_I64:
+    case IEC_U64: return 8;
     default: return 0;
   }
 }
 
 size_t cpu_tensor_bytes(const cpu_tensor *tensor) {
   int64_t count = cpu_tensor_elements(tensor);
-  if (tensor->layout == CPU_BLOCKED16 && count) count = count / tensor->shape[1] * ((tensor->shape[1] + 15) / 16 * 16);
+  if (tensor->layout == CPU_BLOCKED16 && count)
+    count = count / tensor->shape[1] * ((tensor->shape[1] + 15) / 16 * 16);
   return (size_t)count * cpu_dtype_size(tensor->dtype);
 }
 
@@ -91,10 +101,12 @@ cpu_value *cpu_graph_value(cpu_graph *graph, const cpu_tensor *tensor, const cha
   return graph->values[graph->value_count++] = value;
 }
 
+enum { MAX_OPTIONAL = 2 }; /* optional inputs of a kind */
+
 cpu_op *cpu_graph_op(cpu_graph *graph, const char *kind, const char *name, int32_t inputs, int32_t outputs) {
   cpu_op *op = cpu_graph_alloc(graph, sizeof *op);
   /* One spare input: a residual sum may be fused. */
-  cpu_value **ports = cpu_graph_alloc(graph, (size_t)(inputs + CPU_MAX_POSTS + outputs) * sizeof *ports);
+  cpu_value **ports = cpu_graph_alloc(graph, (size_t)(inputs + MAX_OPTIONAL + CPU_MAX_POSTS + outputs) * sizeof *ports);
   if (!op || !ports) return NULL;
   op->kind = kind;
   op->name = op->layer = name;
@@ -131,7 +143,8 @@ static void drop_user(cpu_value *value, const cpu_op *op) {
 
 iec_status cpu_graph_set_input(cpu_graph *graph, cpu_op *op, int32_t port, cpu_value *value, iec_error *err) {
   if (value) {
-    if (!grow(graph, &value->users, value->user_count, &value->user_capacity)) return cpu_graph_no_memory(err);
+    if (!grow(graph, &value->users, value->user_count, &value->user_capacity))
+      return cpu_graph_no_memory(err);
     value->users[value->user_count++] = op;
   }
   if (op->inputs[port]) drop_user(op->inputs[port], op);
@@ -219,7 +232,8 @@ const cpu_node *cpu_view_fill(cpu_view *view, const cpu_op *op) {
   node->output_count = op->output_count;
   node->inputs = view->ports;
   node->outputs = view->ports + op->input_count;
-  for (int32_t i = 0; i < op->input_count; ++i) view->ports[i] = op->inputs[i] ? &op->inputs[i]->tensor : NULL;
+  for (int32_t i = 0; i < op->input_count; ++i)
+    view->ports[i] = op->inputs[i] ? &op->inputs[i]->tensor : NULL;
   for (int32_t i = 0; i < op->output_count; ++i)
     view->ports[op->input_count + i] = op->outputs[i] ? &op->outputs[i]->tensor : NULL;
   memcpy(node->posts, op->posts, sizeof node->posts);
@@ -234,24 +248,35 @@ iec_status cpu_graph_select(cpu_graph *graph, iec_error *err) {
     cpu_op *op = graph->ops[i];
     if (!op || op->alias || op->kernel) continue;
     op->kernel = cpu_select(graph->kernels, cpu_view_fill(&view, op));
-    if (!op->kernel) status = cpu_fail(err, IEC_NOT_IMPLEMENTED, op->name, "unsupported kind %s, node %s", op->kind, op->name);
+    if (!op->kernel)
+      status =
+          cpu_fail(err, IEC_NOT_IMPLEMENTED, op->name, "unsupported kind %s, node %s", op->kind, op->name);
   }
   return status;
 }
 
-iec_status cpu_graph_fuse(cpu_graph *graph, cpu_op *op, const cpu_post *post, cpu_value *addend, int *out, iec_error *err) {
+/* Ports of the kind with its optional ones: an absent bias is not to be mistaken for a fused addend. */
+static int32_t own_ports(const cpu_op *op) {
+  if (strcmp(op->kind, "DeformConv") == 0) return 5;
+  return strcmp(op->kind, "Conv") == 0 || strcmp(op->kind, "Deconv") == 0 || strcmp(op->kind, "MatMul") == 0 ? 3 : 0;
+}
+
+iec_status cpu_graph_fuse(cpu_graph *graph, cpu_op *op, const cpu_post *post, cpu_value *addend, int *out,
+                          iec_error *err) {
   *out = 0;
-  if (!op->kernel || !op->kernel->can_fuse || op->post_count == CPU_MAX_POSTS || op->output_count != 1) return IEC_OK;
+  if (!op->kernel || !op->kernel->can_fuse || op->post_count == CPU_MAX_POSTS || op->output_count != 1)
+    return IEC_OK;
   const cpu_tensor *ports[CPU_MAX_POSTS + 16];
-  if (op->input_count + 1 > CPU_MAX_POSTS + 15) return IEC_OK;
+  if (op->input_count + MAX_OPTIONAL + 1 > CPU_MAX_POSTS + 15) return IEC_OK;
   cpu_view view = {.ports = ports};
   const cpu_node *node = cpu_view_fill(&view, op);
   cpu_post candidate = *post;
-  candidate.input = post->type == CPU_POST_SUM ? op->input_count : -1;
+  int32_t port = op->input_count > own_ports(op) ? op->input_count : own_ports(op);
+  candidate.input = post->type == CPU_POST_SUM ? port : -1;
   if (!op->kernel->can_fuse(node, &candidate)) return IEC_OK;
   if (addend) {
-    ++op->input_count;
-    iec_status status = cpu_graph_set_input(graph, op, op->input_count - 1, addend, err);
+    op->input_count = port + 1;
+    iec_status status = cpu_graph_set_input(graph, op, port, addend, err);
     if (status) return status;
   }
   op->posts[op->post_count++] = candidate;
@@ -264,16 +289,19 @@ iec_status cpu_graph_fuse(cpu_graph *graph, cpu_op *op, const cpu_post *post, cp
 static iec_status copy_values(cpu_graph *graph, iec_error *err) {
   const iec_graph_api *api = graph->base_api;
   size_t count = api->tensor_count(graph->base);
-  if (count > INT32_MAX / 4) return cpu_fail(err, IEC_OUT_OF_BOUNDS, NULL, "%zu tensors, at most %d", count, INT32_MAX / 4);
+  if (count > INT32_MAX / 4)
+    return cpu_fail(err, IEC_OUT_OF_BOUNDS, NULL, "%zu tensors, at most %d", count, INT32_MAX / 4);
   for (size_t i = 0; i < count; ++i) {
     iec_tensor source = {.struct_size = sizeof source};
     iec_status status = api->tensor(graph->base, i, &source, err);
     if (status) return status;
     cpu_tensor tensor = {.dtype = source.dtype, .ndim = source.ndim, .data = source.data};
     if (source.ndim < 0 || source.ndim > IEC_MAX_NDIM)
-      return cpu_fail(err, IEC_OUT_OF_BOUNDS, api->tensor_name(graph->base, i), "rank %d, at most %d", source.ndim, IEC_MAX_NDIM);
+      return cpu_fail(err, IEC_OUT_OF_BOUNDS, api->tensor_name(graph->base, i), "rank %d, at most %d",
+                      source.ndim, IEC_MAX_NDIM);
     if (!cpu_dtype_size(source.dtype))
-      return cpu_fail(err, IEC_NOT_IMPLEMENTED, api->tensor_name(graph->base, i), "element type %d", source.dtype);
+      return cpu_fail(err, IEC_NOT_IMPLEMENTED, api->tensor_name(graph->base, i), "element type %d",
+                      source.dtype);
     memcpy(tensor.shape, source.shape, sizeof tensor.shape);
     const char *name = copy_text(graph, api->tensor_name(graph->base, i));
     if (!name || !cpu_graph_value(graph, &tensor, name)) return cpu_graph_no_memory(err);
@@ -289,10 +317,10 @@ static iec_status copy_op(cpu_graph *graph, const iec_node *node, iec_error *err
   const iec_graph_api *api = graph->base_api;
   size_t inputs = api->port_count(node, 0), outputs = api->port_count(node, 1);
   if (inputs > CPU_MAX_PORTS || outputs > CPU_MAX_PORTS)
-    return cpu_fail(err, IEC_OUT_OF_BOUNDS, api->node_name(node), "%zu ports, at most %d", inputs > outputs ? inputs : outputs,
-                    CPU_MAX_PORTS);
-  cpu_op *op = cpu_graph_op(graph, copy_text(graph, api->node_kind(node)), copy_text(graph, api->node_name(node)),
-                            (int32_t)inputs, (int32_t)outputs);
+    return cpu_fail(err, IEC_OUT_OF_BOUNDS, api->node_name(node), "%zu ports, at most %d",
+                    inputs > outputs ? inputs : outputs, CPU_MAX_PORTS);
+  cpu_op *op = cpu_graph_op(graph, copy_text(graph, api->node_kind(node)),
+                            copy_text(graph, api->node_name(node)), (int32_t)inputs, (int32_t)outputs);
   if (!op) return cpu_graph_no_memory(err);
   op->layer = copy_text(graph, api->node_layer(node));
   op->layer_type = copy_text(graph, api->node_layer_type(node));
@@ -300,10 +328,12 @@ static iec_status copy_op(cpu_graph *graph, const iec_node *node, iec_error *err
   op->base_api = api;
   op->base = node;
   for (size_t i = 0; i < inputs; ++i) {
-    iec_status status = cpu_graph_set_input(graph, op, (int32_t)i, value_at(graph, api->port(node, 0, i)), err);
+    iec_status status =
+        cpu_graph_set_input(graph, op, (int32_t)i, value_at(graph, api->port(node, 0, i)), err);
     if (status) return status;
   }
-  for (size_t i = 0; i < outputs; ++i) cpu_graph_set_output(op, (int32_t)i, value_at(graph, api->port(node, 1, i)));
+  for (size_t i = 0; i < outputs; ++i)
+    cpu_graph_set_output(op, (int32_t)i, value_at(graph, api->port(node, 1, i)));
   if (!grow(graph, &graph->ops, graph->op_count, &graph->op_capacity)) return cpu_graph_no_memory(err);
   op->index = graph->op_count;
   graph->ops[graph->op_count++] = op;
@@ -336,7 +366,8 @@ static iec_status copy_graph(cpu_graph *graph, iec_error *err) {
   return IEC_OK;
 }
 
-iec_status cpu_graph_create(const iec_host_api *host, const iec_graph *base, cpu_graph **out, iec_error *err) {
+iec_status cpu_graph_create(const iec_host_api *host, const iec_graph *base, cpu_graph **out,
+                            iec_error *err) {
   *out = NULL;
   cpu_graph *graph = host->alloc(host->self, sizeof *graph, alignof(max_align_t));
   if (!graph) return cpu_graph_no_memory(err);

@@ -4,7 +4,8 @@
 #define IEC_CPU_GRAPH_H
 #include "cpu/select.h"
 
-/* Layout changes and copies are nodes of this kind; it is not in docs/kinds.md because only the engine makes them. */
+/* Layout changes and copies are nodes of this kind; it is not in docs/kinds.md because only the engine makes
+ * them. */
 #define CPU_REORDER "Reorder"
 
 typedef struct cpu_op cpu_op;
@@ -13,19 +14,19 @@ typedef struct cpu_value cpu_value;
 struct cpu_value { /* a tensor of the graph */
   cpu_tensor tensor;
   const char *name;
-  cpu_op *producer;      /* NULL: network input or constant */
-  cpu_op **users;        /* one entry for each reading port */
+  cpu_op *producer; /* NULL: network input or constant */
+  cpu_op **users;   /* one entry for each reading port */
   int32_t user_count, user_capacity;
-  int32_t output_count;  /* how many network outputs it is */
-  int32_t input_index;   /* which network input it is, -1 if none */
-  int32_t index;         /* place in cpu_graph.values */
-  void *owned;           /* memory behind tensor.data when the engine made the constant */
-  cpu_value *reordered;  /* the same value in the other layout, made by the layout pass */
+  int32_t output_count; /* how many network outputs it is */
+  int32_t input_index;  /* which network input it is, -1 if none */
+  int32_t index;        /* place in cpu_graph.values */
+  void *owned;          /* memory behind tensor.data when the engine made the constant */
+  cpu_value *reordered; /* the same value in the other layout, made by the layout pass */
   /* memory.c: the value lies `offset` bytes into another one, or is a root with a place of its own */
   cpu_value *base;
   int64_t offset;
-  int32_t first, last;   /* of a root: steps between which its memory is in use */
-  int32_t space;         /* of a root: see plan.h */
+  int32_t first, last; /* of a root: steps between which its memory is in use */
+  int32_t space;       /* of a root: see plan.h */
 };
 
 typedef enum {
@@ -46,17 +47,18 @@ struct cpu_op { /* a node of the graph */
   int32_t input_count, output_count;
   cpu_post posts[CPU_MAX_POSTS];
   int32_t post_count;
-  const cpu_kernel *kernel;      /* NULL on an alias */
-  int32_t alias;                 /* output 0 is input 0's memory under another shape; nothing runs */
+  const cpu_kernel *kernel; /* NULL on an alias */
+  int32_t alias;            /* output 0 is input 0's memory under another shape; nothing runs */
   cpu_op_state state;
   cpu_op *into;
-  int32_t index;                 /* place in cpu_graph.ops while live */
+  int32_t index; /* place in cpu_graph.ops while live */
   cpu_prepared prepared;
   int32_t is_prepared;
-  int32_t step;                  /* plan.c: step number, -1 when nothing runs */
+  int32_t step; /* plan.c: step number, -1 when nothing runs */
 };
 
-/* The host's table with the functions of a node replaced by ours: the `source` of a cpu_node is then a cpu_op. */
+/* The host's table with the functions of a node replaced by ours: the `source` of a cpu_node is then a
+ * cpu_op. */
 typedef struct cpu_attrs_api {
   iec_graph_api api;
   const iec_graph_api *base;
@@ -97,7 +99,8 @@ typedef struct cpu_view {
 iec_status cpu_view_create(cpu_graph *graph, cpu_view *out, iec_error *err);
 const cpu_node *cpu_view_fill(cpu_view *view, const cpu_op *op);
 /* 1 when op's kernel takes `post` (then it has been added); for a sum, `addend` becomes a new input. */
-iec_status cpu_graph_fuse(cpu_graph *graph, cpu_op *op, const cpu_post *post, cpu_value *addend, int *out, iec_error *err);
+iec_status cpu_graph_fuse(cpu_graph *graph, cpu_op *op, const cpu_post *post, cpu_value *addend, int *out,
+                          iec_error *err);
 
 /* New parts. The op is not in the order yet. */
 cpu_value *cpu_graph_value(cpu_graph *graph, const cpu_tensor *tensor, const char *name);
@@ -119,15 +122,16 @@ cpu_op *cpu_value_only_user(const cpu_value *value);
 
 /* Attributes; `name` of an override must be static. */
 void cpu_attrs_init(cpu_attrs_api *out, const iec_graph_api *base);
-/* The host's table behind `api`, for the nodes of a body graph, which are not cpu_ops; `api` itself when it is the host's. */
+/* The host's table behind `api`, for the nodes of a body graph, which are not cpu_ops; `api` itself when it
+ * is the host's. */
 const iec_graph_api *cpu_attrs_base(const iec_graph_api *api);
 int64_t cpu_op_i64(const cpu_op *op, const char *name, int64_t absent);
 double cpu_op_f64(const cpu_op *op, const char *name, double absent);
 const char *cpu_op_str(const cpu_op *op, const char *name, const char *absent);
 /* `count` integers, NULL when absent or of another length. */
 const int64_t *cpu_op_i64s(const cpu_op *op, const char *name, size_t count);
-iec_status cpu_op_override_i64s(cpu_graph *graph, cpu_op *op, const char *name, const int64_t *values, size_t count,
-                                iec_error *err);
+iec_status cpu_op_override_i64s(cpu_graph *graph, cpu_op *op, const char *name, const int64_t *values,
+                                size_t count, iec_error *err);
 
 /* Tensors. */
 int64_t cpu_tensor_elements(const cpu_tensor *tensor);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a CPU kernel is: choose, prepare once at load, run many times. The engine (plan.c) and the kernels agree on this file.
+/* What a CPU kernel is: choose, prepare once at load, run many times. The engine (plan.c) and the kernels
+ * agree on this file.
  *
  * A source of csrc/cpu/kernels is compiled once per instruction set. It exports one table per kernel,
  *   const cpu_kernel IEC_ISA(cpu_kernel_softmax) = {...};
@@ -21,9 +22,10 @@
 #define IEC_ISA(name) CPU_PASTE(name, CPU_ISA)
 #define CPU_ISA_NAME CPU_TEXT(CPU_ISA) /* for exec_type: "winograd_" CPU_ISA_NAME */
 
-/* Memory layouts of an activation. BLOCKED16: [N][ceil(C/16)][spatial...][16], float32 only, rank 3 to 5; channels past C
- * are zero, and who writes such a tensor writes those zeros. A blocked buffer is aligned to 64 bytes; a plain one may be the
- * caller's or a part of another tensor and is aligned to its element size only. */
+/* Memory layouts of an activation. BLOCKED16: [N][ceil(C/16)][spatial...][16], float32 only, rank 3 to 5;
+ * channels past C are zero, and who writes such a tensor writes those zeros. A blocked buffer is aligned to
+ * 64 bytes; a plain one may be the caller's or a part of another tensor and is aligned to its element size
+ * only. */
 typedef enum { CPU_PLAIN = 0, CPU_BLOCKED16 = 1 } cpu_layout;
 
 typedef struct cpu_tensor { /* plan-time view; shape is logical whatever the layout */
@@ -35,13 +37,49 @@ typedef struct cpu_tensor { /* plan-time view; shape is logical whatever the lay
 
 /* Unary operations of docs/kinds.md, in its order. */
 typedef enum {
-  CPU_UNARY_RELU, CPU_UNARY_SIGMOID, CPU_UNARY_TANH, CPU_UNARY_ELU, CPU_UNARY_CLAMP, CPU_UNARY_EXP, CPU_UNARY_LOG,
-  CPU_UNARY_ABS, CPU_UNARY_NEG, CPU_UNARY_SQRT, CPU_UNARY_SQUARE, CPU_UNARY_RECIPROCAL, CPU_UNARY_SIGN,
-  CPU_UNARY_BINARY_SIGN, CPU_UNARY_FLOOR, CPU_UNARY_CEIL, CPU_UNARY_ROUND_EVEN, CPU_UNARY_ROUND_AWAY, CPU_UNARY_ERF,
-  CPU_UNARY_SIN, CPU_UNARY_COS, CPU_UNARY_TAN, CPU_UNARY_ASIN, CPU_UNARY_ACOS, CPU_UNARY_ATAN, CPU_UNARY_SINH,
-  CPU_UNARY_COSH, CPU_UNARY_ASINH, CPU_UNARY_ACOSH, CPU_UNARY_ATANH, CPU_UNARY_SOFTPLUS, CPU_UNARY_SOFTSIGN,
-  CPU_UNARY_MISH, CPU_UNARY_SWISH, CPU_UNARY_HSWISH, CPU_UNARY_HSIGMOID, CPU_UNARY_HARD_SIGMOID, CPU_UNARY_SELU,
-  CPU_UNARY_GELU, CPU_UNARY_GELU_TANH, CPU_UNARY_POWER, CPU_UNARY_NOT, CPU_UNARY_COUNT
+  CPU_UNARY_RELU,
+  CPU_UNARY_SIGMOID,
+  CPU_UNARY_TANH,
+  CPU_UNARY_ELU,
+  CPU_UNARY_CLAMP,
+  CPU_UNARY_EXP,
+  CPU_UNARY_LOG,
+  CPU_UNARY_ABS,
+  CPU_UNARY_NEG,
+  CPU_UNARY_SQRT,
+  CPU_UNARY_SQUARE,
+  CPU_UNARY_RECIPROCAL,
+  CPU_UNARY_SIGN,
+  CPU_UNARY_BINARY_SIGN,
+  CPU_UNARY_FLOOR,
+  CPU_UNARY_CEIL,
+  CPU_UNARY_ROUND_EVEN,
+  CPU_UNARY_ROUND_AWAY,
+  CPU_UNARY_ERF,
+  CPU_UNARY_SIN,
+  CPU_UNARY_COS,
+  CPU_UNARY_TAN,
+  CPU_UNARY_ASIN,
+  CPU_UNARY_ACOS,
+  CPU_UNARY_ATAN,
+  CPU_UNARY_SINH,
+  CPU_UNARY_COSH,
+  CPU_UNARY_ASINH,
+  CPU_UNARY_ACOSH,
+  CPU_UNARY_ATANH,
+  CPU_UNARY_SOFTPLUS,
+  CPU_UNARY_SOFTSIGN,
+  CPU_UNARY_MISH,
+  CPU_UNARY_SWISH,
+  CPU_UNARY_HSWISH,
+  CPU_UNARY_HSIGMOID,
+  CPU_UNARY_HARD_SIGMOID,
+  CPU_UNARY_SELU,
+  CPU_UNARY_GELU,
+  CPU_UNARY_GELU_TANH,
+  CPU_UNARY_POWER,
+  CPU_UNARY_NOT,
+  CPU_UNARY_COUNT
 } cpu_unary;
 
 /* The code of an op attribute of kind Unary, -1 when unknown. */
@@ -59,8 +97,8 @@ typedef enum {
   CPU_POST_PRELU    /* x = x > 0 ? x : x * scale[c] */
 } cpu_post_type;
 
-/* `c` is the index on axis 1 of output 0, on the last axis for MatMul. scale and shift live as long as the plan, start at a
- * multiple of 64 bytes and hold that axis' size rounded up to 16, the rest being zero. */
+/* `c` is the index on axis 1 of output 0, on the last axis for MatMul. scale and shift live as long as the
+ * plan, start at a multiple of 64 bytes and hold that axis' size rounded up to 16, the rest being zero. */
 typedef struct cpu_post {
   cpu_post_type type;
   int32_t op;
@@ -86,19 +124,22 @@ typedef struct cpu_node { /* what a kernel sees of a node while the plan is made
 #define CPU_COUNTERS 4
 
 typedef struct cpu_run { /* one execution of one step, as a team member sees it */
-  const void *const *inputs; /* by input index; NULL: absent. Constants too, unless packed_inputs names them */
+  const void *const
+      *inputs; /* by input index; NULL: absent. Constants too, unless packed_inputs names them */
   void *const *outputs;
-  void *scratch;         /* scratch_size bytes shared by the members, 64-byte aligned; content undefined */
-  void *member_scratch;  /* member_scratch_size bytes of this member, 64-byte aligned; content undefined */
+  void *scratch;        /* scratch_size bytes shared by the members, 64-byte aligned; content undefined */
+  void *member_scratch; /* member_scratch_size bytes of this member, 64-byte aligned; content undefined */
   int32_t member, members;
-  atomic_llong *next;    /* CPU_COUNTERS of them, 0 at the start of the step: hand out chunks with cpu_next */
-  iec_team *team;        /* barriers: cpu_barrier(run) */
+  atomic_llong *next; /* CPU_COUNTERS of them, 0 at the start of the step: hand out chunks with cpu_next */
+  iec_team *team;     /* barriers: cpu_barrier(run) */
   void (*barrier)(iec_team *team, int32_t member);
 } cpu_run;
 
-/* The next chunk [*begin, *end) of `count` items in pieces of `grain`; 0 when none is left. `phase` names the counter: a
- * kernel of several phases with barriers between them takes one each (or resets one on member 0 between two barriers). */
-static inline int cpu_next_phase(const cpu_run *run, int phase, int64_t count, int64_t grain, int64_t *begin, int64_t *end) {
+/* The next chunk [*begin, *end) of `count` items in pieces of `grain`; 0 when none is left. `phase` names the
+ * counter: a kernel of several phases with barriers between them takes one each (or resets one on member 0
+ * between two barriers). */
+static inline int cpu_next_phase(const cpu_run *run, int phase, int64_t count, int64_t grain, int64_t *begin,
+                                 int64_t *end) {
   atomic_llong *counter = run->next + phase;
   int64_t b;
   if (run->members == 1) { /* alone: no locked instruction */
@@ -123,26 +164,27 @@ static inline void cpu_barrier(const cpu_run *run) {
 }
 
 typedef struct cpu_prepared { /* filled by prepare, zeroed before */
-  void *state;                /* the kernel's own, immutable after prepare, shared by all requests and streams */
+  void *state; /* the kernel's own, immutable after prepare, shared by all requests and streams */
   size_t scratch_size, member_scratch_size;
-  double cost;                /* estimated float operations (or bytes moved); a small step runs on member 0 alone */
-  const char *exec_type;      /* static text for perf counts, e.g. "winograd_" CPU_ISA_NAME */
-  int32_t in_place;           /* 1 + index of an input whose memory output 0 may share; 0: none */
-  uint64_t packed_inputs;     /* bit i: run does not read constant input i, so the engine keeps no copy of it */
+  double cost; /* estimated float operations (or bytes moved); a small step runs on member 0 alone */
+  const char *exec_type;  /* static text for perf counts, e.g. "winograd_" CPU_ISA_NAME */
+  int32_t in_place;       /* 1 + index of an input whose memory output 0 may share; 0: none */
+  uint64_t packed_inputs; /* bit i: run does not read constant input i, so the engine keeps no copy of it */
 } cpu_prepared;
 
 typedef struct cpu_kernel { /* const, one per (source file, ISA) */
-  const char *kind; /* node kind it serves */
+  const char *kind;         /* node kind it serves */
   const char *name;
-  /* 0: cannot run this node. Else a priority, highest wins (plain reference 1, good generic 10, special 20+). Asked before
-   * anything is fused and before layouts are known (all plain). */
+  /* 0: cannot run this node. Else a priority, highest wins (plain reference 1, good generic 10, special 20+).
+   * Asked before anything is fused and before layouts are known (all plain). */
   int32_t (*supports)(const cpu_node *node);
-  /* Layouts it wants for this node: fill in[i], out[i] (CPU_PLAIN preset). NULL: all plain. inputs[i]->layout is the layout
-   * in which that input comes, so that a kernel that runs in both can follow it; the engine reorders where the wish differs.
-   * Entries of constants are ignored: constants stay plain. Tensors that are not float32 of rank 3 to 5 must stay plain. */
+  /* Layouts it wants for this node: fill in[i], out[i] (CPU_PLAIN preset). NULL: all plain. inputs[i]->layout
+   * is the layout in which that input comes, so that a kernel that runs in both can follow it; the engine
+   * reorders where the wish differs. Entries of constants are ignored: constants stay plain. Tensors that are
+   * not float32 of rank 3 to 5 must stay plain. */
   void (*layouts)(const cpu_node *node, cpu_layout *in, cpu_layout *out);
-  /* 1 when the kernel can apply `post` after the posts already on the node. NULL: none. For a sum, post->input is
-   * input_count: the input is added after a yes. */
+  /* 1 when the kernel can apply `post` after the posts already on the node. NULL: none. For a sum,
+   * post->input is input_count: the input is added after a yes. */
   int32_t (*can_fuse)(const cpu_node *node, const cpu_post *post);
   /* Layouts are decided now. Weights are packed here; the constants need not live longer. */
   iec_status (*prepare)(const iec_host_api *host, const cpu_node *node, cpu_prepared *out, iec_error *err);

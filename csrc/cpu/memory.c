@@ -25,7 +25,8 @@ cpu_ref cpu_memory_ref(const cpu_value *value) {
   for (; root->base; root = root->base) offset += root->offset;
   if (root->tensor.data) return (cpu_ref){CPU_SPACE_FIXED, (intptr_t)root->tensor.data + (intptr_t)offset};
   if (is_constant(root)) return (cpu_ref){CPU_SPACE_FIXED, 0}; /* packed by its kernels, not kept */
-  return (cpu_ref){root->space, (intptr_t)(root->space == CPU_SPACE_ARENA ? root->offset : 0) + (intptr_t)offset};
+  return (cpu_ref){root->space,
+                   (intptr_t)(root->space == CPU_SPACE_ARENA ? root->offset : 0) + (intptr_t)offset};
 }
 
 static void make_view(cpu_value *value, cpu_value *of, int64_t offset) {
@@ -41,7 +42,9 @@ static int parts_are_contiguous(const cpu_tensor *whole, int64_t axis) {
   return whole->layout == CPU_PLAIN || axis == 1;
 }
 
-static int blocks_are_whole(const cpu_tensor *part) { return part->layout == CPU_PLAIN || part->shape[1] % 16 == 0; }
+static int blocks_are_whole(const cpu_tensor *part) {
+  return part->layout == CPU_PLAIN || part->shape[1] % 16 == 0;
+}
 
 static void bind_split(cpu_op *op) {
   cpu_value *whole = op->inputs[0];
@@ -58,11 +61,13 @@ static void bind_split(cpu_op *op) {
   op->alias = 1;
 }
 
-/* Whether the inputs of a concat from `first` on are all parts of one split value, in order; *out_count is how many. */
+/* Whether the inputs of a concat from `first` on are all parts of one split value, in order; *out_count is
+ * how many. */
 static cpu_value *split_whole(const cpu_op *op, int32_t first, int32_t *out_count) {
   cpu_value *whole = op->inputs[first]->base;
   int64_t offset = 0;
-  if (!whole || whole->base || !whole->producer || op->inputs[first]->tensor.ndim != whole->tensor.ndim) return NULL;
+  if (!whole || whole->base || !whole->producer || op->inputs[first]->tensor.ndim != whole->tensor.ndim)
+    return NULL;
   for (*out_count = 0; first + *out_count < op->input_count; ++*out_count) {
     const cpu_value *part = op->inputs[first + *out_count];
     if (!part || part->base != whole || part->offset != offset) break;
@@ -76,7 +81,8 @@ static int can_move_into(const cpu_value *part, const cpu_value *whole) {
          part->tensor.layout == whole->tensor.layout && blocks_are_whole(&part->tensor);
 }
 
-/* The producers write straight into the result: each input, or the split value that it is a part of, becomes a view of it. */
+/* The producers write straight into the result: each input, or the split value that it is a part of, becomes
+ * a view of it. */
 static iec_status bind_concat(cpu_graph *graph, cpu_op *op, iec_error *err) {
   cpu_value *whole = op->outputs[0];
   if (op->post_count || !parts_are_contiguous(&whole->tensor, cpu_op_i64(op, "axis", -1))) return IEC_OK;
@@ -101,14 +107,15 @@ static iec_status bind_concat(cpu_graph *graph, cpu_op *op, iec_error *err) {
   return IEC_OK;
 }
 
-/* A value goes straight to the caller's buffer when it is all of a plain root that is not spoken for; else a copy does. */
+/* A value goes straight to the caller's buffer when it is all of a plain root that is not spoken for; else a
+ * copy does. */
 static iec_status bind_output(cpu_graph *graph, int32_t number, iec_error *err) {
   cpu_value *value = graph->outputs[number];
   int64_t offset;
   cpu_value *root = root_of(value, &offset);
   int32_t space = CPU_SPACE_CALLER + graph->input_count + number;
-  if (root->space == CPU_SPACE_NONE && !root->tensor.data && root->tensor.layout == CPU_PLAIN && offset == 0 &&
-      value_bytes(root) == value_bytes(value)) {
+  if (root->space == CPU_SPACE_NONE && !root->tensor.data && root->tensor.layout == CPU_PLAIN &&
+      offset == 0 && value_bytes(root) == value_bytes(value)) {
     root->space = space;
     return IEC_OK;
   }
@@ -144,7 +151,8 @@ iec_status cpu_memory_bind(cpu_graph *graph, iec_error *err) {
   }
   iec_status status = IEC_OK;
   for (int32_t i = 0; !status && i < graph->op_count; ++i)
-    if (!graph->ops[i]->alias && strcmp(graph->ops[i]->kind, "Concat") == 0) status = bind_concat(graph, graph->ops[i], err);
+    if (!graph->ops[i]->alias && strcmp(graph->ops[i]->kind, "Concat") == 0)
+      status = bind_concat(graph, graph->ops[i], err);
   for (int32_t i = 0; !status && i < graph->output_count; ++i) status = bind_output(graph, i, err);
   return status;
 }
@@ -180,7 +188,8 @@ static void share_in_place(cpu_op *op) {
   cpu_value *in_root = root_of(in, NULL);
   if (is_constant(in_root) || in_root->space != CPU_SPACE_NONE || in_root->last > op->step) return;
   if (value_bytes(in) != value_bytes(out) || in->tensor.layout != out->tensor.layout) return;
-  for (int32_t i = 0; i < op->input_count; ++i) /* another input in the same memory would be overwritten while it is read */
+  for (int32_t i = 0; i < op->input_count;
+       ++i) /* another input in the same memory would be overwritten while it is read */
     if (i != port && op->inputs[i] && root_of(op->inputs[i], NULL) == in_root) return;
   if (!out->base && out->space == CPU_SPACE_NONE) {
     make_view(out, in, 0);
@@ -208,7 +217,8 @@ static int larger_first(const void *a, const void *b) {
   return (x->value != NULL) - (y->value != NULL);
 }
 
-/* The lowest offset at which `p` fits beside the placed pieces that live at the same time; they are sorted by offset. */
+/* The lowest offset at which `p` fits beside the placed pieces that live at the same time; they are sorted by
+ * offset. */
 static size_t find_offset(const piece *p, const piece *const *placed, int32_t count) {
   size_t offset = 0;
   for (int32_t i = 0; i < count; ++i) {
@@ -236,7 +246,8 @@ static size_t place_pieces(piece *pieces, int32_t count, const piece **placed) {
 
 static size_t round_up(size_t bytes) { return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; }
 
-iec_status cpu_memory_assign(cpu_graph *graph, int32_t step_count, cpu_ref *scratch, size_t *out_arena_size, iec_error *err) {
+iec_status cpu_memory_assign(cpu_graph *graph, int32_t step_count, cpu_ref *scratch, size_t *out_arena_size,
+                             iec_error *err) {
   find_lifetimes(graph, step_count);
   for (int32_t i = 0; i < graph->op_count; ++i) share_in_place(graph->ops[i]);
   size_t most = (size_t)graph->value_count + (size_t)step_count + 1;

@@ -16,7 +16,8 @@ static iec_status prepare_op(cpu_graph *graph, cpu_op *op, const cpu_node *node,
     op->is_prepared = 1;
     return IEC_OK;
   }
-  return cpu_fail(err, status, op->name, "kernel %s cannot prepare the node", op->kernel->name); /* if it said nothing */
+  return cpu_fail(err, status, op->name, "kernel %s cannot prepare the node",
+                  op->kernel->name); /* if it said nothing */
 }
 
 static iec_status prepare_all(cpu_graph *graph, int32_t *out_steps, iec_error *err) {
@@ -33,7 +34,8 @@ static iec_status prepare_all(cpu_graph *graph, int32_t *out_steps, iec_error *e
   return status;
 }
 
-/* The host's constants are borrowed: keeps a copy of those that kernels read at run time, drops ours that none does. */
+/* The host's constants are borrowed: keeps a copy of those that kernels read at run time, drops ours that
+ * none does. */
 static iec_status settle_constants(cpu_graph *graph, iec_error *err) {
   const iec_host_api *host = graph->host;
   uint8_t *needed = cpu_graph_alloc(graph, (size_t)graph->value_count + 1);
@@ -73,7 +75,8 @@ static iec_status make_step(cpu_plan *plan, const cpu_op *op, cpu_ref scratch, i
   step->ports = cpu_graph_alloc(plan->graph, (size_t)(count + 1) * sizeof *step->ports);
   if (!step->ports) return cpu_graph_no_memory(err);
   for (int32_t i = 0; i < op->input_count; ++i) step->ports[i] = cpu_memory_ref(op->inputs[i]);
-  for (int32_t i = 0; i < op->output_count; ++i) step->ports[op->input_count + i] = cpu_memory_ref(op->outputs[i]);
+  for (int32_t i = 0; i < op->output_count; ++i)
+    step->ports[op->input_count + i] = cpu_memory_ref(op->outputs[i]);
   step->ports[count] = scratch;
   if (count + 1 > plan->most_ports) plan->most_ports = count + 1;
   if (op->prepared.member_scratch_size > plan->kernel_member_scratch)

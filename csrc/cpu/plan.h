@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A compiled graph: ordered steps over one arena. Public parts (also used for loop bodies) are in subplan.h. */
+/* A compiled graph: ordered steps over one arena. Public parts (also used for loop bodies) are in subplan.h.
+ */
 #ifndef IEC_CPU_PLAN_H
 #define IEC_CPU_PLAN_H
 #include "cpu/graph.h"
@@ -27,21 +28,23 @@ struct cpu_plan {
   cpu_graph *graph;
   cpu_step *steps;
   int32_t step_count;
-  int32_t most_ports;            /* of any step */
+  int32_t most_ports; /* of any step */
   size_t arena_size;
-  size_t kernel_member_scratch;  /* the most that a kernel asked for */
+  size_t kernel_member_scratch; /* the most that a kernel asked for */
   double shared_cost;
 };
 
 /* memory.c. First: aliases, and the network outputs; may append copies to the graph. */
 iec_status cpu_memory_bind(cpu_graph *graph, iec_error *err);
-/* Then, when kernels are prepared and steps numbered: in-place results, lifetimes, offsets. `scratch` (one a step, space
- * and offset are written) asks for op->prepared.scratch_size bytes. */
-iec_status cpu_memory_assign(cpu_graph *graph, int32_t step_count, cpu_ref *scratch, size_t *out_arena_size, iec_error *err);
+/* Then, when kernels are prepared and steps numbered: in-place results, lifetimes, offsets. `scratch` (one a
+ * step, space and offset are written) asks for op->prepared.scratch_size bytes. */
+iec_status cpu_memory_assign(cpu_graph *graph, int32_t step_count, cpu_ref *scratch, size_t *out_arena_size,
+                             iec_error *err);
 cpu_ref cpu_memory_ref(const cpu_value *value);
 
-/* As cpu_plan_run without waiting at the end; `times`, when given, receives the nanoseconds of each step on member 0. */
-void cpu_plan_walk(const cpu_plan *plan, const cpu_run *run, void *scratch, void *member_scratch, const void *const *inputs,
-                   void *const *outputs, int64_t *times);
+/* As cpu_plan_run without waiting at the end; `times`, when given, receives the nanoseconds of each step on
+ * member 0. */
+void cpu_plan_walk(const cpu_plan *plan, const cpu_run *run, void *scratch, void *member_scratch,
+                   const void *const *inputs, void *const *outputs, int64_t *times);
 
 #endif

@@ -24,10 +24,11 @@ static int reserve(ports *p, size_t count) {
   return p->capacity != 0;
 }
 
-static iec_status fill(const iec_graph_api *api, const iec_graph *graph, const iec_node *source, ports *p, cpu_node *out,
-                       iec_error *err) {
+static iec_status fill(const iec_graph_api *api, const iec_graph *graph, const iec_node *source, ports *p,
+                       cpu_node *out, iec_error *err) {
   size_t inputs = api->port_count(source, 0), outputs = api->port_count(source, 1);
-  if (!reserve(p, inputs + outputs + 1)) return cpu_fail(err, IEC_OUT_OF_MEMORY, NULL, "out of memory in a query");
+  if (!reserve(p, inputs + outputs + 1))
+    return cpu_fail(err, IEC_OUT_OF_MEMORY, NULL, "out of memory in a query");
   for (size_t i = 0; i < inputs + outputs; ++i) {
     size_t number = i < inputs ? api->port(source, 0, i) : api->port(source, 1, i - inputs);
     p->pointers[i] = NULL;
@@ -40,7 +41,8 @@ static iec_status fill(const iec_graph_api *api, const iec_graph *graph, const i
     for (int32_t a = 0; a < tensor.ndim && a < IEC_MAX_NDIM; ++a) t->shape[a] = tensor.shape[a];
     p->pointers[i] = t;
   }
-  *out = (cpu_node){.kind = api->node_kind(source), .name = api->node_name(source), .api = api, .source = source};
+  *out = (cpu_node){
+      .kind = api->node_kind(source), .name = api->node_name(source), .api = api, .source = source};
   out->input_count = (int32_t)inputs;
   out->output_count = (int32_t)outputs;
   out->inputs = p->pointers;
@@ -48,11 +50,13 @@ static iec_status fill(const iec_graph_api *api, const iec_graph *graph, const i
   return IEC_OK;
 }
 
-iec_status cpu_query(const iec_graph_api *api, const iec_graph *graph, uint8_t *supported, size_t count, iec_error *err) {
+iec_status cpu_query(const iec_graph_api *api, const iec_graph *graph, uint8_t *supported, size_t count,
+                     iec_error *err) {
   const cpu_kernel *const *kernels = cpu_kernels(err);
   size_t nodes = api->node_count(graph);
   if (!kernels) return IEC_NOT_FOUND;
-  if (count != nodes) return cpu_fail(err, IEC_PARAMETER_MISMATCH, NULL, "%zu flags for %zu nodes", count, nodes);
+  if (count != nodes)
+    return cpu_fail(err, IEC_PARAMETER_MISMATCH, NULL, "%zu flags for %zu nodes", count, nodes);
   ports p = {0};
   iec_status status = IEC_OK;
   for (size_t i = 0; !status && i < nodes; ++i) {

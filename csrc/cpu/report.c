@@ -19,7 +19,8 @@ void cpu_text_add(cpu_text *text, const char *format, ...) {
 iec_status cpu_text_finish(cpu_text *text, size_t *size, iec_error *err) {
   size_t needed = text->length + 1;
   if (text->buf && text->room < needed)
-    return cpu_fail(err, IEC_OUT_OF_BOUNDS, NULL, "the text needs %zu bytes, the buffer has %zu", needed, text->room);
+    return cpu_fail(err, IEC_OUT_OF_BOUNDS, NULL, "the text needs %zu bytes, the buffer has %zu", needed,
+                    text->room);
   *size = needed;
   return IEC_OK;
 }
@@ -70,7 +71,8 @@ static const char *precision(int32_t dtype) {
 /* "winograd_avx512_FP32": the algorithm and the element type of the result. */
 static void primitive(const cpu_op *op, char *out, size_t size) {
   const char *name = op->prepared.exec_type ? op->prepared.exec_type : op->kernel->name;
-  snprintf(out, size, "%s_%s", name, op->output_count && op->outputs[0] ? precision(op->outputs[0]->tensor.dtype) : "undef");
+  snprintf(out, size, "%s_%s", name,
+           op->output_count && op->outputs[0] ? precision(op->outputs[0]->tensor.dtype) : "undef");
 }
 
 static void add_perf_row(cpu_text *text, const cpu_op *op, const int64_t *times) {
@@ -90,8 +92,8 @@ static void add_perf_row(cpu_text *text, const cpu_op *op, const int64_t *times)
   add_field(text, "kind", op->kind);
   add_field(text, "exec_type", exec_type);
   add_field(text, "status", status);
-  cpu_text_add(text, "\"real_time_us\":%" PRId64 ",\"cpu_time_us\":%" PRId64 ",\"order\":%d}", microseconds, microseconds,
-               op->step);
+  cpu_text_add(text, "\"real_time_us\":%" PRId64 ",\"cpu_time_us\":%" PRId64 ",\"order\":%d}", microseconds,
+               microseconds, op->step);
 }
 
 void cpu_report_perf(const cpu_plan *plan, const int64_t *times, cpu_text *out) {
@@ -121,7 +123,8 @@ static void add_layers(cpu_text *text, const cpu_graph *graph, const cpu_op *op)
 static void add_outputs(cpu_text *text, const cpu_op *op) {
   cpu_text_add(text, "\"outputLayouts\":\"");
   for (int32_t i = 0; i < op->output_count; ++i)
-    if (op->outputs[i]) cpu_text_add(text, "%s%s", i ? "," : "", op->outputs[i]->tensor.layout ? "nChw16c" : "plain");
+    if (op->outputs[i])
+      cpu_text_add(text, "%s%s", i ? "," : "", op->outputs[i]->tensor.layout ? "nChw16c" : "plain");
   cpu_text_add(text, "\",\"outputPrecisions\":\"");
   for (int32_t i = 0; i < op->output_count; ++i)
     if (op->outputs[i]) cpu_text_add(text, "%s%s", i ? "," : "", precision(op->outputs[i]->tensor.dtype));
@@ -137,7 +140,8 @@ static void add_inputs(cpu_text *text, const cpu_op *op) {
   cpu_text_add(text, "\"inputs\":[");
   for (int32_t i = 0; i < op->input_count; ++i) {
     const cpu_value *value = op->inputs[i];
-    while (value && value->producer && value->producer->alias && value->producer->inputs[0]) value = value->producer->inputs[0];
+    while (value && value->producer && value->producer->alias && value->producer->inputs[0])
+      value = value->producer->inputs[0];
     if (!value || (!value->producer && value->input_index < 0)) continue;
     if (!first) cpu_text_add(text, ",");
     add_quoted(text, value->producer ? value->producer->name : value->name);

@@ -9,12 +9,13 @@ typedef struct cpu_text { /* as snprintf: `length` grows past `room`, nothing is
   size_t room, length;
 } cpu_text;
 
-/* Rows of driver.h, one a node of the host's graph and one a reorder; `times`: nanoseconds of each step, NULL before the first
- * inference. */
+/* Rows of driver.h, one a node of the host's graph and one a reorder; `times`: nanoseconds of each step, NULL
+ * before the first inference. */
 void cpu_report_perf(const cpu_plan *plan, const int64_t *times, cpu_text *out);
 
-/* [{"name", "type", "layer_type", "execOrder", "execTimeMcs", "originalLayersNames", "outputLayouts", "outputPrecisions",
- * "outputShapes", "primitiveType", "inputs": [names]}, ...] in execution order; all values but inputs are texts. */
+/* [{"name", "type", "layer_type", "execOrder", "execTimeMcs", "originalLayersNames", "outputLayouts",
+ * "outputPrecisions", "outputShapes", "primitiveType", "inputs": [names]}, ...] in execution order; all
+ * values but inputs are texts. */
 void cpu_report_graph(const cpu_plan *plan, const atomic_llong *times, cpu_text *out);
 
 /* Ends the text and does the (buf, size) protocol of driver.h. */

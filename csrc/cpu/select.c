@@ -46,8 +46,10 @@ static const struct isa *find_isa(iec_error *err) {
     cpu_fail(err, IEC_NOT_FOUND, "IE_CTYPES_ISA", "this machine has no %s", wanted);
     return NULL;
   }
-  cpu_fail(err, IEC_NOT_FOUND, "IE_CTYPES_ISA",
-           "unknown instruction set '%s'; there are scalar, avx2 and avx512 on x86-64, scalar and neon on AArch64", wanted);
+  cpu_fail(
+      err, IEC_NOT_FOUND, "IE_CTYPES_ISA",
+      "unknown instruction set '%s'; there are scalar, avx2 and avx512 on x86-64, scalar and neon on AArch64",
+      wanted);
   return NULL;
 }
 

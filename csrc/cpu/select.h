@@ -4,8 +4,8 @@
 #define IEC_CPU_SELECT_H
 #include "cpu/kernel.h"
 
-/* The kernels of the best instruction set here, NULL-terminated; IE_CTYPES_ISA (scalar, avx2, avx512, neon) chooses another.
- * NULL and an error when that one is unknown or the machine lacks it. Threads: any. */
+/* The kernels of the best instruction set here, NULL-terminated; IE_CTYPES_ISA (scalar, avx2, avx512, neon)
+ * chooses another. NULL and an error when that one is unknown or the machine lacks it. Threads: any. */
 const cpu_kernel *const *cpu_kernels(iec_error *err);
 
 /* Name of that instruction set, "" when there is none. */

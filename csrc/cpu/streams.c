@@ -23,20 +23,23 @@ struct cpu_streams {
   pid_t owner; /* process in which lock, freed and busy mean something: a fork copies them in any state */
 };
 
-static size_t member_stride(const cpu_plan *plan) { return (cpu_plan_member_scratch(plan) + 127) / 128 * 128; }
+static size_t member_stride(const cpu_plan *plan) {
+  return (cpu_plan_member_scratch(plan) + 127) / 128 * 128;
+}
 
 static iec_status stream_create(cpu_streams *streams, stream *s, iec_error *err) {
   const iec_host_api *host = streams->host;
   s->scratch = host->alloc(host->self, cpu_plan_scratch(streams->plan), 64);
   s->member_scratch = host->alloc(host->self, member_stride(streams->plan) * (size_t)streams->threads, 64);
   if (!s->scratch || !s->member_scratch)
-    return cpu_fail(err, IEC_OUT_OF_MEMORY, NULL, "no memory for activations, %zu bytes", cpu_plan_scratch(streams->plan));
+    return cpu_fail(err, IEC_OUT_OF_MEMORY, NULL, "no memory for activations, %zu bytes",
+                    cpu_plan_scratch(streams->plan));
   if (streams->threads == 1) return IEC_OK;
   return host->team_create(host->self, streams->threads, NULL, &s->team, err);
 }
 
-iec_status cpu_streams_create(const iec_host_api *host, const cpu_plan *plan, int32_t count, int32_t threads, cpu_streams **out,
-                              iec_error *err) {
+iec_status cpu_streams_create(const iec_host_api *host, const cpu_plan *plan, int32_t count, int32_t threads,
+                              cpu_streams **out, iec_error *err) {
   *out = NULL;
   cpu_streams *streams = host->alloc(host->self, sizeof *streams, alignof(max_align_t));
   stream *slots = host->alloc(host->self, (size_t)count * sizeof *slots, alignof(max_align_t));
@@ -117,7 +120,10 @@ typedef struct walk {
 static void walk_member(void *arg, int32_t member, int32_t members) {
   const walk *w = arg;
   const cpu_plan *plan = w->streams->plan;
-  cpu_run run = {.member = member, .members = members, .team = w->stream->team, .barrier = w->streams->host->team_barrier};
+  cpu_run run = {.member = member,
+                 .members = members,
+                 .team = w->stream->team,
+                 .barrier = w->streams->host->team_barrier};
   char *member_scratch = (char *)w->stream->member_scratch + (size_t)member * member_stride(plan);
   cpu_plan_walk(plan, &run, w->stream->scratch, member_scratch, w->inputs, w->outputs, w->times);
 }

@@ -6,7 +6,8 @@
 
 typedef struct cpu_plan cpu_plan;
 
-/* 1 when every node of the graph can run here; `api` is that of the node which holds the graph. Threads: any. */
+/* 1 when every node of the graph can run here; `api` is that of the node which holds the graph. Threads: any.
+ */
 int32_t cpu_graph_supported(const iec_graph_api *api, const iec_graph *graph);
 
 /* Compiles a graph; its constants are borrowed until this returns. Threads: any. */
@@ -20,10 +21,11 @@ size_t cpu_plan_member_scratch(const cpu_plan *plan);
 /* Estimated float operations of the steps that are worth sharing among threads; 0 when all are small. */
 double cpu_plan_shared_cost(const cpu_plan *plan);
 
-/* Called by every member of `run`, which gives the members and their barrier. `scratch` is shared, `member_scratch` the
- * member's own; inputs and outputs are plain tensors in the order of the graph, the same for all members. Returns when every
- * member has finished. Outputs must not overlap inputs. Threads: parallel on one plan, with memory of their own. */
-void cpu_plan_run(const cpu_plan *plan, const cpu_run *run, void *scratch, void *member_scratch, const void *const *inputs,
-                  void *const *outputs);
+/* Called by every member of `run`, which gives the members and their barrier. `scratch` is shared,
+ * `member_scratch` the member's own; inputs and outputs are plain tensors in the order of the graph, the same
+ * for all members. Returns when every member has finished. Outputs must not overlap inputs. Threads: parallel
+ * on one plan, with memory of their own. */
+void cpu_plan_run(const cpu_plan *plan, const cpu_run *run, void *scratch, void *member_scratch,
+                  const void *const *inputs, void *const *outputs);
 
 #endif

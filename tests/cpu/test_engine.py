@@ -43,7 +43,8 @@ def test_scale_and_shift_fold_into_convolution_weights() -> None:
     y = b.binary(b.const(weights(1, 24, 1, 1)), y, "sub")
     y = b.unary(y, "power", 1.0, 0.5, 0.25)
     executable = check(b.output(y))
-    assert "Binary" not in kinds_run(executable) and "Unary" not in kinds_run(executable)
+    assert "Binary" not in kinds_run(executable)
+    assert "Unary" not in kinds_run(executable)
 
 
 def test_scale_folds_into_grouped_and_transposed_convolutions() -> None:
@@ -218,7 +219,8 @@ def test_counters_name_every_layer_and_what_became_of_it() -> None:
     request.infer(inputs, outputs)
     rows = {row.layer: row for row in request.perf_counts()}
     assert {"conv0", "unary1", "reshape2", "softmax3"} <= rows.keys()
-    assert rows["conv0"].status == "EXECUTED" and rows["conv0"].exec_type.endswith("_FP32")
+    assert rows["conv0"].status == "EXECUTED"
+    assert rows["conv0"].exec_type.endswith("_FP32")
     assert (rows["unary1"].status, rows["unary1"].exec_type) == ("NOT_RUN", "undef")
     assert rows["reshape2"].status == "OPTIMIZED_OUT"
     assert rows["softmax3"].order > rows["conv0"].order
@@ -231,7 +233,8 @@ def test_exec_graph_lists_steps_with_the_layers_they_compute() -> None:
     steps = executable.exec_graph()
     assert [s["execOrder"] for s in steps] == [str(i) for i in range(len(steps))]
     conv = next(s for s in steps if s["type"] == "Conv")
-    assert conv["originalLayersNames"] == "conv0,unary1" and conv["outputPrecisions"] == "FP32"
+    assert conv["originalLayersNames"] == "conv0,unary1"
+    assert conv["outputPrecisions"] == "FP32"
     assert conv["execTimeMcs"] == "not_executed"
     infer(executable, b.program, random_inputs(b.program))
     assert all(s["execTimeMcs"].isdigit() for s in executable.exec_graph())

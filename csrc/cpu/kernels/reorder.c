@@ -2,7 +2,7 @@
 /* Layout changes between plain and blocked memory, and copies within a layout. */
 #include <string.h>
 
-#include "cpu/kernel.h"
+#include "cpu/kernels/common.h"
 
 enum { BLOCK = 16, CHUNK = 1 << 16 /* bytes that a copy hands out at a time */ };
 
@@ -16,34 +16,26 @@ static int32_t supports(const cpu_node *node) {
   return node->input_count == 1 && node->output_count == 1 && node->inputs[0] && node->outputs[0];
 }
 
-static int64_t element_size(int32_t dtype) {
-  switch (dtype) {
-    case IEC_U8: case IEC_I8: case IEC_BOOL: return 1;
-    case IEC_F16: case IEC_BF16: case IEC_I16: case IEC_U16: return 2;
-    case IEC_F64: case IEC_I64: case IEC_U64: return 8;
-    default: return 4;
-  }
-}
-
 static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_prepared *out, iec_error *err) {
   const cpu_tensor *in = node->inputs[0], *to = node->outputs[0];
-  reorder *r = host->alloc(host->self, sizeof *r, 64);
-  if (!r) return cpu_fail(err, IEC_OUT_OF_MEMORY, node->name, "out of memory");
+  iec_status status = op_state(host, node, sizeof(reorder), out, err);
+  if (status) return status;
+  reorder *r = out->state;
   *r = (reorder){.images = 1, .channels = 1, .pixels = 1};
   r->copy = in->layout == to->layout;
   r->to_blocked = to->layout == CPU_BLOCKED16;
-  for (int32_t i = 0; i < in->ndim; ++i) *(i == 0 ? &r->images : i == 1 ? &r->channels : &r->pixels) *= in->shape[i];
+  for (int32_t i = 0; i < in->ndim; ++i)
+    *(i == 0 ? &r->images : i == 1 ? &r->channels : &r->pixels) *= in->shape[i];
   int64_t channels = r->copy && !r->to_blocked ? r->channels : (r->channels + BLOCK - 1) / BLOCK * BLOCK;
-  r->bytes = r->images * channels * r->pixels * element_size(in->dtype);
-  out->state = r;
+  r->bytes = r->images * channels * r->pixels * op_size(in->dtype);
   out->cost = (double)r->bytes / 4;
   out->exec_type = "reorder_" CPU_ISA_NAME;
   return IEC_OK;
 }
 
 /* Pixels [begin, end) of one block: `rows` channels, `pixels` apart, to or from 16 side by side. */
-static void interleave(const float *restrict from, float *restrict to, int64_t rows, int64_t pixels, int64_t begin,
-                       int64_t end) {
+static void interleave(const float *restrict from, float *restrict to, int64_t rows, int64_t pixels,
+                       int64_t begin, int64_t end) {
   if (rows == BLOCK) {
     for (int64_t p = begin; p < end; ++p)
       for (int64_t c = 0; c < BLOCK; ++c) to[p * BLOCK + c] = from[c * pixels + p];
@@ -53,8 +45,8 @@ static void interleave(const float *restrict from, float *restrict to, int64_t r
     for (int64_t c = 0; c < BLOCK; ++c) to[p * BLOCK + c] = c < rows ? from[c * pixels + p] : 0.0f;
 }
 
-static void separate(const float *restrict from, float *restrict to, int64_t rows, int64_t pixels, int64_t begin,
-                     int64_t end) {
+static void separate(const float *restrict from, float *restrict to, int64_t rows, int64_t pixels,
+                     int64_t begin, int64_t end) {
   for (int64_t c = 0; c < rows; ++c)
     for (int64_t p = begin; p < end; ++p) to[c * pixels + p] = from[p * BLOCK + c];
 }
@@ -76,7 +68,8 @@ static void run(const void *state, const cpu_run *job) {
     int64_t p = begin % pieces * piece, block = begin / pieces % blocks, image = begin / pieces / blocks;
     int64_t rows = r->channels - block * BLOCK < BLOCK ? r->channels - block * BLOCK : BLOCK;
     int64_t last = p + piece < r->pixels ? p + piece : r->pixels;
-    int64_t plain = (image * r->channels + block * BLOCK) * r->pixels, blocked = (image * blocks + block) * BLOCK * r->pixels;
+    int64_t plain = (image * r->channels + block * BLOCK) * r->pixels,
+            blocked = (image * blocks + block) * BLOCK * r->pixels;
     if (r->to_blocked)
       interleave(from + plain, to + blocked, rows, r->pixels, p, last);
     else

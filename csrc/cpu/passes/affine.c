@@ -10,8 +10,8 @@ int32_t cpu_channel_axis(const cpu_op *op) {
   return rank >= 2 ? 1 : -1;
 }
 
-iec_status cpu_channel_constant(cpu_graph *graph, const cpu_tensor *constant, const cpu_tensor *to, int32_t axis, float **out,
-                                iec_error *err) {
+iec_status cpu_channel_constant(cpu_graph *graph, const cpu_tensor *constant, const cpu_tensor *to,
+                                int32_t axis, float **out, iec_error *err) {
   *out = NULL;
   if (constant->dtype != IEC_F32 || !constant->data || constant->ndim > to->ndim || axis < 0) return IEC_OK;
   int64_t channels = to->shape[axis];
@@ -35,7 +35,8 @@ static void apply(float *values, int64_t count, float factor, int reciprocal) {
 }
 
 /* The Unary power 1 of docs/kinds.md: gamma + beta * x. */
-static iec_status read_power(cpu_graph *graph, const cpu_op *op, cpu_affine *out, int *out_found, iec_error *err) {
+static iec_status read_power(cpu_graph *graph, const cpu_op *op, cpu_affine *out, int *out_found,
+                             iec_error *err) {
   if (strcmp(cpu_op_str(op, "op", ""), "power") != 0 || cpu_op_f64(op, "alpha", 0) != 1) return IEC_OK;
   size_t size = (size_t)((out->channels + 15) / 16 * 16) * sizeof(float);
   out->scale = cpu_graph_alloc(graph, size);
@@ -49,8 +50,8 @@ static iec_status read_power(cpu_graph *graph, const cpu_op *op, cpu_affine *out
   return IEC_OK;
 }
 
-iec_status cpu_affine_read(cpu_graph *graph, const cpu_op *op, const cpu_value *value, int32_t axis, cpu_affine *out,
-                           int *out_found, iec_error *err) {
+iec_status cpu_affine_read(cpu_graph *graph, const cpu_op *op, const cpu_value *value, int32_t axis,
+                           cpu_affine *out, int *out_found, iec_error *err) {
   *out = (cpu_affine){.channels = axis >= 0 ? value->tensor.shape[axis] : 0};
   *out_found = 0;
   if (axis < 0 || value->tensor.dtype != IEC_F32 || op->output_count != 1 || op->post_count) return IEC_OK;
@@ -63,7 +64,8 @@ iec_status cpu_affine_read(cpu_graph *graph, const cpu_op *op, const cpu_value *
   int div = strcmp(name, "div") == 0 && left;
   if (!add && !sub && !mul && !div) return IEC_OK;
   float *constant = NULL;
-  iec_status status = cpu_channel_constant(graph, &op->inputs[left]->tensor, &value->tensor, axis, &constant, err);
+  iec_status status =
+      cpu_channel_constant(graph, &op->inputs[left]->tensor, &value->tensor, axis, &constant, err);
   if (status || !constant) return status;
   *out_found = 1;
   if (div) apply(constant, out->channels, 1, 1);

@@ -4,7 +4,9 @@
 
 #include "cpu/passes.h"
 
-static int value_is_read(const cpu_value *value) { return value && (value->user_count || value->output_count); }
+static int value_is_read(const cpu_value *value) {
+  return value && (value->user_count || value->output_count);
+}
 
 static int is_read(const cpu_op *op) {
   for (int32_t i = 0; i < op->output_count; ++i)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Gives every activation a layout and inserts reorders where a kernel wants another one than its input has. */
+/* Gives every activation a layout and inserts reorders where a kernel wants another one than its input has.
+ */
 #include <string.h>
 
 #include "cpu/passes.h"
@@ -34,7 +35,8 @@ static int same_memory(const cpu_tensor *tensor) {
 }
 
 /* The value in the wished layout: itself, or its twin behind a reorder, made once. */
-static iec_status in_layout(layout_pass *pass, cpu_value *value, cpu_layout wish, cpu_value **out, iec_error *err) {
+static iec_status in_layout(layout_pass *pass, cpu_value *value, cpu_layout wish, cpu_value **out,
+                            iec_error *err) {
   *out = value;
   if (value->tensor.layout == wish || value->tensor.data) return IEC_OK;
   if (!value->reordered) {
@@ -49,7 +51,8 @@ static iec_status in_layout(layout_pass *pass, cpu_value *value, cpu_layout wish
     if (status) return status;
     cpu_graph_set_output(op, 0, twin);
     if (!op->alias) op->kernel = cpu_select(pass->graph->kernels, cpu_view_fill(&pass->view, op));
-    if (!op->alias && !op->kernel) return cpu_fail(err, IEC_UNEXPECTED, op->name, "no kernel of kind " CPU_REORDER);
+    if (!op->alias && !op->kernel)
+      return cpu_fail(err, IEC_UNEXPECTED, op->name, "no kernel of kind " CPU_REORDER);
     value->reordered = twin;
     twin->reordered = value;
     status = append(pass, op, err);

@@ -23,7 +23,8 @@ static int keeps_elements(const cpu_op *op, const cpu_tensor *in) {
 }
 
 static int is_alias(const cpu_op *op) {
-  if (!op->inputs[0] || !op->outputs[0] || op->inputs[0]->tensor.dtype != op->outputs[0]->tensor.dtype) return 0;
+  if (!op->inputs[0] || !op->outputs[0] || op->inputs[0]->tensor.dtype != op->outputs[0]->tensor.dtype)
+    return 0;
   const cpu_tensor *in = &op->inputs[0]->tensor;
   int same = cpu_same_shape(in, &op->outputs[0]->tensor);
   if (strcmp(op->kind, "Reshape") == 0) return 1;
@@ -32,7 +33,8 @@ static int is_alias(const cpu_op *op) {
   if (strcmp(op->kind, "Concat") == 0) return op->input_count == 1;
   if (strcmp(op->kind, "Split") == 0) return op->output_count == 1;
   if (strcmp(op->kind, "Tile") == 0 || strcmp(op->kind, "Broadcast") == 0) return same;
-  if (strcmp(op->kind, "Slice") == 0) return same && all_equal(cpu_op_i64s(op, "strides", (size_t)in->ndim), in->ndim, 1);
+  if (strcmp(op->kind, "Slice") == 0)
+    return same && all_equal(cpu_op_i64s(op, "strides", (size_t)in->ndim), in->ndim, 1);
   if (strcmp(op->kind, "Pad") == 0)
     return same && all_equal(cpu_op_i64s(op, "pads_begin", (size_t)in->ndim), in->ndim, 0);
   return 0;

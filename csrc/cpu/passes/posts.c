@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Moves element-wise ops into the kernel whose result they read, where that kernel can apply them in its store. */
+/* Moves element-wise ops into the kernel whose result they read, where that kernel can apply them in its
+ * store. */
 #include <string.h>
 
 #include "cpu/passes.h"
@@ -26,8 +27,8 @@ static cpu_value *read_sum(const cpu_op *user, const cpu_value *value, cpu_post 
 }
 
 /* `user` as a slope or a scale and shift for each channel. */
-static iec_status read_channel(cpu_graph *graph, const cpu_op *op, const cpu_op *user, cpu_post *out, int *out_found,
-                               iec_error *err) {
+static iec_status read_channel(cpu_graph *graph, const cpu_op *op, const cpu_op *user, cpu_post *out,
+                               int *out_found, iec_error *err) {
   const cpu_value *value = op->outputs[0];
   int32_t axis = cpu_channel_axis(op);
   cpu_affine affine;
@@ -38,7 +39,9 @@ static iec_status read_channel(cpu_graph *graph, const cpu_op *op, const cpu_op 
     return IEC_OK;
   }
   if (strcmp(user->kind, "Binary") != 0 || strcmp(cpu_op_str(user, "op", ""), "prelu") != 0) return IEC_OK;
-  if (user->inputs[0] != value || !user->inputs[1] || !cpu_same_shape(&value->tensor, &user->outputs[0]->tensor)) return IEC_OK;
+  if (user->inputs[0] != value || !user->inputs[1] ||
+      !cpu_same_shape(&value->tensor, &user->outputs[0]->tensor))
+    return IEC_OK;
   float *slope = NULL;
   status = cpu_channel_constant(graph, &user->inputs[1]->tensor, &value->tensor, axis, &slope, err);
   *out_found = slope != NULL;
@@ -81,7 +84,8 @@ static iec_status fuse_users(cpu_graph *graph, cpu_op *op, iec_error *err) {
 
 iec_status cpu_pass_posts(cpu_graph *graph, iec_error *err) {
   iec_status status = IEC_OK;
-  /* Last first: of two convolutions that are added, the later one takes the sum and the other's result is there by then. */
+  /* Last first: of two convolutions that are added, the later one takes the sum and the other's result is
+   * there by then. */
   for (int32_t i = graph->op_count - 1; !status && i >= 0; --i)
     if (graph->ops[i] && is_heavy(graph->ops[i])) status = fuse_users(graph, graph->ops[i], err);
   for (int32_t i = 0; !status && i < graph->op_count; ++i) status = fuse_users(graph, graph->ops[i], err);

@@ -4,7 +4,8 @@
 
 #include "cpu/passes.h"
 
-/* Where the output channels lie in the weights: element i belongs to channel (i / inner) % channels of its group. */
+/* Where the output channels lie in the weights: element i belongs to channel (i / inner) % channels of its
+ * group. */
 typedef struct weight_map {
   int64_t groups, outer, channels, inner; /* sizes: [groups][outer][channels][inner] */
 } weight_map;
@@ -32,7 +33,8 @@ static int map_weights(const cpu_op *op, weight_map *out) {
   return 1;
 }
 
-static iec_status scale_weights(cpu_graph *graph, cpu_op *op, const weight_map *map, const float *scale, iec_error *err) {
+static iec_status scale_weights(cpu_graph *graph, cpu_op *op, const weight_map *map, const float *scale,
+                                iec_error *err) {
   const cpu_tensor *old = &op->inputs[1]->tensor;
   cpu_value *value = cpu_graph_constant(graph, old->ndim, old->shape, op->inputs[1]->name);
   if (!value) return cpu_graph_no_memory(err);
@@ -70,7 +72,8 @@ iec_status cpu_pass_scale(cpu_graph *graph, iec_error *err) {
     cpu_op *user = cpu_value_only_user(op->outputs[0]);
     int found = 0;
     cpu_affine affine;
-    if (user) status = cpu_affine_read(graph, user, op->outputs[0], cpu_channel_axis(op), &affine, &found, err);
+    if (user)
+      status = cpu_affine_read(graph, user, op->outputs[0], cpu_channel_axis(op), &affine, &found, err);
     if (status || !found || affine.channels != map.groups * map.channels) continue;
     if (affine.scale) status = scale_weights(graph, op, &map, affine.scale, err);
     if (!status) status = change_bias(graph, op, &affine, err);
