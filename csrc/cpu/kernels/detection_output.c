@@ -166,6 +166,56 @@ static candidate *sort(candidate *list, candidate *other, int64_t n) {
   return list;
 }
 
+static void exchange(candidate *a, candidate *b) {
+  candidate t = *a;
+  *a = *b;
+  *b = t;
+}
+
+/* Median of the second, middle and last element to the front, the rest split around it. No bound is checked: the median
+ * stops both walks. */
+static int64_t split_around_median(candidate *v, int64_t n) {
+  candidate *a = v + 1, *b = v + n / 2, *c = v + n - 1;
+  candidate *above = b->score > c->score ? b : a->score > c->score ? c : a;
+  candidate *below = a->score > c->score ? a : b->score > c->score ? c : b;
+  exchange(v, a->score > b->score ? above : below);
+  int64_t low = 1, high = n;
+  for (;; low++) {
+    while (v[low].score > v->score) low++;
+    do high--;
+    while (v->score > v[high].score);
+    if (low >= high) return low;
+    exchange(v + low, v + high);
+  }
+}
+
+static void split_all(candidate *v, candidate *other, int64_t n, int depth) {
+  for (; n > 16; depth--) {
+    if (depth == 0) {
+      candidate *sorted = sort(v, other, n);
+      if (sorted != v) memcpy(v, sorted, (size_t)n * sizeof *v);
+      return;
+    }
+    int64_t cut = split_around_median(v, n);
+    split_all(v + cut, other, n - cut, depth - 1);
+    n = cut;
+  }
+}
+
+/* Descending sort whose order of equal scores is the original's, an unstable introsort: which of many saturated scores
+ * are among the best keep_top_k depends on it. */
+static void sort_as_original(candidate *list, candidate *other, int64_t n) {
+  int depth = 0;
+  for (int64_t i = n; i > 1; i /= 2) depth += 2;
+  split_all(list, other, n, depth);
+  for (int64_t i = 1; i < n; i++) {
+    candidate moved = list[i];
+    int64_t to = i;
+    for (; to > 0 && moved.score > list[to - 1].score; to--) list[to] = list[to - 1];
+    list[to] = moved;
+  }
+}
+
 static float area(box b) { return b.x1 < b.x0 || b.y1 < b.y0 ? 0 : (b.x1 - b.x0) * (b.y1 - b.y0); }
 
 static int overlaps(box a, box b, float limit) {
@@ -235,7 +285,7 @@ static void limit_rows(const detection_state *s, const cpu_run *r, const detecti
     for (int64_t i = 0; i < m->counts[at]; i++) list[n++] = m->kept[at * s->capacity + i];
   }
   if (s->keep_top_k < 0 || n <= s->keep_top_k) return;
-  list = sort(list, other, n);
+  sort_as_original(list, other, n);
   for (int64_t c = 0; c < s->classes; c++) m->counts[image * s->classes + c] = 0;
   for (int64_t i = 0; i < s->keep_top_k; i++) {
     int64_t at = image * s->classes + list[i].label;
