@@ -117,7 +117,7 @@ static inline double axes_join(int op, double a, double b) {
   return a + b;
 }
 
-/* Lanes of a strip: long sums are kept in double every 256 terms, so that the error does not grow with the count. */
+/* Lanes of a strip: long sums are kept in double every 64 terms, so that the error does not grow with the count. */
 static inline __attribute__((always_inline)) void axes_strip(int op, const axes_walk *w, const axes_item *it, const float *x,
                                                              const float *mean, double *out) {
   int last = w->reduced_rank - 1;
@@ -129,7 +129,7 @@ static inline __attribute__((always_inline)) void axes_strip(int op, const axes_
       int64_t part = op_min(VL, it->lanes - j);
       vf m = mean ? (part == VL ? vf_load(mean + j) : vf_load_n(mean + j, part)) : vf_set(0);
       for (int64_t i = 0; i < n;) {
-        int64_t to = op_min(i + 256, n);
+        int64_t to = op_min(i + 64, n);
         vf acc = vf_set(axes_start(op));
         if (part == VL)
           for (; i < to; i++) acc = axes_term(op, acc, vf_load(p + i * step + j), m);
@@ -151,7 +151,7 @@ static inline __attribute__((always_inline)) void axes_row(int op, const axes_wa
   for (int64_t o = 0; o < w->outer; o++) {
     const float *p = x + it->x + axes_offset(w->reduced, w->reduced_step, last, o);
     for (int64_t i = 0; i < n;) {
-      int64_t to = op_min(n, i + 256 * VL);
+      int64_t to = op_min(n, i + 64 * VL);
       vf acc = vf_set(axes_start(op));
       for (; i + VL <= to; i += VL) acc = axes_term(op, acc, vf_load(p + i), m);
       for (int k = 0; k < VL; k++) total = axes_join(op, total, (double)acc[k]);

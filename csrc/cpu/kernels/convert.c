@@ -108,7 +108,6 @@ static void limits(int32_t dtype, int64_t *low, int64_t *high) {
 static void to_int(const convert_state *s, int n, const double *x, int64_t *v) {
   int64_t low = INT64_MIN, high = INT64_MAX;
   if (s->nearest) limits(s->to, &low, &high);
-  else if (s->to == IEC_U64) low = 0;
   for (int i = 0; i < n; i++) {
     double d = s->nearest ? rint(x[i]) : x[i];
     v[i] = d != d ? 0 : d >= (double)high ? high : d <= (double)low ? low : (int64_t)d;

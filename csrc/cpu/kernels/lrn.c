@@ -4,7 +4,7 @@
 #include "cpu/kernels/vmath.h"
 
 typedef struct lrn_state {
-  int64_t count, before, after; /* window reaches i - before .. i + after */
+  int64_t count, reach; /* the window is i - reach .. i + reach */
   int32_t axes;
   int64_t n[IEC_MAX_NDIM], inner[IEC_MAX_NDIM]; /* size and stride of each axis */
   float scale, beta, bias;
@@ -22,7 +22,7 @@ static int32_t supports(const cpu_node *node) {
     seen |= 1u << axes[i];
   }
   int64_t size = op_int(node, "size", 0);
-  return size >= 1 && size <= INT32_MAX ? 10 : 0;
+  return size >= 1 && size <= INT32_MAX && size % 2 ? 10 : 0;
 }
 
 static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_prepared *out, iec_error *err) {
@@ -35,8 +35,7 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   int64_t size = op_int(node, "size", 1);
   double window = 1;
   s->count = op_count(x);
-  s->before = (size - 1) / 2;
-  s->after = size / 2;
+  s->reach = size / 2;
   s->axes = (int32_t)count;
   for (size_t i = 0; i < count; i++) {
     s->n[i] = x->shape[axes[i]];
@@ -57,7 +56,7 @@ static void window_sums(const lrn_state *s, int a, int square, const float *x, f
   int64_t n = s->n[a], step = s->inner[a];
   for (int64_t i = begin; i < end;) { /* a run of elements with the same index on the axis */
     int64_t at = i / step % n, to = op_min(end, (i / step + 1) * step);
-    int64_t lo = op_max(0, at - s->before) - at, hi = op_min(n - 1, at + s->after) - at;
+    int64_t lo = op_max(0, at - s->reach) - at, hi = op_min(n - 1, at + s->reach) - at;
     for (; i < to; i += VL) {
       int64_t part = op_min(VL, to - i);
       vf sum = vf_set(0);

@@ -46,8 +46,9 @@ def convert(attrs: Attrs, inputs: Sequence[np.ndarray | None]) -> list[np.ndarra
         if nearest:
             wide = np.rint(wide)
         low, high = (limits.min, limits.max) if nearest else (np.iinfo(np.int64).min, np.iinfo(np.int64).max)
-        inside = np.clip(wide, float(low), np.nextafter(float(high), 0) if high > 2**53 else float(high))
-        return [inside.astype(np.uint64 if low == 0 else np.int64).astype(dtype)]
+        high = min(high, np.iinfo(np.int64).max)
+        inside = np.clip(wide, float(low), np.nextafter(float(high), 0) if high > 2**53 else float(high)).astype(np.int64)
+        return [np.where(wide >= high, high, inside).astype(dtype)]
     if nearest:
         source = np.iinfo(x.dtype)
         return [np.clip(x, max(limits.min, source.min), min(limits.max, source.max)).astype(dtype)]

@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+"""CPU kernel LRN."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from kernel_checks import floats, node
+
+
+@pytest.mark.parametrize("size", [1, 3, 5])
+@pytest.mark.parametrize("axes", [(1,), (2, 3), (3,), (1, 2, 3), ()])
+@pytest.mark.parametrize("beta", [0.75, 1.0, 0.5, 0.3])
+def test_windows(isa: str, size: int, axes: tuple[int, ...], beta: float) -> None:
+    x = 3 * floats(np.random.default_rng(1), 2, 9, 5, 21)
+    node("LRN", [x], rtol=2e-5, axes=axes, size=size, alpha=0.1, beta=beta, bias=1.5)
+
+
+def test_many_elements_on_two_threads(isa: str) -> None:
+    node("LRN", [floats(np.random.default_rng(2), 1, 64, 30, 31)], axes=(1,), size=5, alpha=1e-4, beta=0.75, bias=1.0)
+    node("LRN", [floats(np.random.default_rng(2), 1, 16, 60, 61)], axes=(2, 3), size=5, alpha=1e-4, beta=0.75, bias=1.0)
