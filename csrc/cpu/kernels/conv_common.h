@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The geometry that convolutions and pools share: every spatial rank from 1 to 3 becomes depth, height, width. */
+/* The geometry that convolutions and pools share: every spatial rank from 1 to 3 becomes depth, height,
+ * width. */
 #ifndef IEC_CPU_CONV_COMMON_H
 #define IEC_CPU_CONV_COMMON_H
 #include "cpu/kernels/common.h"
 
 typedef struct conv_geom {
-  int64_t n, c, o;        /* batch, input and output channels */
-  int64_t g, cg, og;      /* groups, input and output channels of a group */
-  int64_t in[3], out[3];  /* D, H, W; absent axes are 1 with stride 1 and no padding */
+  int64_t n, c, o;       /* batch, input and output channels */
+  int64_t g, cg, og;     /* groups, input and output channels of a group */
+  int64_t in[3], out[3]; /* D, H, W; absent axes are 1 with stride 1 and no padding */
   int64_t k[3], stride[3], dil[3], pad[3];
   int64_t in_size, out_size, taps; /* products of in, out, k */
 } conv_geom;
 
-/* Fills out[3] from an attribute of `rank` ints; absent: `preset` everywhere. 0 when it has another length or a value outside lo..2^31-1. */
-static inline int conv_ints(const cpu_node *node, const char *name, int rank, int64_t preset, int64_t lo, int64_t out[3]) {
+/* Fills out[3] from an attribute of `rank` ints; absent: `preset` everywhere. 0 when it has another length or
+ * a value outside lo..2^31-1. */
+static inline int conv_ints(const cpu_node *node, const char *name, int rank, int64_t preset, int64_t lo,
+                            int64_t out[3]) {
   const int64_t *v = NULL;
   size_t count = 0;
   out[0] = out[1] = out[2] = name[0] == 'p' ? 0 : 1;
@@ -29,7 +32,8 @@ static inline int conv_ints(const cpu_node *node, const char *name, int rank, in
   return 1;
 }
 
-/* Batch, channels and spatial sizes of input and output; 0 when they are not [N,C,s...] of the same type, rank and batch. */
+/* Batch, channels and spatial sizes of input and output; 0 when they are not [N,C,s...] of the same type,
+ * rank and batch. */
 static inline int conv_sizes(const cpu_node *node, conv_geom *geom) {
   const cpu_tensor *x = node->input_count > 0 ? node->inputs[0] : NULL;
   const cpu_tensor *y = node->output_count > 0 ? node->outputs[0] : NULL;
@@ -53,12 +57,13 @@ static inline int conv_sizes(const cpu_node *node, conv_geom *geom) {
 static inline int conv_window(const cpu_node *node, conv_geom *geom) {
   int rank = node->inputs[0]->ndim - 2;
   geom->taps = geom->k[0] * geom->k[1] * geom->k[2];
-  return conv_ints(node, "strides", rank, 1, 1, geom->stride) && conv_ints(node, "dilations", rank, 1, 1, geom->dil) &&
+  return conv_ints(node, "strides", rank, 1, 1, geom->stride) &&
+         conv_ints(node, "dilations", rank, 1, 1, geom->dil) &&
          conv_ints(node, "pads_begin", rank, 0, INT32_MIN, geom->pad);
 }
 
-/* Geometry of Conv (transposed 0: w [G,O/G,C/G,k...]) or Deconv (1: w [G,C/G,O/G,k...]) with weights in input `wi`.
- * 0 when the node is malformed or not float32. */
+/* Geometry of Conv (transposed 0: w [G,O/G,C/G,k...]) or Deconv (1: w [G,C/G,O/G,k...]) with weights in input
+ * `wi`. 0 when the node is malformed or not float32. */
 static inline int conv_geometry(const cpu_node *node, int transposed, int wi, conv_geom *geom) {
   const cpu_tensor *w = node->input_count > wi ? node->inputs[wi] : NULL;
   if (!w || w->dtype != IEC_F32 || !op_is(node, 0, IEC_F32) || !conv_sizes(node, geom)) return 0;
@@ -82,7 +87,8 @@ static inline int conv_bias_ok(const cpu_node *node, int index, int64_t o) {
   return b->dtype == IEC_F32 && size == o;
 }
 
-/* The taps [*first, *end) of an axis that read inside the input for output `o` (window start + tap * dil in [0, in)). */
+/* The taps [*first, *end) of an axis that read inside the input for output `o` (window start + tap * dil in
+ * [0, in)). */
 static inline void conv_valid_taps(const conv_geom *geom, int axis, int64_t o, int64_t *first, int64_t *end) {
   int64_t start = o * geom->stride[axis] - geom->pad[axis], d = geom->dil[axis];
   *first = start < 0 ? op_div_up(-start, d) : 0;
@@ -92,7 +98,8 @@ static inline void conv_valid_taps(const conv_geom *geom, int axis, int64_t o, i
 
 /* The outputs [*first, *end) of an axis whose taps all read inside the input. */
 static inline void conv_inner(const conv_geom *geom, int axis, int64_t *first, int64_t *end) {
-  int64_t last = geom->in[axis] - 1 - (geom->k[axis] - 1) * geom->dil[axis] + geom->pad[axis]; /* largest start inside */
+  int64_t last =
+      geom->in[axis] - 1 - (geom->k[axis] - 1) * geom->dil[axis] + geom->pad[axis]; /* largest start inside */
   *first = op_min(geom->out[axis], geom->pad[axis] > 0 ? op_div_up(geom->pad[axis], geom->stride[axis]) : 0);
   *end = last < 0 ? *first : op_max(*first, op_min(geom->out[axis], last / geom->stride[axis] + 1));
 }

@@ -8,23 +8,27 @@
 typedef struct conv_deform {
   conv_geom geom;
   post_set posts;
-  int64_t parts;         /* deformable groups: parts of the channels with offsets of their own */
-  int32_t border;        /* bilinear_pad: neighbours outside count as 0 each, else they are clamped and a centre outside gives 0 */
-  int32_t mask, bias;    /* they exist */
+  int64_t parts;      /* deformable groups: parts of the channels with offsets of their own */
+  int32_t border;     /* bilinear_pad: neighbours outside count as 0 each, else they are clamped and a centre
+                         outside gives 0 */
+  int32_t mask, bias; /* they exist */
 } conv_deform;
 
 /* Input `index` is float32 [N, channels, OH, OW]. */
 static int is_map(const cpu_node *node, int index, const conv_geom *q, int64_t channels) {
   const cpu_tensor *t = op_in(node, index);
-  return t && t->dtype == IEC_F32 && t->ndim == 4 && t->shape[0] == q->n && t->shape[1] == channels && t->shape[2] == q->out[1] &&
-         t->shape[3] == q->out[2];
+  return t && t->dtype == IEC_F32 && t->ndim == 4 && t->shape[0] == q->n && t->shape[1] == channels &&
+         t->shape[2] == q->out[1] && t->shape[3] == q->out[2];
 }
 
 static int32_t supports(const cpu_node *node) {
   conv_geom q;
   int64_t parts = op_int(node, "deformable_group", 1);
-  if (!op_ports(node, 3, 1) || node->inputs[0]->ndim != 4 || !conv_geometry(node, 0, 2, &q) || parts < 1 || q.c % parts) return 0;
-  if (!is_map(node, 1, &q, 2 * parts * q.taps) || (op_in(node, 3) && !is_map(node, 3, &q, parts * q.taps))) return 0;
+  if (!op_ports(node, 3, 1) || node->inputs[0]->ndim != 4 || !conv_geometry(node, 0, 2, &q) || parts < 1 ||
+      q.c % parts)
+    return 0;
+  if (!is_map(node, 1, &q, 2 * parts * q.taps) || (op_in(node, 3) && !is_map(node, 3, &q, parts * q.taps)))
+    return 0;
   return conv_bias_ok(node, 4, q.o);
 }
 
@@ -57,7 +61,8 @@ static sample sample_at(const conv_deform *s, float row, float column, float sca
   sample p = {{0, 0, 0, 0}, {0, 0, 0, 0}};
   float least = s->border ? -1.0f : 0.0f;
   int inside = s->border ? row > least && column > least : row >= least && column >= least;
-  if (!inside || !(row < (float)height) || !(column < (float)width)) return p; /* also when one is not a number */
+  if (!inside || !(row < (float)height) || !(column < (float)width))
+    return p; /* also when one is not a number */
   int64_t top = (int64_t)floorf(row), left = (int64_t)floorf(column);
   float fy = row - (float)top, fx = column - (float)left;
   for (int i = 0; i < 4; i++) {
@@ -112,5 +117,9 @@ static void run(const void *state, const cpu_run *r) {
   }
 }
 
-const cpu_kernel IEC_ISA(cpu_kernel_conv_deform) = {.kind = "DeformConv", .name = "conv_deform", .supports = supports,
-                                                    .can_fuse = post_can_fuse, .prepare = prepare, .run = run};
+const cpu_kernel IEC_ISA(cpu_kernel_conv_deform) = {.kind = "DeformConv",
+                                                    .name = "conv_deform",
+                                                    .supports = supports,
+                                                    .can_fuse = post_can_fuse,
+                                                    .prepare = prepare,
+                                                    .run = run};

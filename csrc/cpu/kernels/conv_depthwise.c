@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Depthwise convolution of blocked channels: any kernel, stride, dilation and padding, one output channel an input channel. */
+/* Depthwise convolution of blocked channels: any kernel, stride, dilation and padding, one output channel an
+ * input channel. */
 #include "cpu/kernels/conv_common.h"
 #include "cpu/kernels/post.h"
 #include "cpu/kernels/vec.h"
@@ -71,9 +72,12 @@ typedef struct row_taps {
   int64_t depths, heights, x_depth, x_height, w_depth, w_height; /* counts, and floats from one to the next */
 } row_taps;
 
-/* Output pixels of one row from their first input column `x` on; with constant count and stride for the compiler. */
-static inline __attribute__((always_inline)) void pixels(const conv_geom *q, const row_taps *r, const float *bias, int64_t column,
-                                                         int64_t first, int64_t end, float *y, const int count, const int stride) {
+/* Output pixels of one row from their first input column `x` on; with constant count and stride for the
+ * compiler. */
+static inline __attribute__((always_inline)) void pixels(const conv_geom *q, const row_taps *r,
+                                                         const float *bias, int64_t column, int64_t first,
+                                                         int64_t end, float *y, const int count,
+                                                         const int stride) {
   vf acc[8];
   int64_t dil = q->dil[2] * 16;
 #pragma GCC unroll 8
@@ -87,22 +91,26 @@ static inline __attribute__((always_inline)) void pixels(const conv_geom *q, con
 #pragma GCC unroll 4
         for (int i = 0; i < PARTS; i++) weight[i] = vf_load(w + i * VL);
 #pragma GCC unroll 8
-        for (int i = 0; i < count * PARTS; i++) acc[i] += weight[i % PARTS] * vf_load(x + i / PARTS * stride * 16 + i % PARTS * VL);
+        for (int i = 0; i < count * PARTS; i++)
+          acc[i] += weight[i % PARTS] * vf_load(x + i / PARTS * stride * 16 + i % PARTS * VL);
       }
     }
 #pragma GCC unroll 8
   for (int i = 0; i < count * PARTS; i++) vf_store(y + i * VL, acc[i]);
 }
 
-static __attribute__((noinline)) void tile_stride1(const conv_geom *q, const row_taps *r, const float *bias, int64_t column, float *y) {
+static __attribute__((noinline)) void tile_stride1(const conv_geom *q, const row_taps *r, const float *bias,
+                                                   int64_t column, float *y) {
   pixels(q, r, bias, column, 0, q->k[2], y, TILE_PIXELS, 1);
 }
 
-static __attribute__((noinline)) void tile_stride2(const conv_geom *q, const row_taps *r, const float *bias, int64_t column, float *y) {
+static __attribute__((noinline)) void tile_stride2(const conv_geom *q, const row_taps *r, const float *bias,
+                                                   int64_t column, float *y) {
   pixels(q, r, bias, column, 0, q->k[2], y, TILE_PIXELS, 2);
 }
 
-static __attribute__((noinline)) void one_pixel(const conv_geom *q, const row_taps *r, const float *bias, int64_t o, float *y) {
+static __attribute__((noinline)) void one_pixel(const conv_geom *q, const row_taps *r, const float *bias,
+                                                int64_t o, float *y) {
   int64_t first, end;
   conv_valid_taps(q, 2, o, &first, &end);
   pixels(q, r, bias, o * q->stride[2] - q->pad[2], first, end, y, 1, 1);
@@ -134,9 +142,14 @@ static void run(const void *state, const cpu_run *run) {
       int64_t od = i % rows / q->out[1], oh = i % rows % q->out[1];
       conv_valid_taps(q, 0, od, &d0, &d1);
       conv_valid_taps(q, 1, oh, &h0, &h1);
-      int64_t id = od * q->stride[0] - q->pad[0] + d0 * q->dil[0], ih = oh * q->stride[1] - q->pad[1] + h0 * q->dil[1];
-      row_taps r = {.depths = d1 - d0, .heights = h1 - h0, .x_depth = q->dil[0] * q->in[1] * q->in[2] * 16,
-                    .x_height = q->dil[1] * q->in[2] * 16, .w_depth = q->k[1] * q->k[2] * 16, .w_height = q->k[2] * 16};
+      int64_t id = od * q->stride[0] - q->pad[0] + d0 * q->dil[0],
+              ih = oh * q->stride[1] - q->pad[1] + h0 * q->dil[1];
+      row_taps r = {.depths = d1 - d0,
+                    .heights = h1 - h0,
+                    .x_depth = q->dil[0] * q->in[1] * q->in[2] * 16,
+                    .x_height = q->dil[1] * q->in[2] * 16,
+                    .w_depth = q->k[1] * q->k[2] * 16,
+                    .w_height = q->k[2] * 16};
       r.x = (const float *)run->inputs[0] + image_block * q->in_size * 16;
       if (r.depths > 0 && r.heights > 0) r.x += (id * q->in[1] + ih) * q->in[2] * 16;
       r.w = s->weights + ((block * q->k[0] + d0) * q->k[1] + h0) * q->k[2] * 16;
@@ -146,6 +159,11 @@ static void run(const void *state, const cpu_run *run) {
     }
 }
 
-const cpu_kernel IEC_ISA(cpu_kernel_conv_depthwise) = {.kind = "Conv", .name = "conv_depthwise", .supports = supports,
-                                                       .layouts = layouts, .can_fuse = post_can_fuse, .prepare = prepare,
-                                                       .run = run, .release = release};
+const cpu_kernel IEC_ISA(cpu_kernel_conv_depthwise) = {.kind = "Conv",
+                                                       .name = "conv_depthwise",
+                                                       .supports = supports,
+                                                       .layouts = layouts,
+                                                       .can_fuse = post_can_fuse,
+                                                       .prepare = prepare,
+                                                       .run = run,
+                                                       .release = release};

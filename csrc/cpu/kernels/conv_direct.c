@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Convolution into blocks of 16 channels, any kernel, stride, dilation and padding: from a blocked input, also in groups of whole
- * blocks, or from a plain input of few channels (the first layer of a network). */
+/* Convolution into blocks of 16 channels, any kernel, stride, dilation and padding: from a blocked input,
+ * also in groups of whole blocks, or from a plain input of few channels (the first layer of a network). */
 #include "cpu/kernels/conv_gather.h"
 #include "cpu/kernels/gemm.h"
 #include "cpu/kernels/post.h"
 
-#define FEW_CHANNELS 8           /* below it a plain input wastes less than a blocked one */
-#define SLAB_BYTES (256 * 1024)  /* weights that one pass over the pixels uses: a part of the L2 cache */
-#define ITEM_PIXELS 192          /* pixels of a work item at most: their outputs stay in the L1 cache until they are fused */
+#define FEW_CHANNELS 8          /* below it a plain input wastes less than a blocked one */
+#define SLAB_BYTES (256 * 1024) /* weights that one pass over the pixels uses: a part of the L2 cache */
+#define ITEM_PIXELS \
+  192 /* pixels of a work item at most: their outputs stay in the L1 cache until they are fused */
 
 typedef struct conv_direct {
   conv_geom geom;
@@ -15,11 +16,14 @@ typedef struct conv_direct {
   post_set posts;
   int32_t lanes;
   int64_t in_blocks, out_blocks; /* of one group */
+  int64_t last_lanes;            /* channels in the last input block */
   int64_t tap_count;             /* with lanes 1: of all channels together */
-  int64_t rows[2], run;          /* outputs as depth x rows x run: in a run, neighbours read neighbouring pixels */
-  int64_t *taps;                 /* floats from the pixel */
-  float *weights;                /* [group][gemm group][block][tap][lane][nb * 16] */
-  float *bias;                   /* [group][out_blocks * 16] */
+  int64_t rows[2], run; /* outputs as depth x rows x run: in a run, neighbours read neighbouring pixels */
+  int64_t *taps;        /* floats from the pixel */
+  float *weights;       /* [group][gemm group][block][tap][lane][nb * 16] */
+  int32_t pixels_outer; /* more input than weights: a work item's pixels meet all the weights before the next
+                           pixels */
+  float *bias;          /* [group][out_blocks * 16] */
 } conv_direct;
 
 static int few_channels(const conv_geom *q) { return q->g == 1 && q->c < FEW_CHANNELS; }
@@ -41,21 +45,23 @@ static void layouts(const cpu_node *node, cpu_layout *in, cpu_layout *out) {
   out[0] = CPU_BLOCKED16;
 }
 
-/* Weights [G, O/G, C/G, taps] into panels; channels that do not exist weigh nothing. */
+/* Input channels that one output channel sums, times their taps. */
+static int64_t depth(const conv_direct *s) { return s->geom.cg * s->geom.taps; }
+
+/* Weights [G, O/G, C/G, taps] into panels; output channels that do not exist weigh nothing. */
 static void pack(conv_direct *s, const float *w, const float *bias) {
   const conv_geom *q = &s->geom;
-  int64_t channels = s->lanes == 1 ? 1 : 16, step = s->in_blocks * s->tap_count * channels * 16;
-  int64_t kernel = s->lanes == 1 ? q->taps : s->tap_count;
   for (int64_t g = 0; g < q->g; g++)
     for (int64_t j = 0; j < gemm_groups(s->out_blocks); j++) {
       int64_t first = gemm_group_start(s->out_blocks, j), nb = gemm_group_start(s->out_blocks, j + 1) - first;
-      float *to = s->weights + (g * s->out_blocks + first) * step;
-      for (int64_t b = 0; b < s->in_blocks; b++)
-        for (int64_t t = 0; t < s->tap_count; t++)
-          for (int64_t lane = 0; lane < channels; lane++, to += nb * 16)
+      int64_t width = s->lanes == 1 ? 1 : 16; /* a plain channel is a block of its own */
+      float *to = s->weights + (g * s->out_blocks + first) * 16 * depth(s);
+      for (int64_t b = 0; b < q->cg; b += width)
+        for (int64_t t = 0; t < q->taps; t++)
+          for (int64_t c = b; c < op_min(b + width, q->cg); c++, to += nb * 16)
             for (int64_t i = 0; i < nb * 16; i++) {
-              int64_t o = first * 16 + i, c = s->lanes == 1 ? t / kernel : b * 16 + lane;
-              to[i] = o < q->og && c < q->cg ? w[((g * q->og + o) * q->cg + c) * kernel + t % kernel] : 0.0f;
+              int64_t o = first * 16 + i;
+              to[i] = o < q->og ? w[((g * q->og + o) * q->cg + c) * q->taps + t] : 0.0f;
             }
     }
   for (int64_t i = 0; i < q->g * s->out_blocks * 16; i++) s->bias[i] = bias && i < q->o ? bias[i] : 0.0f;
@@ -67,7 +73,8 @@ static void list_taps(conv_direct *s) {
   for (int64_t c = 0; c < (s->lanes == 1 ? q->c : 1); c++)
     for (t[0] = 0; t[0] < q->k[0]; t[0]++)
       for (t[1] = 0; t[1] < q->k[1]; t[1]++)
-        for (t[2] = 0; t[2] < q->k[2]; t[2]++) *to++ = (c * s->gather.plane + gather_tap(q, &s->gather, t)) * s->lanes;
+        for (t[2] = 0; t[2] < q->k[2]; t[2]++)
+          *to++ = (c * s->gather.plane + gather_tap(q, &s->gather, t)) * s->lanes;
 }
 
 /* Rows that follow each other without a gap are one run. */
@@ -107,20 +114,24 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   s->lanes = few_channels(q) ? 1 : 16;
   s->in_blocks = s->lanes == 1 ? 1 : op_div_up(q->cg, 16);
   s->out_blocks = op_div_up(q->og, 16);
+  s->last_lanes = s->lanes == 1 ? 1 : q->cg - (s->in_blocks - 1) * 16;
   s->tap_count = s->lanes == 1 ? q->taps * q->c : q->taps;
   int64_t outputs = q->g * s->out_blocks * 16;
   s->taps = host->alloc(host->self, (size_t)s->tap_count * sizeof *s->taps, 64);
-  s->weights = host->alloc(host->self, (size_t)(outputs * s->in_blocks * s->lanes * s->tap_count) * sizeof(float), 64);
+  s->weights = host->alloc(host->self, (size_t)(outputs * depth(s)) * sizeof(float), 64);
   s->bias = host->alloc(host->self, (size_t)outputs * sizeof(float), 64);
   if (!s->taps || !s->weights || !s->bias) {
     release(host, s);
     out->state = NULL;
     return cpu_fail(err, IEC_OUT_OF_MEMORY, node->name, "out of memory for the weights");
   }
+  s->pixels_outer = q->c * s->gather.plane > outputs * depth(s);
   list_taps(s);
   pack(s, node->inputs[1]->data, op_in(node, 2) ? node->inputs[2]->data : NULL);
   if (s->gather.needed)
-    out->scratch_size = (size_t)(q->n * (s->lanes == 1 ? q->c : q->g * s->in_blocks) * s->gather.plane * s->lanes) * sizeof(float);
+    out->scratch_size =
+        (size_t)(q->n * (s->lanes == 1 ? q->c : q->g * s->in_blocks) * s->gather.plane * s->lanes) *
+        sizeof(float);
   out->cost = 2.0 * (double)(q->n * q->o * q->out_size) * (double)(q->cg * q->taps);
   out->exec_type = s->lanes == 1 ? "conv_first_" CPU_ISA_NAME : "conv_direct_" CPU_ISA_NAME;
   out->packed_inputs = 6;
@@ -143,14 +154,19 @@ static int64_t unit_pixels(const conv_direct *s, const item *w, int64_t unit, in
 
 static void run_item(const conv_direct *s, const cpu_run *r, const float *x, const item *w) {
   const conv_geom *q = &s->geom;
-  int64_t all_in = s->lanes == 1 ? q->c : q->g * s->in_blocks, out_block = w->group * s->out_blocks + w->first;
-  int64_t panel = s->tap_count * s->lanes * w->nb * 16; /* weights of one input block */
+  int64_t all_in = s->lanes == 1 ? q->c : q->g * s->in_blocks,
+          out_block = w->group * s->out_blocks + w->first;
+  int64_t panel = s->tap_count * s->lanes * w->nb * 16; /* weights of one full input block */
   int64_t chunk = op_max(1, SLAB_BYTES / (panel * (int64_t)sizeof(float)));
-  const float *weights = s->weights + out_block * s->in_blocks * s->tap_count * s->lanes * 16;
+  const float *weights = s->weights + out_block * 16 * depth(s);
   x += (w->image * all_in + w->group * s->in_blocks) * s->gather.plane * s->lanes;
   float *y = (float *)r->outputs[0] + (w->image * q->g * s->out_blocks + out_block) * q->out_size * 16;
-  gemm_args a = {.bias = s->bias + out_block * 16, .taps = s->taps, .tap_count = s->tap_count,
-                 .block_step = s->gather.plane * s->lanes, .y_pixel = 16, .y_block = q->out_size * 16};
+  gemm_args a = {.bias = s->bias + out_block * 16,
+                 .taps = s->taps,
+                 .tap_count = s->tap_count,
+                 .block_step = s->gather.plane * s->lanes,
+                 .y_pixel = 16,
+                 .y_block = q->out_size * 16};
   for (int64_t b = 0; b < s->in_blocks; b += chunk)
     for (int64_t u = w->begin; u < w->end; u++) {
       int64_t from, to, pixels = unit_pixels(s, w, u, &from, &to);
@@ -158,6 +174,7 @@ static void run_item(const conv_direct *s, const cpu_run *r, const float *x, con
       a.w = weights + b * panel;
       a.y = y + to * 16;
       a.blocks = op_min(chunk, s->in_blocks - b);
+      a.last_lanes = b + chunk < s->in_blocks ? 16 : s->last_lanes;
       a.accumulate = b > 0;
       gemm_pixels(&a, s->lanes, (int32_t)w->nb, pixels);
     }
@@ -171,10 +188,12 @@ static void run_item(const conv_direct *s, const cpu_run *r, const float *x, con
 
 static void gather_input(const conv_direct *s, const cpu_run *r) {
   const conv_geom *q = &s->geom;
-  int64_t blocks = q->n * (s->lanes == 1 ? q->c : q->g * s->in_blocks), rows = gather_rows(&s->gather), begin, end;
+  int64_t blocks = q->n * (s->lanes == 1 ? q->c : q->g * s->in_blocks), rows = gather_rows(&s->gather), begin,
+          end;
   while (cpu_next_phase(r, 1, blocks * rows, op_grain(r, blocks * rows, 4), &begin, &end))
     for (int64_t i = begin; i < end; i++)
-      gather_row(q, &s->gather, i % rows, s->lanes, (const float *)r->inputs[0] + i / rows * q->in_size * s->lanes,
+      gather_row(q, &s->gather, i % rows, s->lanes,
+                 (const float *)r->inputs[0] + i / rows * q->in_size * s->lanes,
                  (float *)r->scratch + i / rows * s->gather.plane * s->lanes);
 }
 
@@ -192,10 +211,13 @@ static void run(const void *state, const cpu_run *r) {
   int64_t wanted = op_div_up(columns * q->out_size, 8 * (int64_t)r->members); /* about 8 items a member */
   int64_t pixels = op_max(24, op_min(wanted, ITEM_PIXELS));
   item w = {.segment = op_div_up(s->run, op_div_up(s->run, pixels))};
-  int64_t units = s->rows[0] * s->rows[1] * op_div_up(s->run, w.segment), grain = op_max(1, pixels / w.segment);
+  int64_t units = s->rows[0] * s->rows[1] * op_div_up(s->run, w.segment),
+          grain = op_max(1, pixels / w.segment);
   int64_t pieces = op_div_up(units, grain);
   while (cpu_next(r, columns * pieces, 1, &begin, &end)) {
-    int64_t column = begin / pieces, piece = begin % pieces, j = column / q->n % groups;
+    int64_t column = s->pixels_outer ? begin % columns : begin / pieces,
+            piece = s->pixels_outer ? begin / columns : begin % pieces;
+    int64_t j = column / q->n % groups;
     w.image = column % q->n; /* images next to each other use the same weights */
     w.group = column / q->n / groups;
     w.first = gemm_group_start(s->out_blocks, j);
@@ -206,6 +228,11 @@ static void run(const void *state, const cpu_run *r) {
   }
 }
 
-const cpu_kernel IEC_ISA(cpu_kernel_conv_direct) = {.kind = "Conv", .name = "conv_direct", .supports = supports,
-                                                    .layouts = layouts, .can_fuse = post_can_fuse, .prepare = prepare,
-                                                    .run = run, .release = release};
+const cpu_kernel IEC_ISA(cpu_kernel_conv_direct) = {.kind = "Conv",
+                                                    .name = "conv_direct",
+                                                    .supports = supports,
+                                                    .layouts = layouts,
+                                                    .can_fuse = post_can_fuse,
+                                                    .prepare = prepare,
+                                                    .run = run,
+                                                    .release = release};

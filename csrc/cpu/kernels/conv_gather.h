@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Padding and strides taken out of a convolution: a copy of the input in which neighbouring outputs read neighbouring pixels.
+/* Padding and strides taken out of a convolution: a copy of the input in which neighbouring outputs read
+ * neighbouring pixels.
  *
- * Along an axis of stride s, output o and tap t read input o*s + t*dil - pad. The residues t*dil mod s that occur are the phases;
- * the copy holds, phase by phase, the inputs phase, phase + s, phase + 2s, ... with zeros for the padding, so that output o and
- * tap t read element o + t*dil/s of their phase. */
+ * Along an axis of stride s, output o and tap t read input o*s + t*dil - pad. The residues t*dil mod s that
+ * occur are the phases; the copy holds, phase by phase, the inputs phase, phase + s, phase + 2s, ... with
+ * zeros for the padding, so that output o and tap t read element o + t*dil/s of their phase. */
 #ifndef IEC_CPU_CONV_GATHER_H
 #define IEC_CPU_CONV_GATHER_H
 #include "cpu/kernels/conv_common.h"
@@ -18,7 +19,7 @@ typedef struct gather_axis {
 
 typedef struct conv_gather {
   gather_axis axis[3];
-  int32_t needed;   /* 0: the input itself serves, from pixel `base` on */
+  int32_t needed; /* 0: the input itself serves, from pixel `base` on */
   int64_t base;
   int64_t pitch[3]; /* pixels from one depth, row and column to the next */
   int64_t plane;    /* pixels of a block */
@@ -36,7 +37,8 @@ static inline int gather_plan(const conv_geom *q, conv_gather *g) {
   g->plane = 1;
   for (int a = 0; a < 3; a++) {
     gather_axis *axis = g->axis + a;
-    int64_t reach = (q->k[a] - 1) * q->dil[a], first = -q->pad[a], last = (q->out[a] - 1) * q->stride[a] + reach - q->pad[a];
+    int64_t reach = (q->k[a] - 1) * q->dil[a], first = -q->pad[a],
+            last = (q->out[a] - 1) * q->stride[a] + reach - q->pad[a];
     for (int64_t t = 0; t < q->k[a]; t++) {
       int64_t residue = t * q->dil[a] % q->stride[a];
       if (gather_phase(axis, residue) >= 0) continue;
@@ -64,7 +66,8 @@ static inline int64_t gather_tap(const conv_geom *q, const conv_gather *g, const
   int64_t at = 0;
   for (int a = 0; a < 3; a++) {
     int64_t from = t[a] * q->dil[a];
-    at += (gather_phase(g->axis + a, from % q->stride[a]) * g->axis[a].length + from / q->stride[a]) * g->pitch[a];
+    at += (gather_phase(g->axis + a, from % q->stride[a]) * g->axis[a].length + from / q->stride[a]) *
+          g->pitch[a];
   }
   return at;
 }
@@ -80,9 +83,11 @@ static inline int64_t gather_rows(const conv_gather *g) {
 }
 
 /* Row `row` of the copy of a block; x is the block's input, y its copy. A pixel is `lanes` floats. */
-static inline void gather_row(const conv_geom *q, const conv_gather *g, int64_t row, int64_t lanes, const float *x, float *y) {
+static inline void gather_row(const conv_geom *q, const conv_gather *g, int64_t row, int64_t lanes,
+                              const float *x, float *y) {
   int64_t rows = g->axis[1].phases * g->axis[1].length;
-  int64_t id = gather_source(q, g->axis + 0, 0, row / rows), ih = gather_source(q, g->axis + 1, 1, row % rows);
+  int64_t id = gather_source(q, g->axis + 0, 0, row / rows),
+          ih = gather_source(q, g->axis + 1, 1, row % rows);
   const gather_axis *axis = g->axis + 2;
   int64_t step = q->stride[2];
   y += row * g->pitch[1] * lanes;
@@ -94,7 +99,8 @@ static inline void gather_row(const conv_geom *q, const conv_gather *g, int64_t 
   for (int64_t f = 0; f < axis->phases; f++, y += axis->length * lanes) {
     int64_t from = axis->residue[f] - q->pad[2]; /* input column of element 0 */
     int64_t first = op_min(axis->length, from < 0 ? op_div_up(-from, step) : 0);
-    int64_t end = from >= q->in[2] ? first : op_max(first, op_min(axis->length, op_div_up(q->in[2] - from, step)));
+    int64_t end =
+        from >= q->in[2] ? first : op_max(first, op_min(axis->length, op_div_up(q->in[2] - from, step)));
     memset(y, 0, (size_t)(first * lanes) * sizeof *y);
     memset(y + end * lanes, 0, (size_t)((axis->length - end) * lanes) * sizeof *y);
     if (step == 1)

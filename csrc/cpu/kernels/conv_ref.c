@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Convolution of any rank, groups and dilations in plain layout, also with weights that are computed at run time. */
+/* Convolution of any rank, groups and dilations in plain layout, also with weights that are computed at run
+ * time. */
 #include "cpu/kernels/conv_common.h"
 #include "cpu/kernels/post.h"
 
@@ -66,12 +67,17 @@ static void run(const void *state, const cpu_run *r) {
           for (int64_t kh = h0; kh < h1; kh++) {
             int64_t id = od * q->stride[0] - q->pad[0] + kd * q->dil[0];
             int64_t ih = oh * q->stride[1] - q->pad[1] + kh * q->dil[1];
-            add_row(q, x + (id * q->in[1] + ih) * q->in[2], w + (kd * q->k[1] + kh) * q->k[2], y + oh * q->out[2]);
+            add_row(q, x + (id * q->in[1] + ih) * q->in[2], w + (kd * q->k[1] + kh) * q->k[2],
+                    y + oh * q->out[2]);
           }
         }
     post_plain(&s->posts, r, y, slice, o);
   }
 }
 
-const cpu_kernel IEC_ISA(cpu_kernel_conv_ref) = {
-    .kind = "Conv", .name = "conv_ref", .supports = supports, .can_fuse = post_can_fuse, .prepare = prepare, .run = run};
+const cpu_kernel IEC_ISA(cpu_kernel_conv_ref) = {.kind = "Conv",
+                                                 .name = "conv_ref",
+                                                 .supports = supports,
+                                                 .can_fuse = post_can_fuse,
+                                                 .prepare = prepare,
+                                                 .run = run};

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* 3x3 convolution of stride 1 by Winograd's F(4x4, 3x3): a quarter of the multiplications, as 36 matrix products.
+/* 3x3 convolution of stride 1 by Winograd's F(4x4, 3x3): a quarter of the multiplications, as 36 matrix
+ * products.
  *
- * Cook-Toom with the points 0, +-a, +-b and infinity, a = sqrt(1/2), b = sqrt(2), which halve the rounding error of the usual 0,
+ * Cook-Toom with the points 0, +-a, +-b and infinity, a = sqrt(1/2), b = sqrt(2), which halve the rounding
+ * error of the usual 0,
  * +-1, +-2. A tile of 4x4 outputs is At ((G g Gt) . (Bt d B)) A of its 6x6 inputs d and the kernel g. */
 #include "cpu/kernels/conv_common.h"
 #include "cpu/kernels/gemm.h"
@@ -10,15 +12,16 @@
 
 #define ROOT_HALF 0.70710678118654752440f
 #define ROOT_TWO 1.41421356237309504880f
-#define INPUT_BYTES (1024 * 1024)       /* transformed tiles of a work item: most of the L2 cache */
-#define MAX_TILES 48                    /* of a work item: more gain nothing */
+#define INPUT_BYTES (1024 * 1024) /* transformed tiles of a work item: most of the L2 cache */
+#define MAX_TILES 48              /* of a work item: more gain nothing */
 
 typedef struct conv_winograd {
   conv_geom geom;
   post_set posts;
   int64_t in_blocks, out_blocks, groups;
-  int64_t columns, tiles, items, item_tiles; /* tiles of a row, of an image; tile ranges of an image, tiles of a range */
-  float *weights;                            /* [gemm group][36][in block][16][nb * 16] */
+  int64_t columns, tiles, items,
+      item_tiles; /* tiles of a row, of an image; tile ranges of an image, tiles of a range */
+  float *weights; /* [gemm group][36][in block][16][nb * 16] */
   float *bias;
 } conv_winograd;
 
@@ -92,7 +95,8 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   s->groups = gemm_groups(s->out_blocks);
   s->columns = op_div_up(q->out[2], 4);
   s->tiles = op_div_up(q->out[1], 4) * s->columns;
-  int64_t most = op_max(8, op_min(MAX_TILES, INPUT_BYTES / (36 * s->in_blocks * 16 * (int64_t)sizeof(float))));
+  int64_t most =
+      op_max(8, op_min(MAX_TILES, INPUT_BYTES / (36 * s->in_blocks * 16 * (int64_t)sizeof(float))));
   s->items = op_div_up(s->tiles, most);
   s->item_tiles = op_div_up(s->tiles, s->items);
   s->items = op_div_up(s->tiles, s->item_tiles);
@@ -104,7 +108,8 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
     return cpu_fail(err, IEC_OUT_OF_MEMORY, node->name, "out of memory for the weights");
   }
   pack(s, node->inputs[1]->data, op_in(node, 2) ? node->inputs[2]->data : NULL);
-  out->member_scratch_size = (size_t)(36 * (s->in_blocks + GEMM_MAX_BLOCKS) * 16 * s->item_tiles) * sizeof(float);
+  out->member_scratch_size =
+      (size_t)(36 * (s->in_blocks + GEMM_MAX_BLOCKS) * 16 * s->item_tiles) * sizeof(float);
   out->cost = 2.0 * 2.25 * (double)(q->n * q->o * q->out_size) * (double)q->c;
   out->exec_type = "winograd_" CPU_ISA_NAME;
   out->packed_inputs = 6;
@@ -154,7 +159,8 @@ static __attribute__((noinline)) void tile_in(const float *x, int64_t pitch, flo
 }
 
 /* At m A plus bias into 4x4 pixels at y, `pitch` floats a row. */
-static __attribute__((noinline)) void tile_out(const float *m, int64_t step, const float *bias, float *y, int64_t pitch) {
+static __attribute__((noinline)) void tile_out(const float *m, int64_t step, const float *bias, float *y,
+                                               int64_t pitch) {
   for (int part = 0; part < 16; part += VL) {
     vf half[4][6], d[6], r[4], b = vf_load(bias + part);
 #pragma GCC unroll 6
@@ -187,13 +193,15 @@ static void block_in(const conv_winograd *s, const float *x, int64_t begin, int6
     float edge[6 * 6 * 16] = {0};
     int64_t first = op_max(0, left), count = op_min(width, left + 6) - first;
     for (int64_t row = op_max(0, top); count > 0 && row < op_min(height, top + 6); row++)
-      memcpy(edge + ((row - top) * 6 + first - left) * 16, x + (row * width + first) * 16, (size_t)count * 16 * sizeof *x);
+      memcpy(edge + ((row - top) * 6 + first - left) * 16, x + (row * width + first) * 16,
+             (size_t)count * 16 * sizeof *x);
     tile_in(edge, 6 * 16, to, step);
   }
 }
 
 /* The same tiles of an output block; m: [36][nb][tile][16] at this block. */
-static void block_out(const conv_winograd *s, const float *m, int64_t step, const float *bias, int64_t begin, int64_t end, float *y) {
+static void block_out(const conv_winograd *s, const float *m, int64_t step, const float *bias, int64_t begin,
+                      int64_t end, float *y) {
   const conv_geom *q = &s->geom;
   int64_t pitch = q->out[2] * 16;
   for (int64_t t = begin; t < end; t++, m += 16) {
@@ -211,7 +219,8 @@ static void block_out(const conv_winograd *s, const float *m, int64_t step, cons
 }
 
 /* The fused operations on the outputs of tiles [begin, end): up to four runs of pixels a row of tiles. */
-static void fuse(const conv_winograd *s, const cpu_run *r, int64_t begin, int64_t end, float *y, int64_t channel) {
+static void fuse(const conv_winograd *s, const cpu_run *r, int64_t begin, int64_t end, float *y,
+                 int64_t channel) {
   const conv_geom *q = &s->geom;
   while (begin < end) {
     int64_t tile_row = begin / s->columns, stop = op_min(end, (tile_row + 1) * s->columns);
@@ -223,19 +232,28 @@ static void fuse(const conv_winograd *s, const cpu_run *r, int64_t begin, int64_
 }
 
 /* Tiles [begin, end) of one image for gemm groups [j0, j1). */
-static void run_item(const conv_winograd *s, const cpu_run *r, int64_t image, int64_t begin, int64_t end, int64_t j0, int64_t j1) {
+static void run_item(const conv_winograd *s, const cpu_run *r, int64_t image, int64_t begin, int64_t end,
+                     int64_t j0, int64_t j1) {
   static const int64_t no_distance = 0;
   const conv_geom *q = &s->geom;
   int64_t count = end - begin;
   float *v = r->member_scratch, *m = v + 36 * s->in_blocks * 16 * count;
   for (int64_t b = 0; b < s->in_blocks; b++)
-    block_in(s, (const float *)r->inputs[0] + (image * s->in_blocks + b) * q->in_size * 16, begin, end, v + b * count * 16);
+    block_in(s, (const float *)r->inputs[0] + (image * s->in_blocks + b) * q->in_size * 16, begin, end,
+             v + b * count * 16);
   for (int64_t j = j0; j < j1; j++) {
     int64_t first = gemm_group_start(s->out_blocks, j), nb = gemm_group_start(s->out_blocks, j + 1) - first;
     const float *w = s->weights + first * 36 * s->in_blocks * 256;
     for (int64_t xi = 0; xi < 36; xi++) {
-      gemm_args g = {.x = v + xi * s->in_blocks * count * 16, .w = w + xi * s->in_blocks * nb * 256, .y = m + xi * nb * count * 16,
-                     .taps = &no_distance, .tap_count = 1, .blocks = s->in_blocks, .block_step = count * 16, .y_pixel = 16,
+      gemm_args g = {.x = v + xi * s->in_blocks * count * 16,
+                     .w = w + xi * s->in_blocks * nb * 256,
+                     .y = m + xi * nb * count * 16,
+                     .taps = &no_distance,
+                     .tap_count = 1,
+                     .blocks = s->in_blocks,
+                     .block_step = count * 16,
+                     .last_lanes = 16,
+                     .y_pixel = 16,
                      .y_block = count * 16};
       gemm_pixels(&g, 16, (int32_t)nb, count);
     }
@@ -259,6 +277,11 @@ static void run(const void *state, const cpu_run *r) {
   }
 }
 
-const cpu_kernel IEC_ISA(cpu_kernel_conv_winograd) = {.kind = "Conv", .name = "conv_winograd", .supports = supports,
-                                                      .layouts = layouts, .can_fuse = post_can_fuse, .prepare = prepare,
-                                                      .run = run, .release = release};
+const cpu_kernel IEC_ISA(cpu_kernel_conv_winograd) = {.kind = "Conv",
+                                                      .name = "conv_winograd",
+                                                      .supports = supports,
+                                                      .layouts = layouts,
+                                                      .can_fuse = post_can_fuse,
+                                                      .prepare = prepare,
+                                                      .run = run,
+                                                      .release = release};

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Transposed convolution on register tiles and blocks of 16 channels, in groups of whole blocks.
  *
- * Output o and tap t of an axis meet at input (o + pad - t*dil) / stride where that is whole. All outputs of one residue mod stride
- * meet the same taps, and neighbours among them read neighbouring inputs: each combination of residues, a phase, is a convolution
- * of stride 1 with some of the taps, written to every stride-th output. */
+ * Output o and tap t of an axis meet at input (o + pad - t*dil) / stride where that is whole. All outputs of
+ * one residue mod stride meet the same taps, and neighbours among them read neighbouring inputs: each
+ * combination of residues, a phase, is a convolution of stride 1 with some of the taps, written to every
+ * stride-th output. */
 #include "cpu/kernels/conv_gather.h"
 #include "cpu/kernels/gemm.h"
 #include "cpu/kernels/post.h"
@@ -16,16 +17,16 @@ typedef struct phase {
 
 typedef struct deconv_direct {
   conv_geom geom;
-  conv_geom input;               /* the input with its padding, as a convolution of one tap */
+  conv_geom input; /* the input with its padding, as a convolution of one tap */
   conv_gather gather;
   post_set posts;
   int64_t in_blocks, out_blocks; /* of one group */
   int64_t residues[3];           /* phases of each axis: the stride, or fewer outputs */
   phase *phases;
-  int64_t *taps;                 /* floats from the pixel of output 0 of its phase */
-  int64_t *tap_of;               /* which tap of the kernel that is */
-  float *weights;                /* [group][gemm group][phase][block][tap][lane][nb * 16] */
-  float *bias;                   /* [group][out_blocks * 16] */
+  int64_t *taps;   /* floats from the pixel of output 0 of its phase */
+  int64_t *tap_of; /* which tap of the kernel that is */
+  float *weights;  /* [group][gemm group][phase][block][tap][lane][nb * 16] */
+  float *bias;     /* [group][out_blocks * 16] */
 } deconv_direct;
 
 /* The inputs that outputs reach, [*first, *end) on one axis; may lie outside the input. */
@@ -36,8 +37,10 @@ static void reach(const conv_geom *q, int a, int64_t *first, int64_t *end) {
   if (*end <= *first) *end = *first + 1;
 }
 
-/* Geometry, and the input as a convolution of one tap that pads and crops; 0 when the kernel cannot run this. */
-static int plan(const cpu_node *node, conv_geom *q, conv_geom *input, conv_gather *gather, int64_t residues[3]) {
+/* Geometry, and the input as a convolution of one tap that pads and crops; 0 when the kernel cannot run this.
+ */
+static int plan(const cpu_node *node, conv_geom *q, conv_geom *input, conv_gather *gather,
+                int64_t residues[3]) {
   if (!conv_geometry(node, 1, 1, q) || q->n < 1 || q->out_size < 1 || q->in_size < 1) return 0;
   *input = *q;
   for (int a = 0; a < 3; a++) {
@@ -56,7 +59,8 @@ static int32_t supports(const cpu_node *node) {
   conv_geom q, input;
   conv_gather gather;
   int64_t residues[3];
-  if (!plan(node, &q, &input, &gather, residues) || !conv_bias_ok(node, 2, q.o) || !node->inputs[1]->data) return 0;
+  if (!plan(node, &q, &input, &gather, residues) || !conv_bias_ok(node, 2, q.o) || !node->inputs[1]->data)
+    return 0;
   if (op_in(node, 2) && !node->inputs[2]->data) return 0;
   return q.g == 1 || (q.cg % 16 == 0 && q.og % 16 == 0) ? 20 : 0;
 }
@@ -107,7 +111,8 @@ static void pack(deconv_direct *s, const float *w, const float *bias) {
             for (int64_t i = 0; i < nb * 16; i++) {
               int64_t o = first * 16 + i;
               to[i] = o < q->og && c < q->cg
-                          ? w[((g * q->cg + c) * q->og + o) * q->taps + s->tap_of[s->phases[p].taps + t]] : 0.0f;
+                          ? w[((g * q->cg + c) * q->og + o) * q->taps + s->tap_of[s->phases[p].taps + t]]
+                          : 0.0f;
             }
   }
   for (int64_t i = 0; i < q->g * s->out_blocks * 16; i++) s->bias[i] = bias && i < q->o ? bias[i] : 0.0f;
@@ -146,30 +151,43 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   }
   list_taps(s);
   pack(s, node->inputs[1]->data, op_in(node, 2) ? node->inputs[2]->data : NULL);
-  if (s->gather.needed) out->scratch_size = (size_t)(q->n * q->g * s->in_blocks * s->gather.plane * 16) * sizeof(float);
+  if (s->gather.needed)
+    out->scratch_size = (size_t)(q->n * q->g * s->in_blocks * s->gather.plane * 16) * sizeof(float);
   out->cost = 2.0 * (double)(q->n * q->c * q->in_size) * (double)(q->og * q->taps);
   out->exec_type = "deconv_direct_" CPU_ISA_NAME;
   out->packed_inputs = 6;
   return IEC_OK;
 }
 
-/* One output row of one gemm group: every phase of the width axis in turn. x, y: the image's first block of the group. */
-static void run_row(const deconv_direct *s, const cpu_run *r, const float *x, float *y, int64_t out_block, int64_t nb, int64_t row) {
+/* One output row of one gemm group: every phase of the width axis in turn. x, y: the image's first block of
+ * the group. */
+static void run_row(const deconv_direct *s, const cpu_run *r, const float *x, float *y, int64_t out_block,
+                    int64_t nb, int64_t row) {
   const conv_geom *q = &s->geom;
   int64_t od = row / q->out[1], oh = row % q->out[1];
   int64_t of_row = (od % s->residues[0] * s->residues[1] + oh % s->residues[1]) * s->residues[2];
-  int64_t from = s->gather.base + od / q->stride[0] * s->gather.pitch[0] + oh / q->stride[1] * s->gather.pitch[1];
+  int64_t from =
+      s->gather.base + od / q->stride[0] * s->gather.pitch[0] + oh / q->stride[1] * s->gather.pitch[1];
   const float *w = s->weights + out_block * s->in_blocks * q->taps * 256;
   for (int64_t f = 0; f < s->residues[2]; f++) {
     const phase *p = s->phases + of_row + f;
-    gemm_args a = {.x = x + from * 16, .w = w + p->taps * s->in_blocks * nb * 256, .y = y + (row * q->out[2] + f) * 16,
-                   .bias = s->bias + out_block * 16, .taps = s->taps + p->taps, .tap_count = p->count, .blocks = s->in_blocks,
-                   .block_step = s->gather.plane * 16, .y_pixel = q->stride[2] * 16, .y_block = q->out_size * 16};
+    gemm_args a = {.x = x + from * 16,
+                   .w = w + p->taps * s->in_blocks * nb * 256,
+                   .y = y + (row * q->out[2] + f) * 16,
+                   .bias = s->bias + out_block * 16,
+                   .taps = s->taps + p->taps,
+                   .tap_count = p->count,
+                   .blocks = s->in_blocks,
+                   .block_step = s->gather.plane * 16,
+                   .last_lanes = 16,
+                   .y_pixel = q->stride[2] * 16,
+                   .y_block = q->out_size * 16};
     gemm_pixels(&a, 16, (int32_t)nb, op_div_up(q->out[2] - f, q->stride[2]));
   }
   if (!s->posts.count) return;
   for (int64_t i = 0; i < nb; i++)
-    post_blocked(&s->posts, r, y + (i * q->out_size + row * q->out[2]) * 16, q->out[2], (out_block + i) * 16, q->o);
+    post_blocked(&s->posts, r, y + (i * q->out_size + row * q->out[2]) * 16, q->out[2], (out_block + i) * 16,
+                 q->o);
 }
 
 static void run(const void *state, const cpu_run *r) {
@@ -186,17 +204,25 @@ static void run(const void *state, const cpu_run *r) {
     cpu_barrier(r);
     x = r->scratch;
   }
-  int64_t groups = gemm_groups(s->out_blocks), rows = q->out[0] * q->out[1], count = q->n * q->g * groups * rows;
+  int64_t groups = gemm_groups(s->out_blocks), rows = q->out[0] * q->out[1],
+          count = q->n * q->g * groups * rows;
   while (cpu_next(r, count, op_grain(r, count, 1), &begin, &end))
     for (int64_t i = begin; i < end; i++) {
-      int64_t column = i / rows, image = column % q->n, g = column / q->n / groups, j = column / q->n % groups;
+      int64_t column = i / rows, image = column % q->n, g = column / q->n / groups,
+              j = column / q->n % groups;
       int64_t first = gemm_group_start(s->out_blocks, j), nb = gemm_group_start(s->out_blocks, j + 1) - first;
       int64_t out_block = g * s->out_blocks + first;
       run_row(s, r, x + (image * in_blocks + g * s->in_blocks) * s->gather.plane * 16,
-              (float *)r->outputs[0] + (image * q->g * s->out_blocks + out_block) * q->out_size * 16, out_block, nb, i % rows);
+              (float *)r->outputs[0] + (image * q->g * s->out_blocks + out_block) * q->out_size * 16,
+              out_block, nb, i % rows);
     }
 }
 
-const cpu_kernel IEC_ISA(cpu_kernel_deconv_direct) = {.kind = "Deconv", .name = "deconv_direct", .supports = supports,
-                                                      .layouts = layouts, .can_fuse = post_can_fuse, .prepare = prepare,
-                                                      .run = run, .release = release};
+const cpu_kernel IEC_ISA(cpu_kernel_deconv_direct) = {.kind = "Deconv",
+                                                      .name = "deconv_direct",
+                                                      .supports = supports,
+                                                      .layouts = layouts,
+                                                      .can_fuse = post_can_fuse,
+                                                      .prepare = prepare,
+                                                      .run = run,
+                                                      .release = release};

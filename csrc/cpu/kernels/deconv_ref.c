@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Transposed convolution of any rank, groups and dilations in plain layout, also with weights that are computed at run time. */
+/* Transposed convolution of any rank, groups and dilations in plain layout, also with weights that are
+ * computed at run time. */
 #include "cpu/kernels/conv_common.h"
 #include "cpu/kernels/post.h"
 
@@ -70,5 +71,9 @@ static void run(const void *state, const cpu_run *r) {
   }
 }
 
-const cpu_kernel IEC_ISA(cpu_kernel_deconv_ref) = {
-    .kind = "Deconv", .name = "deconv_ref", .supports = supports, .can_fuse = post_can_fuse, .prepare = prepare, .run = run};
+const cpu_kernel IEC_ISA(cpu_kernel_deconv_ref) = {.kind = "Deconv",
+                                                   .name = "deconv_ref",
+                                                   .supports = supports,
+                                                   .can_fuse = post_can_fuse,
+                                                   .prepare = prepare,
+                                                   .run = run};

@@ -19,7 +19,8 @@ static inline vf pinned(float x) {
 }
 
 /* Inlined with constant p_count, nb and lanes only, so that `acc` is registers. */
-static inline __attribute__((always_inline)) void tile(const gemm_args *a, const int p_count, const int nb, const int lanes) {
+static inline __attribute__((always_inline)) void tile(const gemm_args *a, const int p_count, const int nb,
+                                                       const int lanes) {
   vf acc[28];
   const int width = nb * PARTS;
   const float *x = a->x, *w = a->w;
@@ -32,11 +33,12 @@ static inline __attribute__((always_inline)) void tile(const gemm_args *a, const
       else
         acc[p * width + v] = a->bias ? vf_load(a->bias + v * VL) : (vf){0};
     }
-  for (int64_t b = 0; b < a->blocks; b++, x += a->block_step)
+  for (int64_t b = 0; b < a->blocks; b++, x += a->block_step) {
+    const int64_t used = lanes == 1 ? 1 : b + 1 < a->blocks ? lanes : a->last_lanes;
     for (int64_t t = 0; t < a->tap_count; t++) {
       const float *from = x + a->taps[t];
 #pragma GCC unroll 1
-      for (int c = 0; c < lanes; c++, from++, w += nb * 16) {
+      for (int64_t c = 0; c < used; c++, from++, w += nb * 16) {
         vf row[4];
 #pragma GCC unroll 4
         for (int v = 0; v < width; v++) row[v] = vf_load(w + v * VL);
@@ -48,6 +50,7 @@ static inline __attribute__((always_inline)) void tile(const gemm_args *a, const
         }
       }
     }
+  }
 #pragma GCC unroll 28
   for (int p = 0; p < p_count; p++)
 #pragma GCC unroll 4
@@ -64,29 +67,64 @@ static inline __attribute__((always_inline)) void tile(const gemm_args *a, const
 typedef void (*tile_fn)(const gemm_args *);
 
 #if defined(__AVX512F__)
-TILE(1, 1) TILE(2, 1) TILE(3, 1) TILE(4, 1) TILE(5, 1) TILE(6, 1) TILE(7, 1)
-TILE(8, 1) TILE(9, 1) TILE(10, 1) TILE(11, 1) TILE(12, 1) TILE(13, 1) TILE(14, 1)
-TILE(1, 2) TILE(2, 2) TILE(3, 2) TILE(4, 2) TILE(5, 2) TILE(6, 2) TILE(7, 2)
-TILE(8, 2) TILE(9, 2) TILE(10, 2) TILE(11, 2) TILE(12, 2) TILE(13, 2) TILE(14, 2)
-TILE(1, 3) TILE(2, 3) TILE(3, 3) TILE(4, 3) TILE(5, 3) TILE(6, 3) TILE(7, 3) TILE(8, 3) TILE(9, 3)
-TILE(1, 4) TILE(2, 4) TILE(3, 4) TILE(4, 4) TILE(5, 4) TILE(6, 4)
-static const int64_t widest[] = {0, 14, 14, 9, 6}; /* pixels of a tile by blocks: all fit 32 registers with weights and input */
+TILE(1, 1)
+TILE(2, 1) TILE(3, 1) TILE(4, 1) TILE(5, 1) TILE(6, 1) TILE(7, 1) TILE(8, 1) TILE(9, 1) TILE(10, 1)
+    TILE(11, 1) TILE(12, 1) TILE(13, 1) TILE(14, 1) TILE(1, 2) TILE(2, 2) TILE(3, 2) TILE(4, 2) TILE(5, 2)
+        TILE(6, 2) TILE(7, 2) TILE(8, 2) TILE(9, 2) TILE(10, 2) TILE(11, 2) TILE(12, 2) TILE(13, 2)
+            TILE(14, 2) TILE(1, 3) TILE(2, 3) TILE(3, 3) TILE(4, 3) TILE(5, 3) TILE(6, 3) TILE(7, 3)
+                TILE(8, 3) TILE(9, 3) TILE(1, 4) TILE(2, 4) TILE(3, 4) TILE(4, 4) TILE(5, 4)
+                    TILE(6, 4) static const int64_t widest[] = {
+                        0, 14, 14, 9,
+                        6}; /* pixels of a tile by blocks: all fit 32 registers with weights and input */
 static const tile_fn tiles[5][15][2] = {
     {{NULL}},
-    {{NULL}, PAIR(1, 1), PAIR(2, 1), PAIR(3, 1), PAIR(4, 1), PAIR(5, 1), PAIR(6, 1), PAIR(7, 1),
-     PAIR(8, 1), PAIR(9, 1), PAIR(10, 1), PAIR(11, 1), PAIR(12, 1), PAIR(13, 1), PAIR(14, 1)},
-    {{NULL}, PAIR(1, 2), PAIR(2, 2), PAIR(3, 2), PAIR(4, 2), PAIR(5, 2), PAIR(6, 2), PAIR(7, 2),
-     PAIR(8, 2), PAIR(9, 2), PAIR(10, 2), PAIR(11, 2), PAIR(12, 2), PAIR(13, 2), PAIR(14, 2)},
-    {{NULL}, PAIR(1, 3), PAIR(2, 3), PAIR(3, 3), PAIR(4, 3), PAIR(5, 3), PAIR(6, 3), PAIR(7, 3), PAIR(8, 3), PAIR(9, 3)},
+    {{NULL},
+     PAIR(1, 1),
+     PAIR(2, 1),
+     PAIR(3, 1),
+     PAIR(4, 1),
+     PAIR(5, 1),
+     PAIR(6, 1),
+     PAIR(7, 1),
+     PAIR(8, 1),
+     PAIR(9, 1),
+     PAIR(10, 1),
+     PAIR(11, 1),
+     PAIR(12, 1),
+     PAIR(13, 1),
+     PAIR(14, 1)},
+    {{NULL},
+     PAIR(1, 2),
+     PAIR(2, 2),
+     PAIR(3, 2),
+     PAIR(4, 2),
+     PAIR(5, 2),
+     PAIR(6, 2),
+     PAIR(7, 2),
+     PAIR(8, 2),
+     PAIR(9, 2),
+     PAIR(10, 2),
+     PAIR(11, 2),
+     PAIR(12, 2),
+     PAIR(13, 2),
+     PAIR(14, 2)},
+    {{NULL},
+     PAIR(1, 3),
+     PAIR(2, 3),
+     PAIR(3, 3),
+     PAIR(4, 3),
+     PAIR(5, 3),
+     PAIR(6, 3),
+     PAIR(7, 3),
+     PAIR(8, 3),
+     PAIR(9, 3)},
     {{NULL}, PAIR(1, 4), PAIR(2, 4), PAIR(3, 4), PAIR(4, 4), PAIR(5, 4), PAIR(6, 4)}};
 #elif defined(__AVX2__) || defined(__aarch64__)
-TILE(1, 1) TILE(2, 1) TILE(3, 1) TILE(4, 1) TILE(5, 1) TILE(6, 1)
-static const int64_t widest[] = {0, 6};
+TILE(1, 1) TILE(2, 1) TILE(3, 1) TILE(4, 1) TILE(5, 1) TILE(6, 1) static const int64_t widest[] = {0, 6};
 static const tile_fn tiles[2][7][2] = {
     {{NULL}}, {{NULL}, PAIR(1, 1), PAIR(2, 1), PAIR(3, 1), PAIR(4, 1), PAIR(5, 1), PAIR(6, 1)}};
 #else
-TILE(1, 1) TILE(2, 1)
-static const int64_t widest[] = {0, 2};
+TILE(1, 1) TILE(2, 1) static const int64_t widest[] = {0, 2};
 static const tile_fn tiles[2][3][2] = {{{NULL}}, {{NULL}, PAIR(1, 1), PAIR(2, 1)}};
 #endif
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The register tile behind convolutions and matrix products: P pixels times NB blocks of 16 output channels.
  *
- * A pixel is `lanes` floats (16: a block of input channels; 1: one channel of a plain tensor), pixels lie one behind the other.
- * A tap is a distance from the pixel; every tap of every input block has a panel of lanes x NB x 16 weights, in that order. */
+ * A pixel is `lanes` floats (16: a block of input channels; 1: one channel of a plain tensor), pixels lie one
+ * behind the other. A tap is a distance from the pixel; every tap of every input block has a panel of lanes x
+ * NB x 16 weights, in that order. The last of the blocks may use fewer lanes, and its panels have no more. */
 #ifndef IEC_CPU_GEMM_H
 #define IEC_CPU_GEMM_H
 #include "cpu/kernel.h"
@@ -16,19 +17,23 @@
 typedef struct gemm_args {
   const float *x, *w;
   float *y;
-  const float *bias;    /* NB * 16 floats, NULL: zero. Not read when accumulate is set */
-  const int64_t *taps;  /* floats from the pixel */
+  const float *bias;   /* NB * 16 floats, NULL: zero. Not read when accumulate is set */
+  const int64_t *taps; /* floats from the pixel */
   int64_t tap_count;
   int64_t blocks, block_step; /* input blocks, floats from one to the next */
+  int64_t last_lanes;         /* used lanes of the last block, 1 to 16 */
   int64_t y_pixel, y_block;   /* floats from one output pixel, one output block to the next */
   int32_t accumulate;         /* add to y */
 } gemm_args;
 
-/* y[p][o] = bias[o] + sum over blocks, taps, lanes of x * w, for `pixels` pixels. lanes: 16 or 1; nb: 1 to GEMM_MAX_BLOCKS. */
+/* y[p][o] = bias[o] + sum over blocks, taps, lanes of x * w, for `pixels` pixels. lanes: 16 or 1; nb: 1 to
+ * GEMM_MAX_BLOCKS. */
 void IEC_ISA(gemm_pixels)(const gemm_args *args, int32_t lanes, int32_t nb, int64_t pixels);
 #define gemm_pixels IEC_ISA(gemm_pixels)
 
 /* Output blocks come in groups of nearly equal width: how many groups, and the first block of each. */
 static inline int64_t gemm_groups(int64_t blocks) { return (blocks + GEMM_MAX_BLOCKS - 1) / GEMM_MAX_BLOCKS; }
-static inline int64_t gemm_group_start(int64_t blocks, int64_t group) { return blocks * group / gemm_groups(blocks); }
+static inline int64_t gemm_group_start(int64_t blocks, int64_t group) {
+  return blocks * group / gemm_groups(blocks);
+}
 #endif

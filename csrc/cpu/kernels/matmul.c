@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Matrix products on register tiles: rows of a in blocks of 16 inner elements, b in panels packed at load or, when it is computed,
- * at run time. A fully connected layer is one with few rows. */
+/* Matrix products on register tiles: rows of a in blocks of 16 inner elements, b in panels packed at load or,
+ * when it is computed, at run time. A fully connected layer is one with few rows. */
 #include "cpu/kernels/gemm.h"
 #include "cpu/kernels/matmul_common.h"
 #include "cpu/kernels/post.h"
 
 #define SLAB_BYTES (256 * 1024) /* weights that one pass over the rows uses: a part of the L2 cache */
-#define ITEM_ROWS 192            /* rows of a work item at most */
+#define ITEM_ROWS 192           /* rows of a work item at most */
 #define MAX_FLOATS ((int64_t)1 << 31)
 
 typedef struct matmul {
   matmul_geom geom;
   post_set posts;
-  int32_t constant, has_bias;  /* constant: b is packed, one matrix for all batches */
+  int32_t constant, has_bias; /* constant: b is packed, one matrix for all batches */
   int64_t in_blocks, out_blocks, groups;
   int64_t batch, m;            /* batches and rows as run: batches that share b are rows of one */
   int64_t a_floats, b_floats;  /* packed a of one batch, packed b of one batch */
@@ -27,7 +27,8 @@ static int constant(const cpu_node *node) {
 static int32_t supports(const cpu_node *node) {
   matmul_geom q;
   if (!matmul_geometry(node, IEC_F32, &q) || q.batch < 1 || q.m < 1 || q.n < 1 || q.k < 1) return 0;
-  if ((q.m + 16) * (q.k + 16) > MAX_FLOATS / q.batch || (q.n + 16) * (q.k + 16) > MAX_FLOATS / q.batch) return 0;
+  if ((q.m + 16) * (q.k + 16) > MAX_FLOATS / q.batch || (q.n + 16) * (q.k + 16) > MAX_FLOATS / q.batch)
+    return 0;
   int packing_pays = constant(node) || q.m >= 4 || q.b_col != 1;
   return packing_pays ? 20 : 0;
 }
@@ -142,24 +143,32 @@ static void pack_inputs(const matmul *s, const cpu_run *r) {
   while (cpu_next_phase(r, 2, s->batch * s->groups, 1, &begin, &end)) {
     int64_t batch = begin / s->groups;
     matmul_offsets(q, batch, &a, &b);
-    pack_group(s, (const float *)r->inputs[1] + b, begin % s->groups, scratch + s->b_at + batch * s->b_floats);
+    pack_group(s, (const float *)r->inputs[1] + b, begin % s->groups,
+               scratch + s->b_at + batch * s->b_floats);
   }
   if (r->member) return;
   memset(scratch + s->bias_at, 0, (size_t)(s->out_blocks * 16) * sizeof(float));
   if (s->has_bias) memcpy(scratch + s->bias_at, r->inputs[2], (size_t)q->n * sizeof(float));
 }
 
-/* `rows` rows from `row` on of gemm group (first, nb); a group that ends past the last column is computed aside. */
-static void run_item(const matmul *s, const cpu_run *r, const float *a, const float *w, const float *bias, float *y, int64_t first,
-                     int64_t nb, int64_t row, int64_t rows) {
+/* `rows` rows from `row` on of gemm group (first, nb); a group that ends past the last column is computed
+ * aside. */
+static void run_item(const matmul *s, const cpu_run *r, const float *a, const float *w, const float *bias,
+                     float *y, int64_t first, int64_t nb, int64_t row, int64_t rows) {
   static const int64_t no_distance = 0;
   const matmul_geom *q = &s->geom;
   float *to = y + row * q->n + first * 16;
   int partial = (first + nb) * 16 > q->n;
   int64_t panel = 16 * nb * 16, chunk = op_max(1, SLAB_BYTES / (panel * (int64_t)sizeof(float)));
   int64_t width = op_min(nb * 16, q->n - first * 16);
-  gemm_args g = {.y = partial ? r->member_scratch : to, .bias = bias + first * 16, .taps = &no_distance, .tap_count = 1,
-                 .block_step = s->m * 16, .y_pixel = partial ? nb * 16 : q->n, .y_block = 16};
+  gemm_args g = {.y = partial ? r->member_scratch : to,
+                 .bias = bias + first * 16,
+                 .taps = &no_distance,
+                 .tap_count = 1,
+                 .block_step = s->m * 16,
+                 .last_lanes = 16,
+                 .y_pixel = partial ? nb * 16 : q->n,
+                 .y_block = 16};
   for (int64_t b = 0; b < s->in_blocks; b += chunk) {
     g.x = a + (b * s->m + row) * 16;
     g.w = w + first * s->in_blocks * 256 + b * panel;
@@ -183,13 +192,20 @@ static void run(const void *state, const cpu_run *r) {
   int64_t wanted = op_div_up(columns * s->m, 8 * (int64_t)r->members); /* about 8 items a member */
   int64_t rows = op_max(12, op_min(wanted, ITEM_ROWS)), pieces = op_div_up(s->m, rows);
   while (cpu_next(r, columns * pieces, 1, &begin, &end)) {
-    int64_t column = begin / pieces, row = begin % pieces * rows, batch = column / s->groups, j = column % s->groups;
+    int64_t column = begin / pieces, row = begin % pieces * rows, batch = column / s->groups,
+            j = column % s->groups;
     int64_t first = gemm_group_start(s->out_blocks, j), nb = gemm_group_start(s->out_blocks, j + 1) - first;
-    run_item(s, r, scratch + batch * s->a_floats, s->constant ? s->weights : scratch + s->b_at + batch * s->b_floats,
-             s->constant ? s->bias : scratch + s->bias_at, (float *)r->outputs[0] + batch * s->m * q->n, first, nb, row,
-             op_min(rows, s->m - row));
+    run_item(s, r, scratch + batch * s->a_floats,
+             s->constant ? s->weights : scratch + s->b_at + batch * s->b_floats,
+             s->constant ? s->bias : scratch + s->bias_at, (float *)r->outputs[0] + batch * s->m * q->n,
+             first, nb, row, op_min(rows, s->m - row));
   }
 }
 
-const cpu_kernel IEC_ISA(cpu_kernel_matmul) = {.kind = "MatMul", .name = "matmul", .supports = supports,
-                                               .can_fuse = can_fuse, .prepare = prepare, .run = run, .release = release};
+const cpu_kernel IEC_ISA(cpu_kernel_matmul) = {.kind = "MatMul",
+                                               .name = "matmul",
+                                               .supports = supports,
+                                               .can_fuse = can_fuse,
+                                               .prepare = prepare,
+                                               .run = run,
+                                               .release = release};

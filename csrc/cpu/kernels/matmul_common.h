@@ -8,7 +8,8 @@ typedef struct matmul_geom {
   int64_t m, k, n, batch;
   int64_t a_row, a_col, b_row, b_col; /* steps from one row or column of op(a), op(b) to the next */
   int32_t dims;                       /* batch axes */
-  int64_t size[IEC_MAX_NDIM], a_step[IEC_MAX_NDIM], b_step[IEC_MAX_NDIM]; /* of each; step 0 where it is broadcast */
+  int64_t size[IEC_MAX_NDIM], a_step[IEC_MAX_NDIM],
+      b_step[IEC_MAX_NDIM]; /* of each; step 0 where it is broadcast */
 } matmul_geom;
 
 /* Rows, columns and steps of one operand after its transpose. */
@@ -26,7 +27,9 @@ static inline void matmul_operand(const cpu_tensor *t, int transpose, int is_b, 
 
 /* 0 when the node is malformed or not of `dtype`. */
 static inline int matmul_geometry(const cpu_node *node, int32_t dtype, matmul_geom *q) {
-  if (!op_ports(node, 2, 1) || !op_is(node, 0, dtype) || !op_is(node, 1, dtype) || node->outputs[0]->dtype != dtype) return 0;
+  if (!op_ports(node, 2, 1) || !op_is(node, 0, dtype) || !op_is(node, 1, dtype) ||
+      node->outputs[0]->dtype != dtype)
+    return 0;
   const cpu_tensor *a = node->inputs[0], *b = node->inputs[1], *y = node->outputs[0], *bias = op_in(node, 2);
   if (a->ndim < 1 || b->ndim < 1) return 0;
   int64_t inner;
@@ -39,7 +42,8 @@ static inline int matmul_geometry(const cpu_node *node, int32_t dtype, matmul_ge
   q->batch = 1;
   int64_t a_step = q->m * q->k, b_step = q->k * q->n;
   for (int i = q->dims - 1; i >= 0; i--) {
-    int ai = i - q->dims + a->ndim - 2, bi = i - q->dims + b->ndim - 2; /* the axis of a and b, negative: absent */
+    int ai = i - q->dims + a->ndim - 2,
+        bi = i - q->dims + b->ndim - 2; /* the axis of a and b, negative: absent */
     int64_t as = ai < 0 ? 1 : a->shape[ai], bs = bi < 0 ? 1 : b->shape[bi];
     q->size[i] = y->shape[i];
     if ((as != 1 && as != q->size[i]) || (bs != 1 && bs != q->size[i])) return 0;

@@ -11,7 +11,8 @@ typedef struct matmul_ref {
 
 static int32_t supports(const cpu_node *node) {
   matmul_geom q;
-  return matmul_geometry(node, IEC_F32, &q) || matmul_geometry(node, IEC_I32, &q) || matmul_geometry(node, IEC_I64, &q);
+  return matmul_geometry(node, IEC_F32, &q) || matmul_geometry(node, IEC_I32, &q) ||
+         matmul_geometry(node, IEC_I64, &q);
 }
 
 static int32_t can_fuse(const cpu_node *node, const cpu_post *post) {
@@ -43,13 +44,15 @@ static void row_f32(const matmul_geom *q, const float *a, const float *b, const 
 }
 
 /* Products and sums wrap around, hence the unsigned arithmetic. */
-static void row_i32(const matmul_geom *q, const uint32_t *a, const uint32_t *b, const uint32_t *bias, uint32_t *y) {
+static void row_i32(const matmul_geom *q, const uint32_t *a, const uint32_t *b, const uint32_t *bias,
+                    uint32_t *y) {
   for (int64_t j = 0; j < q->n; j++) y[j] = bias ? bias[j] : 0;
   for (int64_t k = 0; k < q->k; k++, a += q->a_col, b += q->b_row)
     for (int64_t j = 0; j < q->n; j++) y[j] += *a * b[j * q->b_col];
 }
 
-static void row_i64(const matmul_geom *q, const uint64_t *a, const uint64_t *b, const uint64_t *bias, uint64_t *y) {
+static void row_i64(const matmul_geom *q, const uint64_t *a, const uint64_t *b, const uint64_t *bias,
+                    uint64_t *y) {
   for (int64_t j = 0; j < q->n; j++) y[j] = bias ? bias[j] : 0;
   for (int64_t k = 0; k < q->k; k++, a += q->a_col, b += q->b_row)
     for (int64_t j = 0; j < q->n; j++) y[j] += *a * b[j * q->b_col];
@@ -74,11 +77,16 @@ static void run(const void *state, const cpu_run *r) {
                 (uint64_t *)r->outputs[0] + to);
         break;
       default:
-        row_f32(q, (const float *)r->inputs[0] + a, (const float *)r->inputs[1] + b, bias, (float *)r->outputs[0] + to);
+        row_f32(q, (const float *)r->inputs[0] + a, (const float *)r->inputs[1] + b, bias,
+                (float *)r->outputs[0] + to);
         post_row(&s->posts, r, (float *)r->outputs[0] + to, q->n, 0);
     }
   }
 }
 
-const cpu_kernel IEC_ISA(cpu_kernel_matmul_ref) = {
-    .kind = "MatMul", .name = "matmul_ref", .supports = supports, .can_fuse = can_fuse, .prepare = prepare, .run = run};
+const cpu_kernel IEC_ISA(cpu_kernel_matmul_ref) = {.kind = "MatMul",
+                                                   .name = "matmul_ref",
+                                                   .supports = supports,
+                                                   .can_fuse = can_fuse,
+                                                   .prepare = prepare,
+                                                   .run = run};

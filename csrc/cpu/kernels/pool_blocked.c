@@ -17,7 +17,9 @@ typedef struct pool_blocked {
 
 static int32_t supports_max(const cpu_node *node) {
   conv_geom q;
-  return pool_geometry(node, &q) && op_is(node, 0, IEC_F32) && !(node->output_count > 1 && node->outputs[1]) ? 20 : 0;
+  return pool_geometry(node, &q) && op_is(node, 0, IEC_F32) && !(node->output_count > 1 && node->outputs[1])
+             ? 20
+             : 0;
 }
 
 static int32_t supports_avg(const cpu_node *node) {
@@ -55,7 +57,8 @@ static void window_axis(const conv_geom *q, window *w, int axis, int64_t o) {
 }
 
 /* Maximum or sum of one window into acc. */
-static inline __attribute__((always_inline)) void reduce(const conv_geom *q, const window *w, const float *x, vf *acc, const int max) {
+static inline __attribute__((always_inline)) void reduce(const conv_geom *q, const window *w, const float *x,
+                                                         vf *acc, const int max) {
   for (int i = 0; i < PARTS; i++) acc[i] = vf_set(max ? -FLT_MAX : 0.0f);
   int64_t step = q->dil[2] * 16;
   for (int64_t d = w->first[0]; d < w->end[0]; d++)
@@ -63,11 +66,13 @@ static inline __attribute__((always_inline)) void reduce(const conv_geom *q, con
       int64_t line = (w->start[0] + d * q->dil[0]) * q->in[1] + w->start[1] + h * q->dil[1];
       const float *p = x + (line * q->in[2] + w->start[2] + w->first[2] * q->dil[2]) * 16;
       for (int64_t t = w->first[2]; t < w->end[2]; t++, p += step)
-        for (int i = 0; i < PARTS; i++) acc[i] = max ? vf_max(acc[i], vf_load(p + i * VL)) : acc[i] + vf_load(p + i * VL);
+        for (int i = 0; i < PARTS; i++)
+          acc[i] = max ? vf_max(acc[i], vf_load(p + i * VL)) : acc[i] + vf_load(p + i * VL);
     }
 }
 
-static inline __attribute__((always_inline)) void run_rows(const pool_blocked *s, const cpu_run *r, const int max) {
+static inline __attribute__((always_inline)) void run_rows(const pool_blocked *s, const cpu_run *r,
+                                                           const int max) {
   const conv_geom *q = &s->geom;
   int64_t begin, end, rows = q->out[0] * q->out[1], count = q->n * s->blocks * rows;
   while (cpu_next(r, count, op_grain(r, count, 1), &begin, &end))
@@ -89,7 +94,8 @@ static inline __attribute__((always_inline)) void run_rows(const pool_blocked *s
           vf_store(y + ow * 16 + k * VL, acc[k]);
         }
       }
-      if (max && s->geom.c < (block + 1) * 16) /* an empty window is the lowest float also where there is no channel */
+      if (max && s->geom.c < (block + 1) *
+                                 16) /* an empty window is the lowest float also where there is no channel */
         for (int64_t ow = 0; ow < q->out[2]; ow++)
           for (int64_t lane = q->c - block * 16; lane < 16; lane++) y[ow * 16 + lane] = 0;
       post_blocked(&s->posts, r, y, q->out[2], block * 16, q->c);
@@ -99,9 +105,17 @@ static inline __attribute__((always_inline)) void run_rows(const pool_blocked *s
 static void run_max(const void *state, const cpu_run *r) { run_rows(state, r, 1); }
 static void run_avg(const void *state, const cpu_run *r) { run_rows(state, r, 0); }
 
-const cpu_kernel IEC_ISA(cpu_kernel_maxpool) = {.kind = "MaxPool", .name = "maxpool", .supports = supports_max,
-                                                .layouts = layouts, .can_fuse = post_can_fuse, .prepare = prepare,
+const cpu_kernel IEC_ISA(cpu_kernel_maxpool) = {.kind = "MaxPool",
+                                                .name = "maxpool",
+                                                .supports = supports_max,
+                                                .layouts = layouts,
+                                                .can_fuse = post_can_fuse,
+                                                .prepare = prepare,
                                                 .run = run_max};
-const cpu_kernel IEC_ISA(cpu_kernel_avgpool) = {.kind = "AvgPool", .name = "avgpool", .supports = supports_avg,
-                                                .layouts = layouts, .can_fuse = post_can_fuse, .prepare = prepare,
+const cpu_kernel IEC_ISA(cpu_kernel_avgpool) = {.kind = "AvgPool",
+                                                .name = "avgpool",
+                                                .supports = supports_avg,
+                                                .layouts = layouts,
+                                                .can_fuse = post_can_fuse,
+                                                .prepare = prepare,
                                                 .run = run_avg};

@@ -21,7 +21,8 @@ static inline int pool_divisor_code(const cpu_node *node) {
   return op_choice(op_text(node, "divisor", "valid"), names, 3);
 }
 
-/* The part of an axis' divisor for output `o`: taps inside the input, the kernel's length, or that of the padded input. */
+/* The part of an axis' divisor for output `o`: taps inside the input, the kernel's length, or that of the
+ * padded input. */
 static inline int64_t pool_extent(const conv_geom *q, pool_divisor divisor, int axis, int64_t o) {
   int64_t first, end, start = o * q->stride[axis] - q->pad[axis];
   switch (divisor) {

@@ -63,7 +63,8 @@ static int64_t tap_at(const conv_geom *q, const window *w, int64_t kd, int64_t k
   return w->at + (kd * q->dil[0] * q->in[1] + kh * q->dil[1]) * q->in[2] + kw * q->dil[2];
 }
 
-/* The largest tap, the first of equals, NaN before all, and where it is; the lowest float and -1 for an empty window. */
+/* The largest tap, the first of equals, NaN before all, and where it is; the lowest float and -1 for an empty
+ * window. */
 static float maximum(const conv_geom *q, const window *w, const float *x, int64_t *index) {
   float best = -FLT_MAX;
   int64_t found = -1;
@@ -154,7 +155,15 @@ static int32_t can_fuse(const cpu_node *node, const cpu_post *post) {
   return op_is(node, 0, IEC_F32) && post_can_fuse(node, post);
 }
 
-const cpu_kernel IEC_ISA(cpu_kernel_maxpool_ref) = {.kind = "MaxPool", .name = "maxpool_ref", .supports = supports_max,
-                                                    .can_fuse = can_fuse, .prepare = prepare, .run = run_max};
-const cpu_kernel IEC_ISA(cpu_kernel_avgpool_ref) = {.kind = "AvgPool", .name = "avgpool_ref", .supports = supports_avg,
-                                                    .can_fuse = post_can_fuse, .prepare = prepare, .run = run_avg};
+const cpu_kernel IEC_ISA(cpu_kernel_maxpool_ref) = {.kind = "MaxPool",
+                                                    .name = "maxpool_ref",
+                                                    .supports = supports_max,
+                                                    .can_fuse = can_fuse,
+                                                    .prepare = prepare,
+                                                    .run = run_max};
+const cpu_kernel IEC_ISA(cpu_kernel_avgpool_ref) = {.kind = "AvgPool",
+                                                    .name = "avgpool_ref",
+                                                    .supports = supports_avg,
+                                                    .can_fuse = post_can_fuse,
+                                                    .prepare = prepare,
+                                                    .run = run_avg};

@@ -9,13 +9,15 @@ void post_init(post_set *set, const cpu_node *node) {
   for (int32_t i = 0; i < node->post_count; i++) {
     const cpu_post *p = node->posts + i;
     set->posts[i] = *p;
-    if (p->type == CPU_POST_UNARY && vm_unary(p->op, vf_set(0), p->alpha, p->beta, p->gamma)[0] != 0.0f) set->clean = 0;
+    if (p->type == CPU_POST_UNARY && vm_unary(p->op, vf_set(0), p->alpha, p->beta, p->gamma)[0] != 0.0f)
+      set->clean = 0;
   }
 }
 
-/* The vectors of `y` in turn, with the part of a channel vector that belongs to each: parts vectors, then from the first again. */
-static __attribute__((noinline)) void apply(const cpu_post *p, float *y, const float *other, int64_t vectors, const vf *scale,
-                                            const vf *shift, int parts) {
+/* The vectors of `y` in turn, with the part of a channel vector that belongs to each: parts vectors, then
+ * from the first again. */
+static __attribute__((noinline)) void apply(const cpu_post *p, float *y, const float *other, int64_t vectors,
+                                            const vf *scale, const vf *shift, int parts) {
   vf zero = vf_set(0);
   int mask = parts - 1;
   switch (p->type) {
@@ -26,15 +28,18 @@ static __attribute__((noinline)) void apply(const cpu_post *p, float *y, const f
           vf_store(y, vf_sel(x < zero, zero, x));
         }
       else if (p->op == CPU_UNARY_CLAMP)
-        for (int64_t j = 0; j < vectors; j++, y += VL) vf_store(y, vm_clamp(vf_load(y), vf_set(p->alpha), vf_set(p->beta)));
+        for (int64_t j = 0; j < vectors; j++, y += VL)
+          vf_store(y, vm_clamp(vf_load(y), vf_set(p->alpha), vf_set(p->beta)));
       else
-        for (int64_t j = 0; j < vectors; j++, y += VL) vf_store(y, vm_unary(p->op, vf_load(y), p->alpha, p->beta, p->gamma));
+        for (int64_t j = 0; j < vectors; j++, y += VL)
+          vf_store(y, vm_unary(p->op, vf_load(y), p->alpha, p->beta, p->gamma));
       break;
     case CPU_POST_SUM:
       for (int64_t j = 0; j < vectors; j++, y += VL, other += VL) vf_store(y, vf_load(y) + vf_load(other));
       break;
     case CPU_POST_CHANNEL:
-      for (int64_t j = 0; j < vectors; j++, y += VL) vf_store(y, vf_load(y) * scale[j & mask] + shift[j & mask]);
+      for (int64_t j = 0; j < vectors; j++, y += VL)
+        vf_store(y, vf_load(y) * scale[j & mask] + shift[j & mask]);
       break;
     case CPU_POST_PRELU:
       for (int64_t j = 0; j < vectors; j++, y += VL) {
@@ -46,7 +51,8 @@ static __attribute__((noinline)) void apply(const cpu_post *p, float *y, const f
 }
 
 static const float *sum_input(const cpu_post *p, const cpu_run *run, const float *y) {
-  return p->type == CPU_POST_SUM ? (const float *)run->inputs[p->input] + (y - (const float *)run->outputs[0]) : NULL;
+  return p->type == CPU_POST_SUM ? (const float *)run->inputs[p->input] + (y - (const float *)run->outputs[0])
+                                 : NULL;
 }
 
 void post_plain(const post_set *set, const cpu_run *run, float *y, int64_t count, int64_t channel) {
@@ -54,7 +60,8 @@ void post_plain(const post_set *set, const cpu_run *run, float *y, int64_t count
   for (int32_t i = 0; i < set->count; i++) {
     const cpu_post *p = set->posts + i;
     const float *other = sum_input(p, run, y);
-    vf scale = vf_set(p->scale ? p->scale[channel] : 1.0f), shift = vf_set(p->shift ? p->shift[channel] : 0.0f);
+    vf scale = vf_set(p->scale ? p->scale[channel] : 1.0f),
+       shift = vf_set(p->shift ? p->shift[channel] : 0.0f);
     apply(p, y, other, whole, &scale, &shift, 1);
     if (rest) {
       float tail[VL], tail_other[VL] = {0};
@@ -94,7 +101,8 @@ void post_row(const post_set *set, const cpu_run *run, float *y, int64_t count, 
   }
 }
 
-void post_blocked(const post_set *set, const cpu_run *run, float *y, int64_t pixels, int64_t channel, int64_t channels) {
+void post_blocked(const post_set *set, const cpu_run *run, float *y, int64_t pixels, int64_t channel,
+                  int64_t channels) {
   vf scale[16 / VL], shift[16 / VL];
   for (int32_t i = 0; i < set->count; i++) {
     const cpu_post *p = set->posts + i;

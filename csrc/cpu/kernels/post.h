@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Operations fused behind convolutions, pools and matrix products, applied to results that are still in cache. */
+/* Operations fused behind convolutions, pools and matrix products, applied to results that are still in
+ * cache. */
 #ifndef IEC_CPU_POST_H
 #define IEC_CPU_POST_H
 #include "cpu/kernel.h"
@@ -21,8 +22,10 @@ void IEC_ISA(post_init)(post_set *set, const cpu_node *node);
 void IEC_ISA(post_plain)(const post_set *set, const cpu_run *run, float *y, int64_t count, int64_t channel);
 /* `count` values of channels channel, channel + 1, ...; channel is a multiple of 16. */
 void IEC_ISA(post_row)(const post_set *set, const cpu_run *run, float *y, int64_t count, int64_t channel);
-/* `pixels` blocks of 16 channels one behind the other, the first of them `channel`; lanes past `channels` (the tensor's) end as 0. */
-void IEC_ISA(post_blocked)(const post_set *set, const cpu_run *run, float *y, int64_t pixels, int64_t channel, int64_t channels);
+/* `pixels` blocks of 16 channels one behind the other, the first of them `channel`; lanes past `channels`
+ * (the tensor's) end as 0. */
+void IEC_ISA(post_blocked)(const post_set *set, const cpu_run *run, float *y, int64_t pixels, int64_t channel,
+                           int64_t channels);
 
 #define post_init IEC_ISA(post_init)
 #define post_plain IEC_ISA(post_plain)
