@@ -86,6 +86,14 @@ def test_equal_scores_keep_the_order_of_priors(isa: str) -> None:
     node("DetectionOutput", [locations, scores, priors], **attrs(3, nms_threshold=0.9, confidence_threshold=0.05))  # type: ignore[arg-type]
 
 
+def test_saturated_scores_are_chosen_as_the_original_sort_does(isa: str) -> None:
+    locations, scores, priors = problem(8, 1, 400, 4)
+    for keep in (1, 16, 17, 90):
+        options = attrs(4, top_k=100, keep_top_k=keep, nms_threshold=0.9)
+        node("DetectionOutput", [locations, np.ones_like(scores), priors], **options)  # type: ignore[arg-type]
+        node("DetectionOutput", [locations, np.ceil(scores * 4) / 4, priors], **options)  # type: ignore[arg-type]
+
+
 def test_refinement_with_five_inputs(isa: str) -> None:
     rng = np.random.default_rng(6)
     inputs = [*problem(6, 2, 40, 4), rng.random((2, 80)).astype(np.float32), floats(rng, 2, 160) * np.float32(0.2)]
