@@ -11,7 +11,14 @@ from numpy.typing import DTypeLike
 from ie_ctypes.model.dtypes import BY_NAME
 
 
-class StatusCode(IntEnum):
+class _Code(IntEnum):
+    """An integer with a name; prints as the integer in every Python version."""
+
+    def __str__(self) -> str:
+        return str(int(self))
+
+
+class StatusCode(_Code):
     """What ``InferRequest.wait`` returns and completion callbacks receive."""
 
     OK = 0
@@ -30,14 +37,14 @@ class StatusCode(IntEnum):
     INFER_CANCELLED = -13
 
 
-class WaitMode(IntEnum):
+class WaitMode(_Code):
     """Special timeouts of ``wait``."""
 
     RESULT_READY = -1
     STATUS_ONLY = 0
 
 
-class MeanVariant(IntEnum):
+class MeanVariant(_Code):
     """How the mean of an input is given."""
 
     MEAN_IMAGE = 0
@@ -45,7 +52,7 @@ class MeanVariant(IntEnum):
     NONE = 2
 
 
-class ResizeAlgorithm(IntEnum):
+class ResizeAlgorithm(_Code):
     """How a blob of another height and width is brought to the size of the input."""
 
     NO_RESIZE = 0
@@ -53,7 +60,7 @@ class ResizeAlgorithm(IntEnum):
     RESIZE_AREA = 2
 
 
-class ColorFormat(IntEnum):
+class ColorFormat(_Code):
     """Colour order of the blob given; every one but RAW is converted to BGR."""
 
     RAW = 0

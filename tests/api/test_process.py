@@ -44,7 +44,7 @@ def device(request: pytest.FixtureRequest) -> str:
 def run(body: str, device: str, folder: Path, big: bool = False) -> subprocess.CompletedProcess[str]:
     xml, _ = write(opset_network() if big else legacy_network(), folder, "net")
     env = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    command = [sys.executable, "-c", PRELUDE + textwrap.dedent(body), device, xml]
+    command = [sys.executable, "-W", "ignore:This process:DeprecationWarning", "-c", PRELUDE + textwrap.dedent(body), device, xml]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, env=env, check=False)
 
 
