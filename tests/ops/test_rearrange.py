@@ -49,6 +49,34 @@ def test_blocks_that_do_not_fit_are_refused():
         run_one("DepthToSpace", [X], {"block_size": 0})
 
 
+def test_space_to_batch_and_back():
+    x = random(2, 3, 5, 4)
+    blocks, begin, end = (np.array(v) for v in ((1, 1, 2, 3), (0, 0, 1, 0), (0, 0, 0, 2)))
+    y = run_one("SpaceToBatch", [x, blocks, begin, end], version="opset2", constants=[1, 2, 3])
+    assert y.shape == (12, 3, 3, 2)
+    padded = np.pad(x, ((0, 0), (0, 0), (1, 0), (0, 2)))
+    for n, c, i, j in np.ndindex(y.shape):
+        assert y[n, c, i, j] == padded[n % 2, c, i * 2 + n // 2 // 3, j * 3 + n // 2 % 3]
+    back = run_one("BatchToSpace", [y, blocks, begin, end], version="opset2", constants=[1, 2, 3])
+    np.testing.assert_array_equal(back, x)
+    with pytest.raises(ModelError, match="not a multiple of the block sizes"):
+        run_one("SpaceToBatch", [x, blocks, begin, 0 * end], version="opset2", constants=[1, 2, 3])
+    with pytest.raises(ModelError, match="batch 2 is not a multiple of 6"):
+        run_one("BatchToSpace", [x, blocks, begin, end], version="opset2", constants=[1, 2, 3])
+    with pytest.raises(ModelError, match="do not fit an input of 4 axes"):
+        run_one("SpaceToBatch", [x, blocks[1:], begin, end], version="opset2", constants=[1, 2, 3])
+
+
+@pytest.mark.parametrize(("shift", "axes"), [([2], [1]), ([-1, 7], [0, -1]), ([3], [0, 1]), ([1, 1], [1, 1])])
+def test_roll_is_numpys(shift, axes):
+    x = random(3, 5, 2)
+    got = run_one("Roll", [x, np.array(shift), np.array(axes)], version="opset7", constants=[1, 2])
+    want = x
+    for s, a in zip(shift * len(axes) if len(shift) == 1 else shift, axes, strict=True):
+        want = np.roll(want, s, a)
+    np.testing.assert_array_equal(got, want)
+
+
 def test_shuffle_channels_interleaves_groups():
     y = run_one("ShuffleChannels", [X], {"axis": 1, "group": 3})
     for i in range(12):
@@ -110,6 +138,7 @@ def test_gather_layers():
     corpus.cases(
         *(f"legacy/{t}" for t in ("DepthToSpace", "Gather", "OneHot", "ReorgYolo", "ReverseSequence", "ShuffleChannels", "SpaceToDepth")),
         *(f"opset/{t}" for t in ("DepthToSpace", "Gather", "OneHot", "ReorgYolo", "ReverseSequence", "ShuffleChannels", "SpaceToDepth")),
+        *(f"opset/{t}" for t in ("BatchToSpace", "Roll", "SpaceToBatch")),
     ),
 )
 def test_corpus(path):

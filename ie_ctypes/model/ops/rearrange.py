@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Layers made of reshapes and transposes: DepthToSpace, SpaceToDepth, ShuffleChannels, ReorgYolo, ReverseSequence, OneHot."""
+"""Layers made of reshapes and transposes: space to depth or batch and back, ShuffleChannels, ReorgYolo, ReverseSequence, OneHot, Roll."""
 
 from __future__ import annotations
 
@@ -94,8 +94,67 @@ def space_to_depth(layer: Layer) -> None:
     layer.set_output(0, _via(layer, x, split, order, merged))
 
 
+def _block_inputs(layer: Layer) -> tuple[list[int], list[int], list[int]]:
+    """Block sizes and what is added or cut at the begin and end of each axis; the batch has block 1."""
+    blocks, begins, ends = (layer.const_ints(i) for i in (1, 2, 3))
+    rank = len(layer.input(0).shape)
+    if not len(blocks) == len(begins) == len(ends) == rank or min(blocks) < 1 or blocks[0] != 1 or min(begins + ends) < 0:
+        raise layer.fail(f"block sizes {blocks}, begins {begins} and ends {ends} do not fit an input of {rank} axes")
+    return blocks, begins, ends
+
+
+@opset("SpaceToBatch")
+def space_to_batch(layer: Layer) -> None:
+    """Positions inside a block become batches, the position on the last axis changing fastest, above the old batch."""
+    blocks, begins, ends = _block_inputs(layer)
+    x = layer.emit("Pad", [layer.input(0)], pads_begin=tuple(begins), pads_end=tuple(ends), mode="constant", value=0.0)
+    n, *sizes = x.shape
+    blocks = blocks[1:]
+    if any(d % b for d, b in zip(sizes, blocks, strict=True)):
+        raise layer.fail(f"padded shape {list(x.shape)} is not a multiple of the block sizes {[1, *blocks]}")
+    outer = tuple(d // b for d, b in zip(sizes, blocks, strict=True))
+    k = len(blocks)
+    split = (n, *(v for pair in zip(outer, blocks, strict=True) for v in pair))
+    order = (*range(2, 2 * k + 1, 2), 0, *range(1, 2 * k, 2))
+    layer.set_output(0, _via(layer, x, split, order, (n * math.prod(blocks), *outer)))
+
+
+@opset("BatchToSpace")
+def batch_to_space(layer: Layer) -> None:
+    """The inverse of SpaceToBatch, then the borders are cut."""
+    blocks, begins, ends = _block_inputs(layer)
+    x = layer.input(0)
+    n, *sizes = x.shape
+    blocks = blocks[1:]
+    k = len(blocks)
+    if n % math.prod(blocks):
+        raise layer.fail(f"batch {n} is not a multiple of {math.prod(blocks)}")
+    batch = n // math.prod(blocks)
+    order = (k, *(v for i in range(k) for v in (k + 1 + i, i)))
+    merged = (batch, *(d * b for d, b in zip(sizes, blocks, strict=True)))
+    y = _via(layer, x, (*blocks, batch, *sizes), order, merged)
+    cut = {"pads_begin": tuple(-b for b in begins), "pads_end": tuple(-e for e in ends)}
+    layer.set_output(0, layer.emit("Pad", [y], **cut, mode="constant", value=0.0))
+
+
+@opset("Roll")
+def roll(layer: Layer) -> None:
+    """Elements move by ``shift`` along each axis, those that leave come in at the other end."""
+    x, shifts, axes = layer.input(0), layer.const_ints(1), layer.const_ints(2)
+    shifts = shifts * len(axes) if len(shifts) == 1 else shifts
+    if len(shifts) != len(axes):
+        raise layer.fail(f"there are {len(shifts)} shifts for {len(axes)} axes")
+    for shift, listed in zip(shifts, axes, strict=True):
+        axis = layer.axis(listed, len(x.shape))
+        moved = shift % max(x.shape[axis], 1)
+        if moved:
+            front, back = layer.emit_many("Split", [x], axis=axis, lengths=(x.shape[axis] - moved, moved))
+            x = layer.emit("Concat", [back, front], axis=axis)
+    layer.set_output(0, layer.emit("Reshape", [x], shape=x.shape))
+
+
 @legacy("ShuffleChannels")
-@opset("ShuffleChannels", "ShuffleChannel")
+@opset("ShuffleChannels")
 def shuffle_channels(layer: Layer) -> None:
     x = layer.input(0)
     axis, group = layer.axis(layer.int("axis", 1), len(x.shape)), layer.int("group", 1)
