@@ -28,13 +28,22 @@ typedef struct conv_direct {
 
 static int few_channels(const conv_geom *q) { return q->g == 1 && q->c < FEW_CHANNELS; }
 
+/* Geometry and gathering; 0 when the node is malformed or the copy of its input too large. */
+static int plan(const cpu_node *node, conv_geom *q, conv_gather *gather) {
+  if (!conv_geometry(node, 0, 1, q)) return 0;
+  for (int a = 0; a < 3; a++) /* without a second output there is no stride */
+    if (q->out[a] == 1 && q->pad[a] <= 0 && (q->k[a] - 1) * q->dil[a] - q->pad[a] < q->in[a])
+      q->stride[a] = 1;
+  return gather_plan(q, gather);
+}
+
 static int32_t supports(const cpu_node *node) {
   conv_geom q;
   conv_gather gather;
-  if (!conv_geometry(node, 0, 1, &q) || !conv_bias_ok(node, 2, q.o) || !node->inputs[1]->data) return 0;
+  if (!plan(node, &q, &gather) || !conv_bias_ok(node, 2, q.o) || !node->inputs[1]->data) return 0;
   if (op_in(node, 2) && !node->inputs[2]->data) return 0;
   if (q.g > 1 && (q.cg % 16 || q.og % 16)) return 0;
-  return q.out_size > 0 && q.n > 0 && gather_plan(&q, &gather) ? 20 : 0;
+  return q.out_size > 0 && q.n > 0 ? 20 : 0;
 }
 
 static void layouts(const cpu_node *node, cpu_layout *in, cpu_layout *out) {
@@ -105,10 +114,7 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   if (status != IEC_OK) return status;
   conv_direct *s = out->state;
   conv_geom *q = &s->geom;
-  conv_geometry(node, 0, 1, q);
-  for (int a = 0; a < 3; a++)
-    if (q->out[a] == 1) q->stride[a] = 1; /* without a second output there is no stride */
-  gather_plan(q, &s->gather);
+  plan(node, q, &s->gather);
   merge_rows(s);
   post_init(&s->posts, node);
   s->lanes = few_channels(q) ? 1 : 16;

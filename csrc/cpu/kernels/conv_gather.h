@@ -10,7 +10,9 @@
 #include "cpu/kernels/conv_common.h"
 
 #define GATHER_MAX_PHASES 8
-#define GATHER_MAX_PIXELS ((int64_t)1 << 28) /* of one block; larger ones go to the reference kernel */
+/* Larger copies go to the reference kernel. */
+#define GATHER_MAX_PIXELS ((int64_t)1 << 28) /* of one block */
+#define GATHER_MAX_FLOATS ((int64_t)1 << 30) /* of all */
 
 typedef struct gather_axis {
   int64_t phases, length; /* elements of each phase */
@@ -51,6 +53,7 @@ static inline int gather_plan(const conv_geom *q, conv_gather *g) {
     g->plane *= axis->phases * axis->length;
     if (g->plane > GATHER_MAX_PIXELS) return 0;
   }
+  if (g->needed && g->plane > GATHER_MAX_FLOATS / op_max(1, q->n * (q->c + q->g * 15))) return 0;
   g->pitch[2] = 1;
   g->pitch[1] = g->needed ? g->axis[2].phases * g->axis[2].length : q->in[2];
   g->pitch[0] = g->pitch[1] * (g->needed ? g->axis[1].phases * g->axis[1].length : q->in[1]);

@@ -66,67 +66,36 @@ static inline __attribute__((always_inline)) void tile(const gemm_args *a, const
 
 typedef void (*tile_fn)(const gemm_args *);
 
+/* clang-format off */
 #if defined(__AVX512F__)
-TILE(1, 1)
-TILE(2, 1) TILE(3, 1) TILE(4, 1) TILE(5, 1) TILE(6, 1) TILE(7, 1) TILE(8, 1) TILE(9, 1) TILE(10, 1)
-    TILE(11, 1) TILE(12, 1) TILE(13, 1) TILE(14, 1) TILE(1, 2) TILE(2, 2) TILE(3, 2) TILE(4, 2) TILE(5, 2)
-        TILE(6, 2) TILE(7, 2) TILE(8, 2) TILE(9, 2) TILE(10, 2) TILE(11, 2) TILE(12, 2) TILE(13, 2)
-            TILE(14, 2) TILE(1, 3) TILE(2, 3) TILE(3, 3) TILE(4, 3) TILE(5, 3) TILE(6, 3) TILE(7, 3)
-                TILE(8, 3) TILE(9, 3) TILE(1, 4) TILE(2, 4) TILE(3, 4) TILE(4, 4) TILE(5, 4)
-                    TILE(6, 4) static const int64_t widest[] = {
-                        0, 14, 14, 9,
-                        6}; /* pixels of a tile by blocks: all fit 32 registers with weights and input */
+TILE(1, 1) TILE(2, 1) TILE(3, 1) TILE(4, 1) TILE(5, 1) TILE(6, 1) TILE(7, 1)
+TILE(8, 1) TILE(9, 1) TILE(10, 1) TILE(11, 1) TILE(12, 1) TILE(13, 1) TILE(14, 1)
+TILE(1, 2) TILE(2, 2) TILE(3, 2) TILE(4, 2) TILE(5, 2) TILE(6, 2) TILE(7, 2)
+TILE(8, 2) TILE(9, 2) TILE(10, 2) TILE(11, 2) TILE(12, 2) TILE(13, 2) TILE(14, 2)
+TILE(1, 3) TILE(2, 3) TILE(3, 3) TILE(4, 3) TILE(5, 3) TILE(6, 3) TILE(7, 3) TILE(8, 3) TILE(9, 3)
+TILE(1, 4) TILE(2, 4) TILE(3, 4) TILE(4, 4) TILE(5, 4) TILE(6, 4)
+/* The most pixels of a tile, by blocks: its sums fit 32 registers together with weights and input. */
+static const int64_t widest[] = {0, 14, 14, 9, 6};
 static const tile_fn tiles[5][15][2] = {
-    {{NULL}},
-    {{NULL},
-     PAIR(1, 1),
-     PAIR(2, 1),
-     PAIR(3, 1),
-     PAIR(4, 1),
-     PAIR(5, 1),
-     PAIR(6, 1),
-     PAIR(7, 1),
-     PAIR(8, 1),
-     PAIR(9, 1),
-     PAIR(10, 1),
-     PAIR(11, 1),
-     PAIR(12, 1),
-     PAIR(13, 1),
-     PAIR(14, 1)},
-    {{NULL},
-     PAIR(1, 2),
-     PAIR(2, 2),
-     PAIR(3, 2),
-     PAIR(4, 2),
-     PAIR(5, 2),
-     PAIR(6, 2),
-     PAIR(7, 2),
-     PAIR(8, 2),
-     PAIR(9, 2),
-     PAIR(10, 2),
-     PAIR(11, 2),
-     PAIR(12, 2),
-     PAIR(13, 2),
-     PAIR(14, 2)},
-    {{NULL},
-     PAIR(1, 3),
-     PAIR(2, 3),
-     PAIR(3, 3),
-     PAIR(4, 3),
-     PAIR(5, 3),
-     PAIR(6, 3),
-     PAIR(7, 3),
-     PAIR(8, 3),
-     PAIR(9, 3)},
-    {{NULL}, PAIR(1, 4), PAIR(2, 4), PAIR(3, 4), PAIR(4, 4), PAIR(5, 4), PAIR(6, 4)}};
+  {{NULL}},
+  {{NULL}, PAIR(1, 1), PAIR(2, 1), PAIR(3, 1), PAIR(4, 1), PAIR(5, 1), PAIR(6, 1), PAIR(7, 1),
+   PAIR(8, 1), PAIR(9, 1), PAIR(10, 1), PAIR(11, 1), PAIR(12, 1), PAIR(13, 1), PAIR(14, 1)},
+  {{NULL}, PAIR(1, 2), PAIR(2, 2), PAIR(3, 2), PAIR(4, 2), PAIR(5, 2), PAIR(6, 2), PAIR(7, 2),
+   PAIR(8, 2), PAIR(9, 2), PAIR(10, 2), PAIR(11, 2), PAIR(12, 2), PAIR(13, 2), PAIR(14, 2)},
+  {{NULL}, PAIR(1, 3), PAIR(2, 3), PAIR(3, 3), PAIR(4, 3), PAIR(5, 3), PAIR(6, 3), PAIR(7, 3),
+   PAIR(8, 3), PAIR(9, 3)},
+  {{NULL}, PAIR(1, 4), PAIR(2, 4), PAIR(3, 4), PAIR(4, 4), PAIR(5, 4), PAIR(6, 4)}};
 #elif defined(__AVX2__) || defined(__aarch64__)
-TILE(1, 1) TILE(2, 1) TILE(3, 1) TILE(4, 1) TILE(5, 1) TILE(6, 1) static const int64_t widest[] = {0, 6};
+TILE(1, 1) TILE(2, 1) TILE(3, 1) TILE(4, 1) TILE(5, 1) TILE(6, 1)
+static const int64_t widest[] = {0, 6};
 static const tile_fn tiles[2][7][2] = {
-    {{NULL}}, {{NULL}, PAIR(1, 1), PAIR(2, 1), PAIR(3, 1), PAIR(4, 1), PAIR(5, 1), PAIR(6, 1)}};
+  {{NULL}}, {{NULL}, PAIR(1, 1), PAIR(2, 1), PAIR(3, 1), PAIR(4, 1), PAIR(5, 1), PAIR(6, 1)}};
 #else
-TILE(1, 1) TILE(2, 1) static const int64_t widest[] = {0, 2};
+TILE(1, 1) TILE(2, 1)
+static const int64_t widest[] = {0, 2};
 static const tile_fn tiles[2][3][2] = {{{NULL}}, {{NULL}, PAIR(1, 1), PAIR(2, 1)}};
 #endif
+/* clang-format on */
 
 void gemm_pixels(const gemm_args *args, int32_t lanes, int32_t nb, int64_t pixels) {
   gemm_args a = *args;

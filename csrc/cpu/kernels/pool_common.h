@@ -4,13 +4,16 @@
 #define IEC_CPU_POOL_COMMON_H
 #include "cpu/kernels/conv_common.h"
 
+#define POOL_MAX_KERNEL ((int64_t)1 << 20) /* three of them multiply without overflow */
+
 typedef enum { POOL_VALID, POOL_KERNEL, POOL_LEGACY } pool_divisor;
 
 /* Geometry of MaxPool or AvgPool; 0 when the node is malformed. */
 static inline int pool_geometry(const cpu_node *node, conv_geom *geom) {
   if (!conv_sizes(node, geom) || geom->c != geom->o) return 0;
   if (!conv_ints(node, "kernel", node->inputs[0]->ndim - 2, 0, 1, geom->k)) return 0;
-  if (geom->k[0] < 1 || geom->k[1] < 1 || geom->k[2] < 1) return 0;
+  for (int a = 0; a < 3; a++)
+    if (geom->k[a] < 1 || geom->k[a] > POOL_MAX_KERNEL) return 0;
   geom->g = geom->c;
   geom->cg = geom->og = 1;
   return conv_window(node, geom);
