@@ -105,8 +105,9 @@ enum { MAX_OPTIONAL = 2 }; /* optional inputs of a kind */
 
 cpu_op *cpu_graph_op(cpu_graph *graph, const char *kind, const char *name, int32_t inputs, int32_t outputs) {
   cpu_op *op = cpu_graph_alloc(graph, sizeof *op);
-  /* One spare input: a residual sum may be fused. */
-  cpu_value **ports = cpu_graph_alloc(graph, (size_t)(inputs + MAX_OPTIONAL + CPU_MAX_POSTS + outputs) * sizeof *ports);
+  /* Room for absent optional inputs and, behind them, for the addends of fused sums. */
+  size_t port_count = (size_t)(inputs + outputs) + MAX_OPTIONAL + CPU_MAX_POSTS;
+  cpu_value **ports = cpu_graph_alloc(graph, port_count * sizeof *ports);
   if (!op || !ports) return NULL;
   op->kind = kind;
   op->name = op->layer = name;
@@ -258,7 +259,9 @@ iec_status cpu_graph_select(cpu_graph *graph, iec_error *err) {
 /* Ports of the kind with its optional ones: an absent bias is not to be mistaken for a fused addend. */
 static int32_t own_ports(const cpu_op *op) {
   if (strcmp(op->kind, "DeformConv") == 0) return 5;
-  return strcmp(op->kind, "Conv") == 0 || strcmp(op->kind, "Deconv") == 0 || strcmp(op->kind, "MatMul") == 0 ? 3 : 0;
+  int has_bias =
+      strcmp(op->kind, "Conv") == 0 || strcmp(op->kind, "Deconv") == 0 || strcmp(op->kind, "MatMul") == 0;
+  return has_bias ? 3 : 0;
 }
 
 iec_status cpu_graph_fuse(cpu_graph *graph, cpu_op *op, const cpu_post *post, cpu_value *addend, int *out,

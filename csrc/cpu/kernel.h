@@ -183,8 +183,8 @@ typedef struct cpu_kernel { /* const, one per (source file, ISA) */
    * reorders where the wish differs. Entries of constants are ignored: constants stay plain. Tensors that are
    * not float32 of rank 3 to 5 must stay plain. */
   void (*layouts)(const cpu_node *node, cpu_layout *in, cpu_layout *out);
-  /* 1 when the kernel can apply `post` after the posts already on the node. NULL: none. For a sum,
-   * post->input is input_count: the input is added after a yes. */
+  /* 1 when the kernel can apply `post` after the posts already on the node. NULL: none. For a sum, post->input
+   * is the port that the addend gets after a yes, behind all optional inputs of the kind. */
   int32_t (*can_fuse)(const cpu_node *node, const cpu_post *post);
   /* Layouts are decided now. Weights are packed here; the constants need not live longer. */
   iec_status (*prepare)(const iec_host_api *host, const cpu_node *node, cpu_prepared *out, iec_error *err);

@@ -347,3 +347,10 @@ def test_unread_pooling_indices_are_dropped() -> None:
         x = b.conv(b.input(1, 16, 8, 8), weights(1, 16, 16, 1, 1))
         steps.append(check(b.output(b.node("MaxPool", x, **pool, **extra)), rtol=1e-4, atol=1e-4).exec_graph())
     assert [s["primitiveType"] for s in steps[0]] == [s["primitiveType"] for s in steps[1]]
+
+
+def test_an_addend_is_not_mistaken_for_the_absent_bias_of_a_matrix_product() -> None:
+    b = Builder()
+    x, addend = b.input(64, 256), b.input(64, 256)
+    y = b.node("MatMul", x, b.const(weights(256, 256) / 16), transpose_a=0, transpose_b=0)
+    check(b.output(b.unary(b.binary(y, addend, "add"), "tanh")), rtol=1e-4, atol=1e-4)
