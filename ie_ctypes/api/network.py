@@ -220,7 +220,7 @@ def _links(graph: Graph | None, name: str, port: int) -> PortLinks | None:
 def _read(model: Source, weights: Source, verb: str) -> Network:
     """Read a network; ``verb`` is how the generation spelt its error: "exists" (2019) or "exist"."""
     from ie_ctypes.model.network import Network
-    from ie_ctypes.model.readers.ir import read_ir
+    from ie_ctypes.model.readers import read
 
     if not _given(model):
         raise IEError("weights were given without a model")
@@ -229,7 +229,7 @@ def _read(model: Source, weights: Source, verb: str) -> Network:
             raise MissingFileError(f"Path to the {what} {os.fspath(source)} doesn't {verb} or it's a directory")
         if source is None or isinstance(source, (int, float)):
             raise TypeError(f"{what} of type {type(source).__name__}, expected a path, bytes or a file object")
-    return Network(read_ir(model, weights))
+    return Network(read(model, weights))
 
 
 def exec_graph(loaded: Loaded) -> IENetwork:

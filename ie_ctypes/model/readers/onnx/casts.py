@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cast, CastLike, and the small floating types, which travel as FP32 numbers that those types can hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from onnx import TensorProto
+
+from ie_ctypes.model.readers.onnx.op import Op
+from ie_ctypes.model.readers.onnx.registry import onnx_op
+from ie_ctypes.model.readers.onnx.scope import Tensor
+from ie_ctypes.model.readers.onnx.elements import ELEMENTS, precision_of, type_name
+
+T = TensorProto
+
+
+@dataclass(frozen=True)
+class _Small:
+    """A floating type of few bits: ``mantissa`` stored bits, smallest normal exponent, largest number, and what is beyond it."""
+
+    mantissa: int
+    lowest: int
+    largest: float
+    infinite: bool = False  # has infinities
+    nan: bool = True
+
+
+SMALL = {
+    T.FLOAT8E4M3FN: _Small(3, -6, 448.0),
+    T.FLOAT8E4M3FNUZ: _Small(3, -7, 240.0),
+    T.FLOAT8E5M2: _Small(2, -14, 57344.0, infinite=True),
+    T.FLOAT8E5M2FNUZ: _Small(2, -15, 57344.0),
+}
+if hasattr(T, "FLOAT4E2M1"):
+    SMALL[T.FLOAT4E2M1] = _Small(1, 0, 6.0, nan=False)
+
+#: Integer types of few bits: lowest and highest value.
+NARROW = {T.INT4: (-8, 7), T.UINT4: (0, 15)}
+if hasattr(T, "INT2"):
+    NARROW |= {T.INT2: (-2, 1), T.UINT2: (0, 3)}
+
+
+def element_of(tensor: Tensor) -> int:
+    """ONNX element type of a tensor."""
+    return tensor.element or ELEMENTS[tensor.precision]
+
+
+def round_small(op: Op, x: Tensor, element: int, saturate: bool) -> Tensor:
+    """Numbers rounded, half to even, to those of a small floating type, as FP32."""
+    small = SMALL[element]
+    x = op.convert(x, "FP32")
+    size = op.make("Abs", x)
+    top = int(np.floor(np.log2(small.largest)))
+    exponents = np.arange(small.lowest + 1, top + 1)
+    # one step of the type around each number: the count of powers of two that it reaches picks it from a table
+    reached = op.make("GreaterEqual", op.unsqueeze(size, [-1]), op.constant(np.exp2(exponents), "FP32"))
+    index = op.reduce("ReduceSum", op.convert(reached, "I32"), [-1], keep=False)
+    steps = op.constant(np.exp2(np.arange(small.lowest, top + 1) - small.mantissa), "FP32")
+    step = op.gather(steps, index)
+    rounded = op.mul(op.make("Round", op.div(x, step), mode="half_to_even"), step)
+    limit = op.make("Clamp", rounded, min=-small.largest, max=small.largest)
+    if saturate or not small.nan:
+        kept = op.make("NotEqual", x, x)
+        y = op.select(kept, x, limit)
+        infinite = op.make("Equal", size, np.inf)
+        return op.select(infinite, limit if small.infinite or not small.nan or saturate else x, y)
+    beyond = op.make("Greater", op.make("Abs", rounded), small.largest)
+    over = op.mul(op.make("Sign", x), np.inf) if small.infinite else op.constant(np.nan, "FP32")
+    over = op.select(op.make("NotEqual", x, x), x, over)
+    return op.select(beyond, over, op.select(op.make("NotEqual", x, x), x, limit))
+
+
+def cast(op: Op, x: Tensor, element: int, saturate: bool = True) -> Tensor:
+    """``x`` in an ONNX element type."""
+    if element == element_of(x):
+        return x
+    if element not in (*SMALL, *NARROW) and element not in ELEMENTS.values():
+        raise op.fail(f"a cast to {type_name(element)} is not supported")
+    precision = precision_of(element, "the target")
+    if element in SMALL:
+        y = round_small(op, x, element, saturate)
+        y.element = element
+        return y
+    if element in NARROW:
+        low, high = NARROW[element]
+        wide = op.convert(x, "I32") if not x.is_float else op.make("Round", x, mode="half_to_even")
+        bits = (high - low + 1).bit_length() - 1
+        if x.is_float:
+            y = op.convert(op.make("Clamp", wide, min=low, max=high), precision)
+        else:  # the low bits stay
+            y = op.convert(op.add(op.make("FloorMod", op.sub(wide, low), 1 << bits), low), precision)
+        y.element = element
+        return y
+    y = op.convert(x, precision)
+    return y
+
+
+@onnx_op("Cast")
+def cast_op(op: Op) -> Tensor:
+    return cast(op, op.input(0), op.int("to"), bool(op.int("saturate", 1)))
+
+
+@onnx_op("CastLike")
+def cast_like(op: Op) -> Tensor:
+    return cast(op, op.input(0), element_of(op.input(1)), bool(op.int("saturate", 1)))
+
+
+@onnx_op("Identity")
+def identity(op: Op) -> list[object]:
+    return [op.items[0]]
+
+
+@onnx_op("Dropout")
+def dropout(op: Op) -> list[Tensor]:
+    """Inference: the data itself, and a mask of ones."""
+    x = op.input(0)
+    training = op.optional(2)
+    if training is not None:
+        flag, ratio = op.known(training), op.known(op.input(1)) if op.has_input(1) else np.float32(0.5)
+        if flag is None or (flag.any() and (ratio is None or np.any(ratio != 0))):
+            raise op.fail("training mode is not supported")
+    if not op.has_output(1):
+        return [x]
+    kind = "BOOL" if op.opset >= 10 else x.precision
+    return [x, op.broadcast(op.constant(1, kind), op.shape_of(x))]
