@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ctypes
+import importlib.metadata
 import importlib.resources
 import os
 import threading
@@ -20,9 +21,25 @@ _loaded: ctypes.CDLL | None = None
 
 
 def path() -> Path:
-    """Where the library is looked for: ``IE_CTYPES_LIBRARY`` when set, else beside the package."""
+    """Where the library is looked for: ``IE_CTYPES_LIBRARY`` when set, else beside the package.
+
+    A source tree has none beside it (Python prefers the tree to the installed package when it is started there): the installed one serves.
+    """
     override = os.environ.get(OVERRIDE)
-    return Path(override) if override else Path(str(importlib.resources.files("ie_ctypes") / NAME))
+    if override:
+        return Path(override)
+    beside = Path(str(importlib.resources.files("ie_ctypes") / NAME))
+    return beside if beside.exists() else _installed() or beside
+
+
+def _installed() -> Path | None:
+    """The library of the installed distribution, None when there is none."""
+    try:
+        files = importlib.metadata.files("ie_ctypes") or []
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    found = [Path(str(f.locate())) for f in files if f.name == NAME]
+    return found[0] if found and found[0].exists() else None
 
 
 def library() -> ctypes.CDLL:
