@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Speed of single convolutions and matrix products on the CPU device, one thread: GFLOP/s by shape.
 
-    python benchmarks/kernels/convolutions.py [SUBSTRING]
+    python benchmarks/kernels/heavy.py [SUBSTRING]
 
 Best of the runs in 0.3 s each. Set IE_CTYPES_ISA to compare instruction sets.
 """
