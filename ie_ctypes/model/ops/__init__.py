@@ -5,12 +5,16 @@ from __future__ import annotations
 
 from ie_ctypes.model.ops import (  # noqa: F401
     activation,
+    control,
     convert,
     convolution,
     ctc,
     detection,
+    einsum,
     elementwise,
     gather,
+    gridsample,
+    indexing,
     interpolate,
     loops,
     matmul,

@@ -133,7 +133,7 @@ def _open_ports(body: Body) -> tuple[Graph, list[tuple[Node, int]]]:
     return replace(body.graph, nodes=[n for n, _ in places] + nodes), places
 
 
-def _results(body: Body, graph: Graph, rows: Sequence[tuple[int, int | None]]) -> list[tuple[Node, int]]:
+def results(body: Body, graph: Graph, rows: Sequence[tuple[int, int | None]]) -> list[tuple[Node, int]]:
     """The body values behind (layer id, port id) of outputs and back edges; a Result stands for its source."""
     by_id = {n.id: n for n in graph.nodes}
     found = []
@@ -195,7 +195,7 @@ def tensor_iterator(layer: Layer) -> None:
     inner.run(given)
     wanted = [(row.internal_layer_id, row.internal_port_id) for row in body.outputs]
     wanted += [c for i in kept if (c := carried[i]) is not None]
-    sources = _results(body, graph, wanted)
+    sources = results(body, graph, wanted)
     values = {key: inner.values[id(node), index] for key, (node, index) in zip(wanted, sources, strict=True)}
     keys = list(values)
     program = inner.program(
