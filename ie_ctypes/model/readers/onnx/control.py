@@ -59,7 +59,8 @@ def if_(op: Op) -> list[Tensor]:
         outputs = [PortMap(len(inputs) + i, r.id) for i, r in enumerate(results)]
         scope.prune()
         bodies[key] = Body(scope.graph, rows, outputs)
-    return op.make_many("If", *inputs, outputs=count, bodies=bodies)
+    precisions = [r.inputs[0].precision for r in scopes[0][2]]
+    return op.make_many("If", *inputs, outputs=count, bodies=bodies, precisions=precisions)
 
 
 def _inlined(op: Op, proto: GraphProto) -> list[Tensor]:
@@ -121,7 +122,8 @@ def loop(op: Op) -> list[Tensor]:
     body.back_edges = [BackEdge(results[0].id, parameters[1].node.id)]
     body.back_edges += [BackEdge(r.id, p.node.id) for r, p in zip(results[1:], parameters[2:], strict=False)]
     scope.prune()
-    return op.make_many("Loop", *inputs, outputs=len(results) - 1, bodies={"body": body})
+    precisions = [r.inputs[0].precision for r in results[1:]]
+    return op.make_many("Loop", *inputs, outputs=len(precisions), bodies={"body": body}, precisions=precisions)
 
 
 def _stack(op: Op, scope: Scope, result: Node, axis: int = 0) -> None:
@@ -176,7 +178,8 @@ def scan(op: Op) -> list[Tensor]:
         body.outputs.append(row)
     body.back_edges = [BackEdge(r.id, p.node.id) for r, p in zip(results[:states], parameters[:states], strict=True)]
     scope.prune()
-    return op.make_many("TensorIterator", *inputs, outputs=outputs, bodies={"body": body})
+    precisions = [r.inputs[0].precision for r in results]
+    return op.make_many("TensorIterator", *inputs, outputs=outputs, bodies={"body": body}, precisions=precisions)
 
 
 def _output_axis(op: Op, result: Node, axis: int) -> int:

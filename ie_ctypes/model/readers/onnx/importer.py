@@ -27,10 +27,10 @@ MAX_DEPTH = 32  # of bodies within bodies
 class Importer:
     """Conversion of one model."""
 
-    def __init__(self, model: ModelProto, source: str, probe: int):
+    def __init__(self, model: ModelProto, source: str, probe: tuple[int, int]):
         self.model = model
         self.source = source
-        self.probe = probe  # what dynamic dimensions are taken as while layers are made
+        self.probe = probe  # what dynamic dimensions are taken as while layers are made: batches, others
         self.dynamic: dict[str, list[str | int]] = {}  # input with dynamic dimensions -> its shape in the file
         self.refused = False  # a layer cannot have the dimensions that were taken
         self.opsets = {("" if o.domain == "ai.onnx" else o.domain): o.version for o in model.opset_import}
@@ -105,12 +105,18 @@ class Importer:
         dims = [d.dim_value if d.HasField("dim_value") and d.dim_value >= 0 else -1 for d in tensor_type.shape.dim]
         if -1 in dims:
             self.dynamic[info.name] = [d.dim_param or "?" if v < 0 else v for d, v in zip(tensor_type.shape.dim, dims, strict=True)]
-            dims = [self.probe if d < 0 else d for d in dims]
+            dims = [d if d >= 0 else self.probe[not self._is_batch(i, p.dim_param)] for i, (d, p) in enumerate(zip(dims, tensor_type.shape.dim))]
         scope.names.discard(info.name)
-        tensor = scope.parameter(info.name, precision, tuple(dims))
+        value = Value(TensorType(compute_dtype(precision), tuple(dims)), info.name)
+        tensor = scope.parameter(info.name, precision, tuple(dims), value)
         tensor.port.names = (info.name,)
         tensor.element = tensor_type.elem_type if ELEMENTS.get(precision) != tensor_type.elem_type else 0
         return tensor
+
+    def _is_batch(self, place: int, name: str) -> bool:
+        """True for the first dimension of an input and for those of the same name."""
+        firsts = {v.type.tensor_type.shape.dim[0].dim_param for v in self.model.graph.input if v.type.tensor_type.shape.dim}
+        return place == 0 or (bool(name) and name in firsts)
 
     def _output(self, scope: Scope, name: str) -> None:
         """A Result whose producer is called ``name``, as networks name outputs by their producers."""
@@ -226,8 +232,8 @@ def dense(proto: object) -> np.ndarray:
     return array
 
 
-#: Sizes that dynamic dimensions are taken as, one after the other, until every layer accepts them. Users see the first.
-PROBES = (1, 64, 224, 512, 16)
+#: Sizes of dynamic dimensions (batches, others), one pair after the other, until every layer accepts them. Users see the first.
+PROBES = ((1, 1), (1, 64), (1, 224), (1, 512), (16, 64), (64, 64), (512, 512))
 
 
 def import_model(model: ModelProto, source: str) -> Graph:
@@ -262,16 +268,17 @@ def _announce(importer: Importer, graph: Graph) -> None:
     for name, dims in importer.dynamic.items():
         node = graph.node(name)
         assert node is not None
-        shape = tuple(PROBES[0] if isinstance(d, str) else d for d in dims)
+        shape = tuple(1 if isinstance(d, str) else d for d in dims)
         node.outputs[0].shape = shape
         node.params["shape"] = ",".join(map(str, shape))
         text = f"input {name} has dynamic dimensions {dims}: they are set to 1, {list(shape)}; give others with reshape"
         warnings.warn(f"{importer.source}: {text}" if importer.source else text, stacklevel=6)
-    if importer.dynamic and importer.probe != PROBES[0]:
-        _lower_again(graph)
+    if importer.dynamic and (importer.refused or importer.probe != PROBES[0]):
+        _lower_again(importer, graph)
 
 
-def _lower_again(graph: Graph) -> None:
+def _lower_again(importer: Importer, graph: Graph) -> None:
+    """Shapes of all ports for the dimensions that are shown; -1 where they are unknown."""
     lowering = Lowering(graph)
     for node in graph.order():
         port = node.outputs[0] if node.outputs else None
@@ -282,7 +289,8 @@ def _lower_again(graph: Graph) -> None:
                 lowering.translate(node)
         for i, out in enumerate(node.outputs):
             value = lowering.values.get((id(node), i))
-            out.shape = value.shape if value is not None else (-1,) * len(out.shape)
+            rank = len(out.shape) or next((r for n in out.names if (r := importer.inferred_rank(n)) is not None), 0)
+            out.shape = value.shape if value is not None else (-1,) * rank
         for given, place in zip(node.inputs, node.sources, strict=True):
             if place is not None:
                 given.shape = place[0].outputs[place[1]].shape

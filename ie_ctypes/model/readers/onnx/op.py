@@ -159,6 +159,7 @@ class Op:
         outputs: int = 1,
         version: str = "",
         precision: str = "",
+        precisions: Sequence[str] = (),
         element: int = 0,
         bodies: dict[str, Body] | None = None,
         **params: object,
@@ -167,7 +168,9 @@ class Op:
         like = next((t for t in inputs if isinstance(t, Tensor)), None)
         tensors = [self._operand(v, like) for v in inputs]
         name = f"{self.label}/{type}"
-        made = self.scope.add(type, name, tensors, params, outputs=outputs, version=version, precision=precision, bodies=bodies)
+        made = self.scope.add(
+            type, name, tensors, params, outputs=outputs, version=version, precision=precision, precisions=precisions, bodies=bodies
+        )
         for t in made:
             t.element = element
         return made

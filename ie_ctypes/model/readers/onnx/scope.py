@@ -16,7 +16,6 @@ from ie_ctypes.errors import ModelError
 from ie_ctypes.model.dtypes import BY_NAME
 from ie_ctypes.model.graph import Body, Graph, Node, Port, Shape
 from ie_ctypes.model.lowering import Lowering, Value, compute_dtype
-from ie_ctypes.model.program import TensorType
 from ie_ctypes.model.readers.onnx.registry import Item
 from ie_ctypes.model.readers.onnx.elements import FLOATS, blob
 
@@ -94,12 +93,10 @@ class Scope:
             node.name = self.unique(name)
 
     def parameter(self, name: str, precision: str, shape: Shape, value: Value | None = None) -> Tensor:
-        """An input of the graph. ``value`` is what lowering shall take for it; a fresh tensor of that shape by default."""
+        """An input of the graph. ``value`` is what lowering shall take for it; without one its type is not known yet."""
         params = {"shape": ",".join(map(str, shape)), "element_type": BY_NAME[precision].element_type}
         node = self._node("Parameter", name, "opset1", [], params)
         node.outputs.append(Port(0, shape, precision))
-        if value is None and all(d >= 0 for d in shape):
-            value = Value(TensorType(compute_dtype(precision), shape), node.name)
         if value is not None:
             self.lowering.values[id(node), 0] = value
         return Tensor(self, node, 0, precision)
@@ -128,9 +125,10 @@ class Scope:
         outputs: int = 1,
         version: str = "",
         precision: str = "",
+        precisions: Sequence[str] = (),
         bodies: Mapping[str, Body] | None = None,
     ) -> list[Tensor]:
-        """Add a layer and lower it. ``precision`` is that of the outputs where the inputs do not tell."""
+        """Add a layer and lower it. ``precision`` or, one by one, ``precisions`` are those of the outputs where the inputs do not tell."""
         texts = {k: text(v) for k, v in params.items()}
         node = self._node(type, name, version or VERSIONS.get(type, "opset1"), inputs, texts)
         node.bodies.update(bodies or {})
@@ -141,7 +139,7 @@ class Scope:
         for i, port in enumerate(node.outputs):
             value = self.lowering.values.get((id(node), i))
             port.shape = value.shape if value is not None else ()
-            port.precision = precision or _precision(value.dtype if value is not None else "", inputs)
+            port.precision = precisions[i] if precisions else precision or _precision(value.dtype if value is not None else "", inputs)
             results.append(Tensor(self, node, i, port.precision, fixed))
         return results
 
