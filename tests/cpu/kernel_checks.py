@@ -63,11 +63,11 @@ def compare(
         for _ in range(2):
             got = infer(executable, program, [np.asarray(x, order="C") for x in inputs])
             for g, w in zip(got, want, strict=True):
-                assert g.shape == w.shape and g.dtype == w.dtype
+                assert (g.shape, g.dtype) == (w.shape, w.dtype)
                 np.testing.assert_allclose(g, w, rtol=rtol, atol=atol)
         if layout:
             steps = [s for s in executable.exec_graph() if s["type"] == program.nodes[-1].kind]
-            assert steps and layout in steps[-1]["outputLayouts"]
+            assert layout in steps[-1]["outputLayouts"]
         executable.close()
     return got
 

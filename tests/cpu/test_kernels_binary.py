@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cpu_programs import Builder
+from cpu_programs import Builder, infer, load
 from kernel_checks import BLOCKED, blocked, compare, floats, integers, node
 
 from ie_ctypes.model.ops.elementwise import ARITHMETIC, COMPARISON, LOGICAL
@@ -63,8 +63,6 @@ def test_integer_division_by_zero_is_zero(isa: str, dtype: str, op: str) -> None
     low = np.iinfo(dtype).min
     b = Builder()
     y = b.binary(b.input(4, dtype=dtype), b.input(4, dtype=dtype), op)
-    from cpu_programs import infer, load
-
     program = b.output(y).program
     got = infer(load(program), program, [np.array([7, -7, 0, low], dtype), np.array([0, 0, 0, -1], dtype)])[0]
     assert got[:3].tolist() == [0, 0, 0]

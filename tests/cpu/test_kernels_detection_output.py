@@ -58,7 +58,9 @@ def attrs(classes: int, **more: object) -> dict[str, object]:
 @pytest.mark.parametrize("decrease", [0, 1])
 def test_ways_of_writing_boxes(isa: str, code: str, shared: int, encoded: int, normalized: int, decrease: int) -> None:
     inputs = problem(1, 2, 40, 5, shared=shared, encoded=encoded, normalized=normalized)
-    options = attrs(5, code_type=code, share_location=shared, variance_encoded_in_target=encoded, normalized=normalized, decrease_label_id=decrease)
+    options = attrs(
+        5, code_type=code, share_location=shared, variance_encoded_in_target=encoded, normalized=normalized, decrease_label_id=decrease
+    )
     node("DetectionOutput", inputs, **options)  # type: ignore[arg-type]
 
 

@@ -60,7 +60,12 @@ def test_split_blocked(isa: str, lengths: tuple[int, int]) -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
     ("begins", "strides", "lengths"),
-    [((0, 0, 0), (1, 1, 1), (3, 4, 5)), ((1, 1, 1), (1, 2, 3), (2, 2, 2)), ((2, 3, 4), (-1, -3, -2), (3, 2, 3)), ((0, 2, 0), (1, 1, 1), (3, 0, 5))],
+    [
+        ((0, 0, 0), (1, 1, 1), (3, 4, 5)),
+        ((1, 1, 1), (1, 2, 3), (2, 2, 2)),
+        ((2, 3, 4), (-1, -3, -2), (3, 2, 3)),
+        ((0, 2, 0), (1, 1, 1), (3, 0, 5)),
+    ],
 )
 def test_slice(isa: str, dtype: str, begins: tuple[int, ...], strides: tuple[int, ...], lengths: tuple[int, ...]) -> None:
     node("Slice", [values(dtype, 3, 4, 5)], begins=begins, strides=strides, lengths=lengths)
@@ -81,7 +86,10 @@ def test_transpose_every_order(isa: str, dtype: str) -> None:
         node("Transpose", [values(dtype, 2, 5, 3, 7)], order=order)
 
 
-@pytest.mark.parametrize(("shape", "order"), [((1, 70, 33, 41), (0, 2, 3, 1)), ((1, 33, 41, 70), (0, 3, 1, 2)), ((129, 67), (1, 0)), ((3, 2, 40, 50, 6), (0, 3, 4, 2, 1))])
+@pytest.mark.parametrize(
+    ("shape", "order"),
+    [((1, 70, 33, 41), (0, 2, 3, 1)), ((1, 33, 41, 70), (0, 3, 1, 2)), ((129, 67), (1, 0)), ((3, 2, 40, 50, 6), (0, 3, 4, 2, 1))],
+)
 def test_transpose_of_larger_tensors(isa: str, shape: tuple[int, ...], order: tuple[int, ...]) -> None:
     node("Transpose", [floats(np.random.default_rng(1), *shape)], rtol=0, atol=0, order=order)
 
@@ -104,7 +112,9 @@ def test_broadcast(isa: str, dtype: str, shape: tuple[int, ...], target: tuple[i
 
 @pytest.mark.parametrize("dtype", ["float32", "int32", "int64", "uint8"])
 @pytest.mark.parametrize("mode", ["constant", "edge", "reflect", "symmetric"])
-@pytest.mark.parametrize(("begins", "ends"), [((0, 1, 2), (1, 0, 3)), ((1, -1, 0), (0, -1, 2)), ((0, 0, -2), (0, 0, -2)), ((0, 0, 4), (0, 2, 4))])
+@pytest.mark.parametrize(
+    ("begins", "ends"), [((0, 1, 2), (1, 0, 3)), ((1, -1, 0), (0, -1, 2)), ((0, 0, -2), (0, 0, -2)), ((0, 0, 4), (0, 2, 4))]
+)
 def test_pad(isa: str, dtype: str, mode: str, begins: tuple[int, ...], ends: tuple[int, ...]) -> None:
     node("Pad", [values(dtype, 2, 4, 5)], pads_begin=begins, pads_end=ends, mode=mode, value=3.0)
 

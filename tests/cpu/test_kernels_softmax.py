@@ -9,7 +9,9 @@ from kernel_checks import floats, node
 
 
 @pytest.mark.parametrize("kind", ["Softmax", "LogSoftmax"])
-@pytest.mark.parametrize(("shape", "axis"), [((1, 1000), 1), ((3, 5), 1), ((2, 21, 9, 11), 1), ((2, 3, 200), 1), ((4, 7), 0), ((2, 3, 1, 17), 2), ((5,), 0)])
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((1, 1000), 1), ((3, 5), 1), ((2, 21, 9, 11), 1), ((2, 3, 200), 1), ((4, 7), 0), ((2, 3, 1, 17), 2), ((5,), 0)]
+)
 def test_every_axis(isa: str, kind: str, shape: tuple[int, ...], axis: int) -> None:
     node(kind, [20 * floats(np.random.default_rng(1), *shape)], rtol=2e-6, atol=2e-6, axis=axis)
 

@@ -23,7 +23,9 @@ ATTRS = {
     "selu": (1.67, 0.0, 1.05),
     "power": (3.0, 0.5, 2.0),
 }
-SPECIAL = np.array([0.0, -0.0, math.inf, -math.inf, math.nan, 1e-40, -1e-40, 3e38, -3e38, 1.0, -1.0, 0.5, -0.5, 2.5, 88.8, -103.9], np.float32)
+SPECIAL = np.array(
+    [0.0, -0.0, math.inf, -math.inf, math.nan, 1e-40, -1e-40, 3e38, -3e38, 1.0, -1.0, 0.5, -0.5, 2.5, 88.8, -103.9], np.float32
+)
 
 
 def attrs(op: str) -> dict[str, float]:
@@ -78,15 +80,17 @@ def test_polynomials_are_precise_to_one_millionth(isa: str, op: str) -> None:
     np.testing.assert_allclose(run(op, x, alpha=1.0), want, rtol=1e-6, atol=1e-37)
 
 
-@pytest.mark.parametrize("op", sorted(set(FLOAT_OPS) - {"sin", "cos", "tan", "gelu_tanh", "mish", "swish", "hswish", "gelu", "softsign", "power"}))
+@pytest.mark.parametrize(
+    "op", sorted(set(FLOAT_OPS) - {"sin", "cos", "tan", "gelu_tanh", "mish", "swish", "hswish", "gelu", "softsign", "power"})
+)
 def test_special_values_are_those_of_numpy(isa: str, op: str) -> None:
     node("Unary", [SPECIAL], rtol=2e-6, atol=2e-7, op=op, **attrs(op))
 
 
-@pytest.mark.parametrize(("op", "left", "right"), [("swish", 0.0, math.inf), ("mish", 0.0, math.inf), ("softsign", -1.0, 1.0), ("hswish", math.nan, math.inf)])
-def test_infinities_reach_the_limits(isa: str, op: str, left: float, right: float) -> None:
-    y = run(op, np.array([-math.inf, math.inf], np.float32), alpha=1.0)
-    np.testing.assert_array_equal(y, np.array([left, right], np.float32)) if not math.isnan(left) else np.testing.assert_equal(y[1], right)
+@pytest.mark.parametrize(("op", "left"), [("swish", 0.0), ("mish", 0.0), ("softsign", -1.0)])
+def test_infinities_reach_the_limits(isa: str, op: str, left: float) -> None:
+    right = 1.0 if op == "softsign" else math.inf
+    assert run(op, np.array([-math.inf, math.inf], np.float32), alpha=1.0).tolist() == [left, right]
 
 
 def test_relu_without_slope_keeps_nan_and_clears_minus_infinity(isa: str) -> None:
@@ -109,7 +113,14 @@ def test_power_of_any_base_is_that_of_numpy(isa: str, power: float) -> None:
 def test_integer_forms(isa: str, op: str, dtype: str) -> None:
     info = np.iinfo(dtype)
     x = np.array([info.min, info.min + 1, -7, -1, 0, 1, 8, info.max], dtype)
-    node("Unary", [x if op != "relu" else x[2:]], rtol=0, atol=0, op=op, **(attrs(op) if op != "clamp" else {"alpha": -3.5, "beta": 1e30, "gamma": 0.0}))
+    node(
+        "Unary",
+        [x if op != "relu" else x[2:]],
+        rtol=0,
+        atol=0,
+        op=op,
+        **(attrs(op) if op != "clamp" else {"alpha": -3.5, "beta": 1e30, "gamma": 0.0}),
+    )
 
 
 def test_not(isa: str) -> None:

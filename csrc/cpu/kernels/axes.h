@@ -7,8 +7,8 @@
 
 #define AXES_LANES 128 /* kept elements that are reduced together when the last axis is kept */
 
-/* An item is one kept element, or a strip of up to AXES_LANES neighbours when the last axis is kept. Kept elements are
- * numbered row-major, as they lie in the output. */
+/* An item is one kept element, or a strip of up to AXES_LANES neighbours when the last axis is kept. Kept
+ * elements are numbered row-major, as they lie in the output. */
 typedef struct axes_walk {
   int32_t kept_rank, reduced_rank;
   int64_t kept[IEC_MAX_NDIM + 1], kept_step[IEC_MAX_NDIM + 1];
@@ -45,8 +45,10 @@ static inline void axes_plan(const cpu_tensor *x, int64_t mask, axes_walk *w) {
     if (mask >> i & 1) w->count *= x->shape[i];
   for (int i = 0; i < rank; i++) {
     int reduced = (int)(mask >> (i == x->ndim ? 1 : i) & 1);
-    if (dims[i] == 0) step = 0;
-    else step /= dims[i];
+    if (dims[i] == 0)
+      step = 0;
+    else
+      step /= dims[i];
     int64_t *n = reduced ? w->reduced : w->kept, *s = reduced ? w->reduced_step : w->kept_step;
     int32_t *at = reduced ? &w->reduced_rank : &w->kept_rank;
     if (dims[i] == 1) continue;
@@ -91,7 +93,16 @@ static inline axes_item axes_at(const axes_walk *w, int64_t item) {
   return it;
 }
 
-typedef enum { AXES_SUM, AXES_ABS, AXES_SQUARE, AXES_CENTRED_SQUARE, AXES_EXP, AXES_PROD, AXES_MAX, AXES_MIN } axes_op;
+typedef enum {
+  AXES_SUM,
+  AXES_ABS,
+  AXES_SQUARE,
+  AXES_CENTRED_SQUARE,
+  AXES_EXP,
+  AXES_PROD,
+  AXES_MAX,
+  AXES_MIN
+} axes_op;
 
 static inline __attribute__((always_inline)) vf axes_term(int op, vf acc, vf x, vf m) {
   switch (op) {
@@ -117,9 +128,10 @@ static inline double axes_join(int op, double a, double b) {
   return a + b;
 }
 
-/* Lanes of a strip: long sums are kept in double every 64 terms, so that the error does not grow with the count. */
-static inline __attribute__((always_inline)) void axes_strip(int op, const axes_walk *w, const axes_item *it, const float *x,
-                                                             const float *mean, double *out) {
+/* Lanes of a strip: long sums are kept in double every 64 terms, so that the error does not grow with the
+ * count. */
+static inline __attribute__((always_inline)) void axes_strip(int op, const axes_walk *w, const axes_item *it,
+                                                             const float *x, const float *mean, double *out) {
   int last = w->reduced_rank - 1;
   int64_t n = w->reduced[last], step = w->reduced_step[last];
   for (int64_t j = 0; j < it->lanes; j++) out[j] = (double)axes_start(op);
@@ -142,8 +154,8 @@ static inline __attribute__((always_inline)) void axes_strip(int op, const axes_
 }
 
 /* One kept element whose last reduced axis is contiguous. */
-static inline __attribute__((always_inline)) void axes_row(int op, const axes_walk *w, const axes_item *it, const float *x,
-                                                           const float *mean, double *out) {
+static inline __attribute__((always_inline)) void axes_row(int op, const axes_walk *w, const axes_item *it,
+                                                           const float *x, const float *mean, double *out) {
   int last = w->reduced_rank - 1;
   int64_t n = w->reduced[last];
   vf m = vf_set(mean ? mean[0] : 0.0f);
@@ -156,22 +168,25 @@ static inline __attribute__((always_inline)) void axes_row(int op, const axes_wa
       for (; i + VL <= to; i += VL) acc = axes_term(op, acc, vf_load(p + i), m);
       for (int k = 0; k < VL; k++) total = axes_join(op, total, (double)acc[k]);
       if (to < n) continue;
-      for (; i < n; i++) total = axes_join(op, total, (double)axes_term(op, vf_set(axes_start(op)), vf_set(p[i]), m)[0]);
+      for (; i < n; i++)
+        total = axes_join(op, total, (double)axes_term(op, vf_set(axes_start(op)), vf_set(p[i]), m)[0]);
     }
   }
   out[0] = total;
 }
 
 /* out[lane] of one item; `mean` (a value for each lane) is used by the centred operations. */
-static inline __attribute__((always_inline)) void axes_fold(int op, const axes_walk *w, const axes_item *it, const float *x,
-                                                            const float *mean, double *out) {
-  if (w->width != 1) axes_strip(op, w, it, x, mean, out);
-  else axes_row(op, w, it, x, mean, out);
+static inline __attribute__((always_inline)) void axes_fold(int op, const axes_walk *w, const axes_item *it,
+                                                            const float *x, const float *mean, double *out) {
+  if (w->width != 1)
+    axes_strip(op, w, it, x, mean, out);
+  else
+    axes_row(op, w, it, x, mean, out);
 }
 
 /* y = (x - mean) * scale for all elements of an item; y lies as x does. */
-static inline void axes_apply(const axes_walk *w, const axes_item *it, const float *mean, const float *scale, const float *x,
-                              float *y) {
+static inline void axes_apply(const axes_walk *w, const axes_item *it, const float *mean, const float *scale,
+                              const float *x, float *y) {
   int last = w->reduced_rank - 1;
   int64_t n = w->reduced[last], step = w->reduced_step[last];
   for (int64_t o = 0; o < w->outer; o++) {

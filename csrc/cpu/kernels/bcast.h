@@ -26,15 +26,16 @@ static inline int bcast_fits(const cpu_node *node, int operands) {
   return 1;
 }
 
-/* 1 when the operand can be read beside a blocked output: blocked itself, one channel for all, or a constant (see
- * bcast_pack). */
+/* 1 when the operand can be read beside a blocked output: blocked itself, one channel for all, or a constant
+ * (see bcast_pack). */
 static inline int bcast_ok_blocked(const cpu_tensor *x, const cpu_tensor *y) {
   if (x->data || op_count(x) == 1) return 1;
   if (x->ndim != y->ndim) return x->ndim < y->ndim - 1;
   return x->shape[1] == y->shape[1] || x->shape[1] == 1;
 }
 
-/* Layouts of a kernel of `operands` broadcast inputs that follows its inputs: blocked when the widest ones come so. */
+/* Layouts of a kernel of `operands` broadcast inputs that follows its inputs: blocked when the widest ones
+ * come so. */
 static inline void bcast_layouts(const cpu_node *node, int operands, cpu_layout *in, cpu_layout *out) {
   const cpu_tensor *y = node->outputs[0];
   int64_t blocked = 0, plain = 0;
@@ -65,7 +66,8 @@ static inline int64_t bcast_packed(const cpu_node *node, int k) {
 static inline void bcast_pack(const cpu_node *node, int k, float *target) {
   const cpu_tensor *x = node->inputs[k], *y = node->outputs[0];
   int axis = x->ndim - y->ndim + 1;
-  int64_t outer = op_product(x->shape, 0, axis), c = x->shape[axis], inner = op_product(x->shape, axis + 1, x->ndim);
+  int64_t outer = op_product(x->shape, 0, axis), c = x->shape[axis],
+          inner = op_product(x->shape, axis + 1, x->ndim);
   int64_t blocks = op_div_up(c, 16);
   for (int64_t n = 0; n < outer; n++)
     for (int64_t i = 0; i < blocks * 16; i++)
@@ -140,8 +142,8 @@ static inline void bcast_plan(const cpu_node *node, int operands, bcast *b) {
   if (!columns) b->items = 0;
 }
 
-typedef struct bcast_block { /* one unit of work */
-  int64_t rows, cols, out;                     /* out: first output element */
+typedef struct bcast_block {                             /* one unit of work */
+  int64_t rows, cols, out;                               /* out: first output element */
   int64_t at[BCAST_MAX], row[BCAST_MAX], col[BCAST_MAX]; /* first element and strides of each operand */
 } bcast_block;
 

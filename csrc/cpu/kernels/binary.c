@@ -1,17 +1,42 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Kind Binary: float32 plain or blocked, int32 and int64, comparisons of every type, logic on bool; numpy broadcast. */
+/* Kind Binary: float32 plain or blocked, int32 and int64, comparisons of every type, logic on bool; numpy
+ * broadcast. */
 #include "cpu/kernels/bcast.h"
 #include "cpu/kernels/vec.h"
 
 typedef enum {
-  ADD, SUB, MUL, DIV, FLOOR_DIV, MAX, MIN, POW, SQUARED_DIFF, MOD, FLOOR_MOD, PRELU,
-  EQUAL, NOT_EQUAL, LESS, LESS_EQUAL, GREATER, GREATER_EQUAL, LOGICAL_AND, LOGICAL_OR, LOGICAL_XOR
+  ADD,
+  SUB,
+  MUL,
+  DIV,
+  FLOOR_DIV,
+  MAX,
+  MIN,
+  POW,
+  SQUARED_DIFF,
+  MOD,
+  FLOOR_MOD,
+  PRELU,
+  BIT_AND,
+  BIT_OR,
+  BIT_XOR,
+  SHIFT_LEFT,
+  SHIFT_RIGHT,
+  EQUAL,
+  NOT_EQUAL,
+  LESS,
+  LESS_EQUAL,
+  GREATER,
+  GREATER_EQUAL,
+  LOGICAL_AND,
+  LOGICAL_OR,
+  LOGICAL_XOR
 } binary_op;
 
-static const char *const names[] = {"add",   "sub",       "mul",  "div",        "floor_div", "max",           "min",
-                                    "pow",   "squared_diff", "mod", "floor_mod", "prelu",    "equal",         "not_equal",
-                                    "less",  "less_equal", "greater", "greater_equal", "logical_and", "logical_or",
-                                    "logical_xor"};
+static const char *const names[] = {
+    "add", "sub", "mul", "div", "floor_div", "max", "min", "pow", "squared_diff", "mod", "floor_mod", "prelu",
+    "bit_and", "bit_or", "bit_xor", "shift_left", "shift_right", "equal", "not_equal", "less", "less_equal",
+    "greater", "greater_equal", "logical_and", "logical_or", "logical_xor"};
 
 typedef struct binary_state {
   bcast walk;
@@ -20,7 +45,9 @@ typedef struct binary_state {
   float data[]; /* constants in blocked form, one after the other */
 } binary_state;
 
-static int operation(const cpu_node *node) { return op_choice(op_text(node, "op", ""), names, 21); }
+static int operation(const cpu_node *node) {
+  return op_choice(op_text(node, "op", ""), names, (int)(sizeof names / sizeof *names));
+}
 
 static int32_t supports(const cpu_node *node) {
   if (!op_ports(node, 2, 1)) return 0;
@@ -29,15 +56,19 @@ static int32_t supports(const cpu_node *node) {
   if (op < 0 || node->inputs[1]->dtype != type || result != (op >= EQUAL ? IEC_BOOL : type)) return 0;
   if (!bcast_fits(node, 2)) return 0;
   if (op >= LOGICAL_AND) return type == IEC_BOOL ? 10 : 0;
+  if (op >= BIT_AND && op <= SHIFT_RIGHT) return type == IEC_I32 || type == IEC_I64 ? 10 : 0;
   if (type == IEC_F32 || type == IEC_I32 || type == IEC_I64) return 10;
   return op >= EQUAL && (type == IEC_U8 || type == IEC_I8 || type == IEC_BOOL) ? 10 : 0;
 }
 
-static void layouts(const cpu_node *node, cpu_layout *in, cpu_layout *out) { bcast_layouts(node, 2, in, out); }
+static void layouts(const cpu_node *node, cpu_layout *in, cpu_layout *out) {
+  bcast_layouts(node, 2, in, out);
+}
 
 static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_prepared *out, iec_error *err) {
   int64_t a = bcast_packed(node, 0), b = bcast_packed(node, 1);
-  iec_status status = op_state(host, node, sizeof(binary_state) + (size_t)(a + b) * sizeof(float) + 64, out, err);
+  iec_status status =
+      op_state(host, node, sizeof(binary_state) + (size_t)(a + b) * sizeof(float) + 64, out, err);
   if (status != IEC_OK) return status;
   binary_state *s = out->state;
   s->op = operation(node);
@@ -53,7 +84,8 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   out->cost = (double)count * (s->op == POW || s->op == MOD || s->op == FLOOR_MOD ? 20 : 1);
   out->exec_type = "binary_" CPU_ISA_NAME;
   for (int i = 1; i >= 0 && s->op < EQUAL; i--)
-    if (op_count(node->inputs[i]) == count && node->inputs[i]->layout == node->outputs[0]->layout) out->in_place = i + 1;
+    if (op_count(node->inputs[i]) == count && node->inputs[i]->layout == node->outputs[0]->layout)
+      out->in_place = i + 1;
   return IEC_OK;
 }
 
@@ -70,8 +102,12 @@ static inline __attribute__((always_inline)) vf vector(int op, vf a, vf b) {
     case MIN: return vf_min(a, b);
     case SQUARED_DIFF: return (a - b) * (a - b);
     case PRELU: return vf_sel(a > 0.0f, a, a * b);
-    case POW: for (int i = 0; i < VL; i++) a[i] = powf(a[i], b[i]); return a;
-    case MOD: for (int i = 0; i < VL; i++) a[i] = fmodf(a[i], b[i]); return a;
+    case POW:
+      for (int i = 0; i < VL; i++) a[i] = powf(a[i], b[i]);
+      return a;
+    case MOD:
+      for (int i = 0; i < VL; i++) a[i] = fmodf(a[i], b[i]);
+      return a;
     default: /* floor_mod: the sign of the divisor */
       for (int i = 0; i < VL; i++) {
         float m = fmodf(a[i], b[i]);
@@ -82,8 +118,8 @@ static inline __attribute__((always_inline)) vf vector(int op, vf a, vf b) {
 }
 
 /* Strides are 0 or 1 within a row: a scalar is repeated once, not loaded each time. */
-static inline __attribute__((always_inline)) void row(int op, int64_t n, const float *a, int64_t as, const float *b, int64_t bs,
-                                                      float *y) {
+static inline __attribute__((always_inline)) void row(int op, int64_t n, const float *a, int64_t as,
+                                                      const float *b, int64_t bs, float *y) {
   int64_t i = 0;
   vf av = vf_set(n ? a[0] : 0.0f), bv = vf_set(n ? b[0] : 0.0f);
   for (; i + VL <= n; i += VL) {
@@ -98,17 +134,22 @@ static inline __attribute__((always_inline)) void row(int op, int64_t n, const f
   }
 }
 
-static inline __attribute__((always_inline)) void rows(int op, const bcast_block *k, const float *a, const float *b, float *y) {
+static inline __attribute__((always_inline)) void rows(int op, const bcast_block *k, const float *a,
+                                                       const float *b, float *y) {
   for (int64_t i = 0; i < k->rows; i++) {
     const float *ai = a + i * k->row[0], *bi = b + i * k->row[1];
-    if (k->col[0] && k->col[1]) row(op, k->cols, ai, 1, bi, 1, y + i * k->cols);
-    else if (k->col[0]) row(op, k->cols, ai, 1, bi, 0, y + i * k->cols);
-    else row(op, k->cols, ai, k->col[0], bi, k->col[1], y + i * k->cols);
+    if (k->col[0] && k->col[1])
+      row(op, k->cols, ai, 1, bi, 1, y + i * k->cols);
+    else if (k->col[0])
+      row(op, k->cols, ai, 1, bi, 0, y + i * k->cols);
+    else
+      row(op, k->cols, ai, k->col[0], bi, k->col[1], y + i * k->cols);
   }
 }
 
 static void run_float(int op, const bcast_block *k, const float *a, const float *b, float *y) {
-#define CASE(o) case o: rows(o, k, a, b, y); break
+#define CASE(o) \
+  case o: rows(o, k, a, b, y); break
   switch (op) {
     CASE(ADD);
     CASE(SUB);
@@ -134,7 +175,8 @@ static int64_t power(int64_t a, int64_t b) {
   return (int64_t)y;
 }
 
-static int64_t integer(int op, int64_t a, int64_t b) {
+/* `bits` is the width of the elements: a shift takes its count modulo that. */
+static int64_t integer(int op, int64_t a, int64_t b, int64_t bits) {
   uint64_t ua = (uint64_t)a, ub = (uint64_t)b;
   int64_t q = b == 0 ? 0 : b == -1 ? (int64_t)(0 - ua) : a / b;
   int64_t m = b == 0 || b == -1 ? 0 : a % b;
@@ -150,6 +192,11 @@ static int64_t integer(int op, int64_t a, int64_t b) {
     case SQUARED_DIFF: return (int64_t)((ua - ub) * (ua - ub));
     case MOD: return m;
     case FLOOR_MOD: return m != 0 && (m < 0) != (b < 0) ? m + b : m;
+    case BIT_AND: return a & b;
+    case BIT_OR: return a | b;
+    case BIT_XOR: return a ^ b;
+    case SHIFT_LEFT: return (int64_t)(ua << (b & (bits - 1)));
+    case SHIFT_RIGHT: return a >> (b & (bits - 1));
     default: return a > 0 ? a : (int64_t)(ua * ub); /* prelu */
   }
 }
@@ -159,32 +206,35 @@ static void run_int(int op, int32_t dtype, const bcast_block *k, const void *a, 
     for (int64_t j = 0; j < k->cols; j++) {
       int64_t ai = k->at[0] + i * k->row[0] + j * k->col[0], bi = k->at[1] + i * k->row[1] + j * k->col[1];
       int64_t yi = k->out + i * k->cols + j;
-      if (dtype == IEC_I64) ((int64_t *)y)[yi] = integer(op, ((const int64_t *)a)[ai], ((const int64_t *)b)[bi]);
-      else ((int32_t *)y)[yi] = (int32_t)integer(op, ((const int32_t *)a)[ai], ((const int32_t *)b)[bi]);
+      if (dtype == IEC_I64)
+        ((int64_t *)y)[yi] = integer(op, ((const int64_t *)a)[ai], ((const int64_t *)b)[bi], 64);
+      else
+        ((int32_t *)y)[yi] = (int32_t)integer(op, ((const int32_t *)a)[ai], ((const int32_t *)b)[bi], 32);
     }
 }
 
 /* -- comparisons and logic -- */
 
-#define TRUTH(name, type)                                                                                   \
-  static void name(int op, const bcast_block *k, const type *a, const type *b, uint8_t *y) {                \
-    for (int64_t i = 0; i < k->rows; i++)                                                                   \
-      for (int64_t j = 0; j < k->cols; j++) {                                                               \
-        type u = a[k->at[0] + i * k->row[0] + j * k->col[0]], v = b[k->at[1] + i * k->row[1] + j * k->col[1]]; \
-        uint8_t t;                                                                                          \
-        switch (op) {                                                                                       \
-          case EQUAL: t = u == v; break;                                                                    \
-          case NOT_EQUAL: t = u != v; break;                                                                \
-          case LESS: t = u < v; break;                                                                      \
-          case LESS_EQUAL: t = u <= v; break;                                                               \
-          case GREATER: t = u > v; break;                                                                   \
-          case GREATER_EQUAL: t = u >= v; break;                                                            \
-          case LOGICAL_AND: t = u && v; break;                                                              \
-          case LOGICAL_OR: t = u || v; break;                                                               \
-          default: t = !u != !v; break;                                                                     \
-        }                                                                                                   \
-        y[k->out + i * k->cols + j] = t;                                                                    \
-      }                                                                                                     \
+#define TRUTH(name, type)                                                                    \
+  static void name(int op, const bcast_block *k, const type *a, const type *b, uint8_t *y) { \
+    for (int64_t i = 0; i < k->rows; i++)                                                    \
+      for (int64_t j = 0; j < k->cols; j++) {                                                \
+        type u = a[k->at[0] + i * k->row[0] + j * k->col[0]],                                \
+             v = b[k->at[1] + i * k->row[1] + j * k->col[1]];                                \
+        uint8_t t;                                                                           \
+        switch (op) {                                                                        \
+          case EQUAL: t = u == v; break;                                                     \
+          case NOT_EQUAL: t = u != v; break;                                                 \
+          case LESS: t = u < v; break;                                                       \
+          case LESS_EQUAL: t = u <= v; break;                                                \
+          case GREATER: t = u > v; break;                                                    \
+          case GREATER_EQUAL: t = u >= v; break;                                             \
+          case LOGICAL_AND: t = u && v; break;                                               \
+          case LOGICAL_OR: t = u || v; break;                                                \
+          default: t = !u != !v; break;                                                      \
+        }                                                                                    \
+        y[k->out + i * k->cols + j] = t;                                                     \
+      }                                                                                      \
   }
 TRUTH(truth_f32, float)
 TRUTH(truth_i32, int32_t)
@@ -225,5 +275,9 @@ static void run(const void *state, const cpu_run *r) {
     }
 }
 
-const cpu_kernel IEC_ISA(cpu_kernel_binary) = {
-    .kind = "Binary", .name = "binary", .supports = supports, .layouts = layouts, .prepare = prepare, .run = run};
+const cpu_kernel IEC_ISA(cpu_kernel_binary) = {.kind = "Binary",
+                                               .name = "binary",
+                                               .supports = supports,
+                                               .layouts = layouts,
+                                               .prepare = prepare,
+                                               .run = run};

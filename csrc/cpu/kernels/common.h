@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What most kernels need: attributes with presets, element sizes, physical dimensions, failures of prepare. */
+/* What most kernels need: attributes with presets, element sizes, physical dimensions, failures of prepare.
+ */
 #ifndef IEC_CPU_KERNELS_COMMON_H
 #define IEC_CPU_KERNELS_COMMON_H
 #include <string.h>
@@ -13,10 +14,18 @@ static inline int64_t op_div_up(int64_t a, int64_t b) { return (a + b - 1) / b; 
 /* Bytes of an element, 0 for a type that no kernel takes. */
 static inline int64_t op_size(int32_t dtype) {
   switch (dtype) {
-    case IEC_U8: case IEC_I8: case IEC_BOOL: return 1;
-    case IEC_I16: case IEC_U16: case IEC_F16: return 2;
-    case IEC_F32: case IEC_I32: case IEC_U32: return 4;
-    case IEC_I64: case IEC_U64: case IEC_F64: return 8;
+    case IEC_U8:
+    case IEC_I8:
+    case IEC_BOOL: return 1;
+    case IEC_I16:
+    case IEC_U16:
+    case IEC_F16: return 2;
+    case IEC_F32:
+    case IEC_I32:
+    case IEC_U32: return 4;
+    case IEC_I64:
+    case IEC_U64:
+    case IEC_F64: return 8;
     default: return 0;
   }
 }
@@ -89,7 +98,7 @@ static inline int op_physical(const cpu_tensor *t, int64_t dims[IEC_MAX_NDIM + 1
   return t->ndim + 1;
 }
 
-/* 1 when every input and output could be blocked and input 0 comes so: what a kernel that runs in both layouts asks. */
+/* 1 when the tensor comes in channel blocks. */
 static inline int op_blocked(const cpu_tensor *t) { return t && t->layout == CPU_BLOCKED16; }
 
 /* Elements a chunk should have so that `members` threads share `count` of them in several pieces. */
@@ -99,15 +108,15 @@ static inline int64_t op_grain(const cpu_run *run, int64_t count, int64_t least)
 }
 
 /* Zeroed state of `size` bytes in out->state. */
-static inline iec_status op_state(const iec_host_api *host, const cpu_node *node, size_t size, cpu_prepared *out,
-                                  iec_error *err) {
+static inline iec_status op_state(const iec_host_api *host, const cpu_node *node, size_t size,
+                                  cpu_prepared *out, iec_error *err) {
   out->state = host->alloc(host->self, size, 64);
   if (!out->state) return cpu_fail(err, IEC_OUT_OF_MEMORY, node->name, "out of memory for %zu bytes", size);
   memset(out->state, 0, size);
   return IEC_OK;
 }
 
-/* Zeroes the channels past C in elements [begin, end) of a blocked float tensor; both are multiples of 16. */
+/* Where the channels past C of a blocked tensor lie. */
 typedef struct op_tail {
   int64_t blocks, plane; /* channel blocks, elements of a block */
   int32_t rest;          /* channels in the last block, 0: it is full */
@@ -122,6 +131,7 @@ static inline op_tail op_tail_of(const cpu_tensor *t) {
   return tail;
 }
 
+/* Zeroes the channels past C in elements [begin, end) of a blocked float tensor; both are multiples of 16. */
 static inline void op_tail_zero(const op_tail *tail, float *y, int64_t begin, int64_t end) {
   if (!tail->rest) return;
   for (int64_t i = begin; i < end;) {

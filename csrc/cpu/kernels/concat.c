@@ -17,7 +17,8 @@ static int32_t supports(const cpu_node *node) {
   return sum == y->shape[axis] ? 10 : 0;
 }
 
-/* Blocked when most of the data comes so, nothing is constant and no channel block is shared by two inputs. */
+/* Blocked when most of the data comes so, nothing is constant and no channel block is shared by two inputs.
+ */
 static void layouts(const cpu_node *node, cpu_layout *in, cpu_layout *out) {
   int64_t blocked = 0, axis = op_int(node, "axis", 1);
   for (int i = 0; i < node->input_count; i++) {
@@ -59,5 +60,9 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   return IEC_OK;
 }
 
-const cpu_kernel IEC_ISA(cpu_kernel_concat) = {
-    .kind = "Concat", .name = "concat", .supports = supports, .layouts = layouts, .prepare = prepare, .run = nd_pieces_run};
+const cpu_kernel IEC_ISA(cpu_kernel_concat) = {.kind = "Concat",
+                                               .name = "concat",
+                                               .supports = supports,
+                                               .layouts = layouts,
+                                               .prepare = prepare,
+                                               .run = nd_pieces_run};

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Kind Convert between all element types. Floats become integers by truncation, or half to even with saturation. */
+/* Kind Convert between all element types. Floats become integers by truncation, or half to even with
+ * saturation. */
 #include "cpu/kernels/common.h"
 #include "cpu/kernels/vec.h"
 
@@ -11,7 +12,7 @@ typedef struct convert_state {
 } convert_state;
 
 static int32_t dtype_of(const char *name) {
-  static const char *const names[] = {"float32", "int32", "int64",   "uint8",   "int8",   "bool",
+  static const char *const names[] = {"float32", "int32",  "int64",   "uint8",   "int8",   "bool",
                                       "int16",   "uint16", "float16", "float64", "uint32", "uint64"};
   static const int32_t types[] = {IEC_F32, IEC_I32, IEC_I64, IEC_U8,  IEC_I8,  IEC_BOOL,
                                   IEC_I16, IEC_U16, IEC_F16, IEC_F64, IEC_U32, IEC_U64};
@@ -62,21 +63,27 @@ static uint16_t double_to_half(double v) {
   if (a >= 65520.0) return sign | 0x7c00;
   int exponent = 0;
   frexp(a, &exponent);
-  exponent = exponent < -13 ? -13 : exponent;           /* denormals share the exponent of the smallest normal */
+  exponent = exponent < -13 ? -13 : exponent; /* denormals share the exponent of the smallest normal */
   int64_t units = (int64_t)rint(ldexp(a, 11 - exponent)); /* 1024..2048 for normals: 2048 carries by itself */
   return (uint16_t)(sign + ((exponent + 13) << 10) + units);
 }
 
 static void load_double(const convert_state *s, const void *x, int64_t at, int n, double *v) {
   for (int i = 0; i < n; i++) {
-    if (s->from == IEC_F32) v[i] = ((const float *)x)[at + i];
-    else if (s->from == IEC_F64) v[i] = ((const double *)x)[at + i];
-    else v[i] = half_to_double(((const uint16_t *)x)[at + i]);
+    if (s->from == IEC_F32)
+      v[i] = ((const float *)x)[at + i];
+    else if (s->from == IEC_F64)
+      v[i] = ((const double *)x)[at + i];
+    else
+      v[i] = half_to_double(((const uint16_t *)x)[at + i]);
   }
 }
 
 static void load_int(const convert_state *s, const void *x, int64_t at, int n, int64_t *v) {
-#define LOAD(code, type) case code: for (int i = 0; i < n; i++) v[i] = (int64_t)((const type *)x)[at + i]; break
+#define LOAD(code, type)                                                   \
+  case code:                                                               \
+    for (int i = 0; i < n; i++) v[i] = (int64_t)((const type *)x)[at + i]; \
+    break
   switch (s->from) {
     LOAD(IEC_I32, int32_t);
     LOAD(IEC_U32, uint32_t);
@@ -85,7 +92,9 @@ static void load_int(const convert_state *s, const void *x, int64_t at, int n, i
     LOAD(IEC_I8, int8_t);
     LOAD(IEC_I16, int16_t);
     LOAD(IEC_U16, uint16_t);
-    default: for (int i = 0; i < n; i++) v[i] = ((const uint8_t *)x)[at + i]; break;
+    default:
+      for (int i = 0; i < n; i++) v[i] = ((const uint8_t *)x)[at + i];
+      break;
   }
 #undef LOAD
 }
@@ -93,18 +102,43 @@ static void load_int(const convert_state *s, const void *x, int64_t at, int n, i
 /* Integers in [low, high] of the target type; uint64 is limited to what int64 holds. */
 static void limits(int32_t dtype, int64_t *low, int64_t *high) {
   switch (dtype) {
-    case IEC_I32: *low = INT32_MIN; *high = INT32_MAX; break;
-    case IEC_U32: *low = 0; *high = UINT32_MAX; break;
-    case IEC_I8: *low = INT8_MIN; *high = INT8_MAX; break;
-    case IEC_U8: *low = 0; *high = UINT8_MAX; break;
-    case IEC_I16: *low = INT16_MIN; *high = INT16_MAX; break;
-    case IEC_U16: *low = 0; *high = UINT16_MAX; break;
-    case IEC_U64: *low = 0; *high = INT64_MAX; break;
-    default: *low = INT64_MIN; *high = INT64_MAX; break;
+    case IEC_I32:
+      *low = INT32_MIN;
+      *high = INT32_MAX;
+      break;
+    case IEC_U32:
+      *low = 0;
+      *high = UINT32_MAX;
+      break;
+    case IEC_I8:
+      *low = INT8_MIN;
+      *high = INT8_MAX;
+      break;
+    case IEC_U8:
+      *low = 0;
+      *high = UINT8_MAX;
+      break;
+    case IEC_I16:
+      *low = INT16_MIN;
+      *high = INT16_MAX;
+      break;
+    case IEC_U16:
+      *low = 0;
+      *high = UINT16_MAX;
+      break;
+    case IEC_U64:
+      *low = 0;
+      *high = INT64_MAX;
+      break;
+    default:
+      *low = INT64_MIN;
+      *high = INT64_MAX;
+      break;
   }
 }
 
-/* `nearest`: half to even, saturating. Else truncation that saturates at 64 bits; the store then wraps. NaN is 0. */
+/* `nearest`: half to even, saturating. Else truncation that saturates at 64 bits; the store then wraps. NaN
+ * is 0. */
 static void to_int(const convert_state *s, int n, const double *x, int64_t *v) {
   int64_t low = INT64_MIN, high = INT64_MAX;
   if (s->nearest) limits(s->to, &low, &high);
@@ -116,14 +150,20 @@ static void to_int(const convert_state *s, int n, const double *x, int64_t *v) {
 
 static void store_double(const convert_state *s, void *y, int64_t at, int n, const double *v) {
   for (int i = 0; i < n; i++) {
-    if (s->to == IEC_F32) ((float *)y)[at + i] = (float)v[i];
-    else if (s->to == IEC_F64) ((double *)y)[at + i] = v[i];
-    else ((uint16_t *)y)[at + i] = double_to_half(v[i]);
+    if (s->to == IEC_F32)
+      ((float *)y)[at + i] = (float)v[i];
+    else if (s->to == IEC_F64)
+      ((double *)y)[at + i] = v[i];
+    else
+      ((uint16_t *)y)[at + i] = double_to_half(v[i]);
   }
 }
 
 static void store_int(const convert_state *s, void *y, int64_t at, int n, const int64_t *v) {
-#define STORE(code, type) case code: for (int i = 0; i < n; i++) ((type *)y)[at + i] = (type)v[i]; break
+#define STORE(code, type)                                         \
+  case code:                                                      \
+    for (int i = 0; i < n; i++) ((type *)y)[at + i] = (type)v[i]; \
+    break
   switch (s->to) {
     STORE(IEC_I32, int32_t);
     STORE(IEC_U32, uint32_t);
@@ -132,7 +172,9 @@ static void store_int(const convert_state *s, void *y, int64_t at, int n, const 
     STORE(IEC_I8, int8_t);
     STORE(IEC_I16, int16_t);
     STORE(IEC_U16, uint16_t);
-    default: for (int i = 0; i < n; i++) ((uint8_t *)y)[at + i] = (uint8_t)v[i]; break;
+    default:
+      for (int i = 0; i < n; i++) ((uint8_t *)y)[at + i] = (uint8_t)v[i];
+      break;
   }
 #undef STORE
 }

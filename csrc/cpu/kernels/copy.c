@@ -3,7 +3,8 @@
 #include "cpu/kernels/nd.h"
 
 static int32_t supports(const cpu_node *node) {
-  return op_ports(node, 1, 1) && op_size(node->inputs[0]->dtype) && node->inputs[0]->dtype == node->outputs[0]->dtype &&
+  return op_ports(node, 1, 1) && op_size(node->inputs[0]->dtype) &&
+                 node->inputs[0]->dtype == node->outputs[0]->dtype &&
                  op_count(node->inputs[0]) == op_count(node->outputs[0])
              ? 1
              : 0;

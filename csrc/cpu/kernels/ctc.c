@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Kinds CTCGreedyDecoder and CTCGreedyDecoderSeqLen: the best class of each step, without blanks and repeats. */
+/* Kinds CTCGreedyDecoder and CTCGreedyDecoderSeqLen: the best class of each step, without blanks and repeats.
+ */
 #include "cpu/kernels/common.h"
 
 typedef struct ctc_state {
   int64_t steps, batch, classes;
-  int64_t step_stride, batch_stride; /* of the data, in elements */
+  int64_t step_stride, batch_stride;                 /* of the data, in elements */
   int32_t merge, seq_len, blank_dtype, length_dtype; /* blank_dtype 0: the last class */
   int32_t index_wide, count_wide, counts;
 } ctc_state;
@@ -55,9 +56,12 @@ static int64_t index_at(int32_t dtype, const void *p, int64_t i) {
 }
 
 static void put(const ctc_state *s, void *y, int64_t i, int64_t v) {
-  if (!s->seq_len) ((float *)y)[i] = (float)v;
-  else if (s->index_wide) ((int64_t *)y)[i] = v;
-  else ((int32_t *)y)[i] = (int32_t)v;
+  if (!s->seq_len)
+    ((float *)y)[i] = (float)v;
+  else if (s->index_wide)
+    ((int64_t *)y)[i] = v;
+  else
+    ((int32_t *)y)[i] = (int32_t)v;
 }
 
 /* Steps of sequence n: the first one, then while the mask of the next is not 0; or the given length. */
@@ -78,18 +82,24 @@ static void run(const void *state, const cpu_run *r) {
       int64_t best = 0;
       for (int64_t c = 1; c < s->classes; c++)
         if (x[c] > x[best]) best = c;
-      if (best != blank && !(s->merge && best == previous)) put(s, r->outputs[0], b * s->steps + count++, best);
+      if (best != blank && !(s->merge && best == previous))
+        put(s, r->outputs[0], b * s->steps + count++, best);
       previous = best;
     }
     for (int64_t t = count; t < s->steps; t++) put(s, r->outputs[0], b * s->steps + t, -1);
     if (!s->counts) continue;
-    if (s->count_wide) ((int64_t *)r->outputs[1])[b] = count;
-    else ((int32_t *)r->outputs[1])[b] = (int32_t)count;
+    if (s->count_wide)
+      ((int64_t *)r->outputs[1])[b] = count;
+    else
+      ((int32_t *)r->outputs[1])[b] = (int32_t)count;
   }
 }
 
-const cpu_kernel IEC_ISA(cpu_kernel_ctc_mask) = {
-    .kind = "CTCGreedyDecoder", .name = "ctc_mask", .supports = supports_mask, .prepare = prepare, .run = run};
+const cpu_kernel IEC_ISA(cpu_kernel_ctc_mask) = {.kind = "CTCGreedyDecoder",
+                                                 .name = "ctc_mask",
+                                                 .supports = supports_mask,
+                                                 .prepare = prepare,
+                                                 .run = run};
 const cpu_kernel IEC_ISA(cpu_kernel_ctc_lengths) = {.kind = "CTCGreedyDecoderSeqLen",
                                                     .name = "ctc_lengths",
                                                     .supports = supports_lengths,

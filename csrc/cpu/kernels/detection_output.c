@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Kind DetectionOutput: boxes decoded from priors, sorted and suppressed for each class, best rows written. Rules: IR 6.3. */
+/* Kind DetectionOutput: boxes decoded from priors, sorted and suppressed for each class, best rows written.
+ * Rules: IR 6.3. */
 #include "cpu/kernels/common.h"
 #include "cpu/kernels/vec.h"
 
@@ -17,9 +18,11 @@ typedef struct candidate {
 typedef struct detection_state {
   int64_t images, priors, classes, loc_classes; /* loc_classes: 1 when locations are shared */
   int64_t capacity, rows;                       /* candidates kept of a class at most; output rows */
-  int64_t prior_size, prior_image, variance;    /* floats of a prior, of an image's priors, to the variances; 0: none */
+  int64_t prior_size, prior_image,
+      variance; /* floats of a prior, of an image's priors, to the variances; 0: none */
   int64_t background, top_k, keep_top_k;
-  int32_t center, clip_before, clip_after, mxnet, refined; /* mxnet: decrease_label_id; refined: five inputs */
+  int32_t center, clip_before, clip_after, mxnet,
+      refined; /* mxnet: decrease_label_id; refined: five inputs */
   float threshold, nms, objectness, width, height;
 } detection_state;
 
@@ -37,7 +40,8 @@ static int is_float(const cpu_node *node, int index, int64_t count) {
 static int describe(const cpu_node *node, detection_state *s) {
   if (!op_ports(node, 3, 1) || node->outputs[0]->dtype != IEC_F32) return 0;
   const cpu_tensor *loc = node->inputs[LOC], *prior = node->inputs[PRIOR], *y = node->outputs[0];
-  int normalized = op_int(node, "normalized", 0) != 0, encoded = op_int(node, "variance_encoded_in_target", 0) != 0;
+  int normalized = op_int(node, "normalized", 0) != 0,
+      encoded = op_int(node, "variance_encoded_in_target", 0) != 0;
   memset(s, 0, sizeof *s);
   s->classes = op_int(node, "num_classes", 0);
   s->loc_classes = op_int(node, "share_location", 1) ? 1 : s->classes;
@@ -45,7 +49,8 @@ static int describe(const cpu_node *node, detection_state *s) {
   if (s->classes < 1 || s->classes > INT32_MAX || loc->ndim < 1 || prior->ndim != 3 || y->ndim < 2) return 0;
   s->images = loc->shape[0];
   s->priors = prior->shape[2] / s->prior_size;
-  if (s->images < 1 || s->priors < 1 || s->priors > INT32_MAX || prior->shape[2] != s->priors * s->prior_size) return 0;
+  if (s->images < 1 || s->priors < 1 || s->priors > INT32_MAX || prior->shape[2] != s->priors * s->prior_size)
+    return 0;
   if (prior->shape[0] != 1 && prior->shape[0] != s->images) return 0;
   if (prior->shape[1] < (encoded ? 1 : 2) || prior->dtype != IEC_F32) return 0;
   if (s->priors > INT64_MAX / 64 / s->classes / s->images) return 0;
@@ -71,11 +76,16 @@ static int32_t supports(const cpu_node *node) {
   return describe(node, &s) ? 10 : 0;
 }
 
-/* Shared scratch: decoded boxes [images][loc_classes][priors], candidates kept [images][classes][capacity] and their counts
- * [images][classes]; valid priors [images]. Member scratch: two lists of priors for sorting. */
-static size_t boxes_bytes(const detection_state *s) { return (size_t)(s->images * s->loc_classes * s->priors) * sizeof(box); }
+/* Shared scratch: decoded boxes [images][loc_classes][priors], candidates kept [images][classes][capacity]
+ * and their counts [images][classes]; valid priors [images]. Member scratch: two lists of priors for sorting.
+ */
+static size_t boxes_bytes(const detection_state *s) {
+  return (size_t)(s->images * s->loc_classes * s->priors) * sizeof(box);
+}
 
-static size_t kept_bytes(const detection_state *s) { return (size_t)(s->images * s->classes * s->capacity) * sizeof(candidate); }
+static size_t kept_bytes(const detection_state *s) {
+  return (size_t)(s->images * s->classes * s->capacity) * sizeof(candidate);
+}
 
 static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_prepared *out, iec_error *err) {
   iec_status status = op_state(host, node, sizeof(detection_state), out, err);
@@ -125,7 +135,8 @@ static void decode_all(const detection_state *s, const cpu_run *r, box *boxes) {
   while (cpu_next(r, total, 1024, &b, &e))
     for (; b < e; b++) {
       int64_t p = b % s->priors, l = b / s->priors % s->loc_classes, image = b / s->priors / s->loc_classes;
-      const float *base = (const float *)r->inputs[PRIOR] + image * s->prior_image, *q = prior_at(s, r, image, p);
+      const float *base = (const float *)r->inputs[PRIOR] + image * s->prior_image,
+                  *q = prior_at(s, r, image, p);
       const float *v = s->variance ? base + s->variance + p * 4 : ones;
       int64_t at = ((image * s->priors + p) * s->loc_classes + l) * 4;
       q += s->prior_size - 4;
@@ -146,7 +157,8 @@ static int64_t valid_priors(const detection_state *s, const cpu_run *r, int64_t 
 /* A confidence; a refined prior without an object counts as background. */
 static float confidence(const detection_state *s, const cpu_run *r, int64_t image, int64_t p, int64_t c) {
   int64_t at = image * s->priors + p;
-  if (s->refined && ((const float *)r->inputs[ARM_CONF])[2 * at + 1] < s->objectness) return c == s->background ? 1.0f : 0.0f;
+  if (s->refined && ((const float *)r->inputs[ARM_CONF])[2 * at + 1] < s->objectness)
+    return c == s->background ? 1.0f : 0.0f;
   return ((const float *)r->inputs[CONF])[at * s->classes + c];
 }
 
@@ -172,8 +184,8 @@ static void exchange(candidate *a, candidate *b) {
   *b = t;
 }
 
-/* Median of the second, middle and last element to the front, the rest split around it. No bound is checked: the median
- * stops both walks. */
+/* Median of the second, middle and last element to the front, the rest split around it. No bound is checked:
+ * the median stops both walks. */
 static int64_t split_around_median(candidate *v, int64_t n) {
   candidate *a = v + 1, *b = v + n / 2, *c = v + n - 1;
   candidate *above = b->score > c->score ? b : a->score > c->score ? c : a;
@@ -202,8 +214,8 @@ static void split_all(candidate *v, candidate *other, int64_t n, int depth) {
   }
 }
 
-/* Descending sort whose order of equal scores is the original's, an unstable introsort: which of many saturated scores
- * are among the best keep_top_k depends on it. */
+/* Descending sort whose order of equal scores is the original's, an unstable introsort: which of many
+ * saturated scores are among the best keep_top_k depends on it. */
 static void sort_as_original(candidate *list, candidate *other, int64_t n) {
   int depth = 0;
   for (int64_t i = n; i > 1; i /= 2) depth += 2;
@@ -220,7 +232,8 @@ static float area(box b) { return b.x1 < b.x0 || b.y1 < b.y0 ? 0 : (b.x1 - b.x0)
 
 static int overlaps(box a, box b, float limit) {
   if (b.x0 > a.x1 || b.x1 < a.x0 || b.y0 > a.y1 || b.y1 < a.y0) return 0 > limit;
-  box i = {a.x0 > b.x0 ? a.x0 : b.x0, a.y0 > b.y0 ? a.y0 : b.y0, a.x1 < b.x1 ? a.x1 : b.x1, a.y1 < b.y1 ? a.y1 : b.y1};
+  box i = {a.x0 > b.x0 ? a.x0 : b.x0, a.y0 > b.y0 ? a.y0 : b.y0, a.x1 < b.x1 ? a.x1 : b.x1,
+           a.y1 < b.y1 ? a.y1 : b.y1};
   float both = (i.x1 - i.x0) * (i.y1 - i.y0);
   return both / (area(a) + area(b) - both) > limit;
 }
@@ -246,7 +259,8 @@ static void suppress(const detection_state *s, const detection_memory *m, int64_
 }
 
 /* One class of an image: all above the threshold, best first. */
-static void one_class(const detection_state *s, const cpu_run *r, const detection_memory *m, int64_t image, int64_t c) {
+static void one_class(const detection_state *s, const cpu_run *r, const detection_memory *m, int64_t image,
+                      int64_t c) {
   candidate *list = r->member_scratch, *other = list + op_max(s->priors, s->classes * s->capacity);
   int64_t n = 0, priors = valid_priors(s, r, image);
   m->counts[image * s->classes + c] = 0;
@@ -325,10 +339,14 @@ static void run(const void *state, const cpu_run *r) {
   if (s->mxnet)
     while (cpu_next_phase(r, 1, s->images, 1, &b, &e)) one_image(s, r, &m, b);
   else
-    while (cpu_next_phase(r, 1, s->images * s->classes, 1, &b, &e)) one_class(s, r, &m, b / s->classes, b % s->classes);
+    while (cpu_next_phase(r, 1, s->images * s->classes, 1, &b, &e))
+      one_class(s, r, &m, b / s->classes, b % s->classes);
   cpu_barrier(r);
   if (r->member == 0) write_rows(s, r, &m);
 }
 
-const cpu_kernel IEC_ISA(cpu_kernel_detection_output) = {
-    .kind = "DetectionOutput", .name = "detection_output", .supports = supports, .prepare = prepare, .run = run};
+const cpu_kernel IEC_ISA(cpu_kernel_detection_output) = {.kind = "DetectionOutput",
+                                                         .name = "detection_output",
+                                                         .supports = supports,
+                                                         .prepare = prepare,
+                                                         .run = run};

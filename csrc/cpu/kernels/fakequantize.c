@@ -6,7 +6,7 @@
 typedef struct quantize_state {
   bcast walk;
   op_tail tail;
-  float steps;           /* levels - 1 */
+  float steps;               /* levels - 1 */
   int64_t packed[BCAST_MAX]; /* 1 + offset of a constant in blocked form, 0: read from the input */
   float data[];
 } quantize_state;
@@ -19,7 +19,9 @@ static int32_t supports(const cpu_node *node) {
   return levels >= 2 && levels <= INT32_MAX && bcast_fits(node, 5) ? 10 : 0;
 }
 
-static void layouts(const cpu_node *node, cpu_layout *in, cpu_layout *out) { bcast_layouts(node, 5, in, out); }
+static void layouts(const cpu_node *node, cpu_layout *in, cpu_layout *out) {
+  bcast_layouts(node, 5, in, out);
+}
 
 static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_prepared *out, iec_error *err) {
   int64_t total = 0;
@@ -41,8 +43,8 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   s->tail = op_tail_of(node->outputs[0]);
   out->cost = (double)(10 * op_count(node->outputs[0]));
   out->exec_type = "fake_quantize_" CPU_ISA_NAME;
-  out->in_place =
-      op_count(node->inputs[0]) == op_count(node->outputs[0]) && node->inputs[0]->layout == node->outputs[0]->layout;
+  out->in_place = op_count(node->inputs[0]) == op_count(node->outputs[0]) &&
+                  node->inputs[0]->layout == node->outputs[0]->layout;
   return IEC_OK;
 }
 

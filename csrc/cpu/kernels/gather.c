@@ -12,7 +12,8 @@ static int32_t supports(const cpu_node *node) {
   if (!op_ports(node, 2, 1)) return 0;
   const cpu_tensor *x = node->inputs[0], *index = node->inputs[1], *y = node->outputs[0];
   int64_t axis = op_int(node, "axis", 0), batch = op_int(node, "batch_dims", 0);
-  if (!op_size(x->dtype) || y->dtype != x->dtype || (index->dtype != IEC_I32 && index->dtype != IEC_I64)) return 0;
+  if (!op_size(x->dtype) || y->dtype != x->dtype || (index->dtype != IEC_I32 && index->dtype != IEC_I64))
+    return 0;
   if (batch < 0 || axis < batch || axis >= x->ndim || batch > index->ndim) return 0;
   for (int i = 0; i < batch; i++)
     if (x->shape[i] != index->shape[i]) return 0;
@@ -53,8 +54,10 @@ static void run(const void *state, const cpu_run *r) {
         continue;
       }
       const char *x = (const char *)r->inputs[0] + (block * s->axis + at) * s->inner;
-      if (s->inner == 4) memcpy(y, x, 4);
-      else memcpy(y, x, (size_t)s->inner);
+      if (s->inner == 4)
+        memcpy(y, x, 4);
+      else
+        memcpy(y, x, (size_t)s->inner);
     }
 }
 

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Kind Interpolate: nearest for every type, the filters for float32; plain or blocked.
  *
- * Every filter is a product of one-dimensional ones. An output row along the last resized axis is made in two steps: the
- * input rows that the other axes ask for are summed with their weights, then the sum is resampled along the row. */
+ * Every filter is a product of one-dimensional ones. An output row along the last resized axis is made in two
+ * steps: the input rows that the other axes ask for are summed with their weights, then the sum is resampled
+ * along the row. */
 #include "cpu/kernels/interpolate_taps.h"
 #include "cpu/kernels/nd.h"
 #include "cpu/kernels/vec.h"
 
 #define MOST_TAPS ((int64_t)1 << 28) /* in the tables of one node */
 
-static const char *const modes[] = {"nearest", "linear", "linear_onnx", "cubic", "bilinear_pillow", "bicubic_pillow"};
-static const char *const coordinates[] = {"half_pixel", "pytorch_half_pixel", "asymmetric", "tf_half_pixel_for_nn",
-                                          "align_corners"};
+static const char *const modes[] = {"nearest", "linear",          "linear_onnx",
+                                    "cubic",   "bilinear_pillow", "bicubic_pillow"};
+static const char *const coordinates[] = {"half_pixel", "pytorch_half_pixel", "asymmetric",
+                                          "tf_half_pixel_for_nn", "align_corners"};
 static const char *const roundings[] = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil", "simple"};
 
 typedef struct axis_table {
@@ -21,8 +23,9 @@ typedef struct axis_table {
 } axis_table;
 
 typedef struct interpolate_state {
-  int32_t rank, nearest, size;   /* rank: axes before the inner ones; the last of them is resampled along the row */
-  int64_t inner, rows;           /* elements of a position on the last axis; output rows */
+  int32_t rank, nearest,
+      size;            /* rank: axes before the inner ones; the last of them is resampled along the row */
+  int64_t inner, rows; /* elements of a position on the last axis; output rows */
   axis_table axis[IEC_MAX_NDIM];
 } interpolate_state;
 
@@ -37,7 +40,8 @@ static int describe(const cpu_node *node, interpolate_axis axes[IEC_MAX_NDIM]) {
   int mode = op_choice(op_text(node, "mode", ""), modes, 6);
   int place = op_choice(op_text(node, "coordinates", "half_pixel"), coordinates, 5);
   int rounding = op_choice(op_text(node, "nearest", "round_prefer_floor"), roundings, 5), shrinks = 0;
-  if (mode < 0 || place < 0 || rounding < 0 || count != scales_count || count != sizes || x->ndim != y->ndim) return 0;
+  if (mode < 0 || place < 0 || rounding < 0 || count != scales_count || count != sizes || x->ndim != y->ndim)
+    return 0;
   interpolate_axis base = {.scale = 1,
                            .cube = op_float(node, "cube_coeff", -0.75),
                            .mode = (interpolate_mode)mode,
@@ -69,7 +73,8 @@ static int describe(const cpu_node *node, interpolate_axis axes[IEC_MAX_NDIM]) {
 
 static int32_t supports(const cpu_node *node) {
   interpolate_axis axes[IEC_MAX_NDIM];
-  if (!op_ports(node, 1, 1) || node->inputs[0]->ndim < 1 || node->inputs[0]->dtype != node->outputs[0]->dtype) return 0;
+  if (!op_ports(node, 1, 1) || node->inputs[0]->ndim < 1 || node->inputs[0]->dtype != node->outputs[0]->dtype)
+    return 0;
   if (!describe(node, axes) || !op_size(node->inputs[0]->dtype)) return 0;
   return node->inputs[0]->dtype == IEC_F32 || axes[0].mode == NEAREST ? 10 : 0;
 }
@@ -77,7 +82,8 @@ static int32_t supports(const cpu_node *node) {
 /* Blocked when the input is and channels are left alone. */
 static void layouts(const cpu_node *node, cpu_layout *in, cpu_layout *out) {
   interpolate_axis axes[IEC_MAX_NDIM];
-  if (op_blocked(node->inputs[0]) && describe(node, axes) && interpolate_identity(&axes[1])) in[0] = out[0] = CPU_BLOCKED16;
+  if (op_blocked(node->inputs[0]) && describe(node, axes) && interpolate_identity(&axes[1]))
+    in[0] = out[0] = CPU_BLOCKED16;
 }
 
 static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_prepared *out, iec_error *err) {
@@ -93,11 +99,13 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
     positions += axes[i].out;
     entries += axes[i].out * interpolate_most(&axes[i]);
     if (entries > MOST_TAPS)
-      return cpu_fail(err, IEC_OUT_OF_BOUNDS, node->name, "axis %d needs %lld taps, at most %lld are possible", i,
-                      (long long)entries, (long long)MOST_TAPS);
+      return cpu_fail(err, IEC_OUT_OF_BOUNDS, node->name,
+                      "axis %d needs %lld taps, at most %lld are possible", i, (long long)entries,
+                      (long long)MOST_TAPS);
   }
   if (last < 0) last = x->ndim - 1;
-  size_t bytes = sizeof(interpolate_state) + (size_t)entries * sizeof(interpolate_tap) + (size_t)positions * sizeof(int64_t);
+  size_t bytes = sizeof(interpolate_state) + (size_t)entries * sizeof(interpolate_tap) +
+                 (size_t)positions * sizeof(int64_t);
   iec_status status = op_state(host, node, bytes, out, err);
   if (status != IEC_OK) return status;
   interpolate_state *s = out->state;
@@ -129,13 +137,16 @@ static void add_row(int first, float w, const float *x, float *y, int64_t n) {
     int64_t part = op_min(VL, n - i);
     vf v = w * (part == VL ? vf_load(x + i) : vf_load_n(x + i, part));
     if (!first) v += part == VL ? vf_load(y + i) : vf_load_n(y + i, part);
-    if (part == VL) vf_store(y + i, v);
-    else vf_store_n(y + i, v, part);
+    if (part == VL)
+      vf_store(y + i, v);
+    else
+      vf_store_n(y + i, v, part);
   }
 }
 
 /* The weighted input rows of one output row; the input itself when it is one row of weight 1. */
-static const float *gather_rows(const interpolate_state *s, const int64_t *index, const float *x, float *buffer) {
+static const float *gather_rows(const interpolate_state *s, const int64_t *index, const float *x,
+                                float *buffer) {
   int last = s->rank - 1, pick[IEC_MAX_NDIM] = {0};
   int64_t n = s->axis[last].in * s->inner;
   for (int i = 0; i < last; i++)
@@ -174,7 +185,8 @@ static void resample_row(const interpolate_state *s, const float *row, float *y)
       continue;
     }
     if (!t->counts[o]) memset(to, 0, (size_t)s->inner * sizeof(float));
-    for (int64_t k = 0; k < t->counts[o]; k++) add_row(k == 0, tap[k].weight, row + tap[k].at * s->inner, to, s->inner);
+    for (int64_t k = 0; k < t->counts[o]; k++)
+      add_row(k == 0, tap[k].weight, row + tap[k].at * s->inner, to, s->inner);
   }
 }
 
@@ -182,8 +194,10 @@ static void copy_row(const interpolate_state *s, const char *row, char *y) {
   const axis_table *t = &s->axis[s->rank - 1];
   int64_t bytes = s->inner * s->size;
   for (int64_t o = 0; o < t->out; o++) {
-    if (bytes == 4) memcpy(y + o * 4, row + t->taps[o].at * 4, 4);
-    else memcpy(y + o * bytes, row + t->taps[o].at * bytes, (size_t)bytes);
+    if (bytes == 4)
+      memcpy(y + o * 4, row + t->taps[o].at * 4, 4);
+    else
+      memcpy(y + o * bytes, row + t->taps[o].at * bytes, (size_t)bytes);
   }
 }
 
@@ -200,10 +214,16 @@ static void run(const void *state, const cpu_run *r) {
         at += s->axis[i].taps[index[i] * s->axis[i].most].at * s->axis[i].step;
       }
       char *y = (char *)r->outputs[0] + b * length * s->size;
-      if (s->nearest) copy_row(s, (const char *)r->inputs[0] + at * s->size, y);
-      else resample_row(s, gather_rows(s, index, r->inputs[0], r->member_scratch), (float *)y);
+      if (s->nearest)
+        copy_row(s, (const char *)r->inputs[0] + at * s->size, y);
+      else
+        resample_row(s, gather_rows(s, index, r->inputs[0], r->member_scratch), (float *)y);
     }
 }
 
-const cpu_kernel IEC_ISA(cpu_kernel_interpolate) = {
-    .kind = "Interpolate", .name = "interpolate", .supports = supports, .layouts = layouts, .prepare = prepare, .run = run};
+const cpu_kernel IEC_ISA(cpu_kernel_interpolate) = {.kind = "Interpolate",
+                                                    .name = "interpolate",
+                                                    .supports = supports,
+                                                    .layouts = layouts,
+                                                    .prepare = prepare,
+                                                    .run = run};

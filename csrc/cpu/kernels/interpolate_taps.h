@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which input positions make each output position of one axis, and with which weights: the filters of kind Interpolate. */
+/* Which input positions make each output position of one axis, and with which weights: the filters of kind
+ * Interpolate. */
 #ifndef IEC_CPU_INTERPOLATE_TAPS_H
 #define IEC_CPU_INTERPOLATE_TAPS_H
 #include <math.h>
@@ -7,7 +8,13 @@
 #include "cpu/kernels/common.h"
 
 typedef enum { NEAREST, LINEAR, LINEAR_ONNX, CUBIC, BILINEAR_PILLOW, BICUBIC_PILLOW } interpolate_mode;
-typedef enum { HALF_PIXEL, PYTORCH_HALF_PIXEL, ASYMMETRIC, TF_HALF_PIXEL_FOR_NN, ALIGN_CORNERS } interpolate_coordinates;
+typedef enum {
+  HALF_PIXEL,
+  PYTORCH_HALF_PIXEL,
+  ASYMMETRIC,
+  TF_HALF_PIXEL_FOR_NN,
+  ALIGN_CORNERS
+} interpolate_coordinates;
 typedef enum { PREFER_FLOOR, PREFER_CEIL, FLOOR, CEIL, SIMPLE } interpolate_rounding;
 
 typedef struct interpolate_axis {
@@ -56,7 +63,8 @@ static inline float interpolate_position(const interpolate_axis *a, int64_t o) {
     case ASYMMETRIC: return x / s;
     case TF_HALF_PIXEL_FOR_NN: return (x + 0.5f) / s;
     case ALIGN_CORNERS: return a->out > 1 ? x * (float)(a->in - 1) / (float)(a->out - 1) : 0.0f;
-    case PYTORCH_HALF_PIXEL: if (a->out == 1) return 0.0f; /* fall through */
+    case PYTORCH_HALF_PIXEL:
+      if (a->out == 1) return 0.0f; /* fall through */
     default: return (x + 0.5f) / s - 0.5f;
   }
 }
@@ -150,7 +158,8 @@ static inline int64_t interpolate_taps(const interpolate_axis *a, int64_t o, int
   weights[1] = ((k + 2) * t - (k + 3)) * t * t + 1;
   weights[2] = ((-k - 2) * t + (2 * k + 3)) * t * t - k * t;
   weights[3] = -k * t * t * (t - 1);
-  for (int i = 0; i < 4; i++) count = interpolate_add(taps, count, interpolate_clip(low - 1 + i, a->in), weights[i]);
+  for (int i = 0; i < 4; i++)
+    count = interpolate_add(taps, count, interpolate_clip(low - 1 + i, a->in), weights[i]);
   return count;
 }
 #endif

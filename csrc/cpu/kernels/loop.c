@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Kind Loop: a body plan run once a slice. Inputs are whole, sliced or carried; outputs are last values or pieced together. */
+/* Kind Loop: a body plan run once a slice. Inputs are whole, sliced or carried; outputs are last values or
+ * pieced together. */
 #include "cpu/subplan.h"
 
 #include "cpu/kernels/nd.h"
@@ -60,8 +61,8 @@ static int body_output(const cpu_node *node, size_t i, iec_tensor *t) {
 }
 
 /* 1 when the piece that step `trips` - 1 touches lies inside, as the first does, and the other axes agree. */
-static int fits(const cpu_tensor *whole, const iec_tensor *part, int64_t trips, int64_t axis, int64_t start, int64_t stride,
-                int64_t length) {
+static int fits(const cpu_tensor *whole, const iec_tensor *part, int64_t trips, int64_t axis, int64_t start,
+                int64_t stride, int64_t length) {
   if (whole->dtype != part->dtype || whole->ndim != part->ndim || axis < 0 || axis >= whole->ndim) return 0;
   for (int i = 0; i < whole->ndim; i++)
     if (i != axis && whole->shape[i] != part->shape[i]) return 0;
@@ -83,7 +84,8 @@ static int same(const cpu_tensor *a, const iec_tensor *b) {
 
 static int inputs_fit(const cpu_node *node, int64_t trips) {
   int32_t n = node->input_count;
-  const int64_t *kind = list(node, "input_kind", n), *axis = list(node, "input_axis", n), *start = list(node, "input_start", n);
+  const int64_t *kind = list(node, "input_kind", n), *axis = list(node, "input_axis", n),
+                *start = list(node, "input_start", n);
   const int64_t *stride = list(node, "input_stride", n), *part = list(node, "input_part", n);
   const int64_t *from = list(node, "carried_from", n);
   if (!kind || !axis || !start || !stride || !part || !from) return 0;
@@ -91,7 +93,8 @@ static int inputs_fit(const cpu_node *node, int64_t trips) {
     const cpu_tensor *x = node->inputs[i];
     iec_tensor t, source;
     if (!x || !op_size(x->dtype) || !body_input(node, (size_t)i, &t)) return 0;
-    if (kind[i] == SLICED ? !fits(x, &t, trips, axis[i], start[i], stride[i], part[i]) : !same(x, &t)) return 0;
+    if (kind[i] == SLICED ? !fits(x, &t, trips, axis[i], start[i], stride[i], part[i]) : !same(x, &t))
+      return 0;
     if (from[i] < 0) continue;
     if (kind[i] == SLICED || from[i] >= (int64_t)node->api->output_count(body_of(node))) return 0;
     if (!body_output(node, (size_t)from[i], &source) || !same(x, &source)) return 0;
@@ -101,14 +104,16 @@ static int inputs_fit(const cpu_node *node, int64_t trips) {
 
 static int outputs_fit(const cpu_node *node, int64_t trips) {
   int32_t n = node->output_count;
-  const int64_t *from = list(node, "output_from", n), *axis = list(node, "output_axis", n), *start = list(node, "output_start", n);
+  const int64_t *from = list(node, "output_from", n), *axis = list(node, "output_axis", n),
+                *start = list(node, "output_start", n);
   const int64_t *stride = list(node, "output_stride", n), *part = list(node, "output_part", n);
   if (!from || !axis || !start || !stride || !part) return 0;
   for (int32_t i = 0; i < n; i++) {
     const cpu_tensor *y = node->outputs[i];
     iec_tensor t;
     if (!y) continue;
-    if (from[i] < 0 || from[i] >= (int64_t)node->api->output_count(body_of(node)) || !op_size(y->dtype)) return 0;
+    if (from[i] < 0 || from[i] >= (int64_t)node->api->output_count(body_of(node)) || !op_size(y->dtype))
+      return 0;
     if (!body_output(node, (size_t)from[i], &t)) return 0;
     if (axis[i] < 0 ? !same(y, &t) : !fits(y, &t, trips, axis[i], start[i], stride[i], part[i])) return 0;
   }
@@ -118,7 +123,8 @@ static int outputs_fit(const cpu_node *node, int64_t trips) {
 static int32_t supports(const cpu_node *node) {
   const iec_graph *body = body_of(node);
   int64_t trips = op_int(node, "trip_count", -1);
-  if (!body || trips < 0 || trips > INT32_MAX || node->api->input_count(body) != (size_t)node->input_count) return 0;
+  if (!body || trips < 0 || trips > INT32_MAX || node->api->input_count(body) != (size_t)node->input_count)
+    return 0;
   return inputs_fit(node, trips) && outputs_fit(node, trips) && cpu_graph_supported(node->api, body) ? 10 : 0;
 }
 
@@ -139,7 +145,8 @@ static void plan_piece(nd_copy *c, const cpu_tensor *whole, int64_t axis, int64_
 
 static void plan_inputs(const cpu_node *node, loop_state *s, int64_t *offset) {
   int32_t n = s->input_count;
-  const int64_t *kind = list(node, "input_kind", n), *axis = list(node, "input_axis", n), *start = list(node, "input_start", n);
+  const int64_t *kind = list(node, "input_kind", n), *axis = list(node, "input_axis", n),
+                *start = list(node, "input_start", n);
   const int64_t *stride = list(node, "input_stride", n), *part = list(node, "input_part", n);
   const int64_t *from = list(node, "carried_from", n);
   for (int32_t i = 0; i < n; i++) {
@@ -160,7 +167,8 @@ static void plan_inputs(const cpu_node *node, loop_state *s, int64_t *offset) {
 
 static void plan_outputs(const cpu_node *node, loop_state *s) {
   int32_t n = s->output_count;
-  const int64_t *from = list(node, "output_from", n), *axis = list(node, "output_axis", n), *start = list(node, "output_start", n);
+  const int64_t *from = list(node, "output_from", n), *axis = list(node, "output_axis", n),
+                *start = list(node, "output_start", n);
   const int64_t *stride = list(node, "output_stride", n), *part = list(node, "output_part", n);
   for (int32_t i = 0; i < n; i++) {
     loop_output *out = &s->outputs[i];
@@ -192,11 +200,14 @@ static void release(const iec_host_api *host, void *state) {
 
 static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_prepared *out, iec_error *err) {
   const iec_graph *body = body_of(node);
-  size_t body_outputs = node->api->output_count(body), ins = (size_t)node->input_count, outs = (size_t)node->output_count;
-  size_t bytes = sizeof(loop_state) + ins * sizeof(loop_input) + outs * sizeof(loop_output) + body_outputs * sizeof(int64_t);
+  size_t body_outputs = node->api->output_count(body), ins = (size_t)node->input_count,
+         outs = (size_t)node->output_count;
+  size_t bytes = sizeof(loop_state) + ins * sizeof(loop_input) + outs * sizeof(loop_output) +
+                 body_outputs * sizeof(int64_t);
   if (ins > CPU_MAX_PORTS || body_outputs > CPU_MAX_PORTS)
-    return cpu_fail(err, IEC_OUT_OF_BOUNDS, node->name, "the body has %zu inputs and %zu outputs, at most %d are possible", ins,
-                    body_outputs, CPU_MAX_PORTS);
+    return cpu_fail(err, IEC_OUT_OF_BOUNDS, node->name,
+                    "the body has %zu inputs and %zu outputs, at most %d are possible", ins, body_outputs,
+                    CPU_MAX_PORTS);
   iec_status status = op_state(host, node, bytes, out, err);
   if (status != IEC_OK) return status;
   loop_state *s = out->state;
@@ -250,7 +261,8 @@ static void run(const void *state, const cpu_run *r) {
     for (int32_t i = 0; i < s->input_count; i++) {
       const loop_input *in = &s->inputs[i];
       if (in->kind == SLICED)
-        share(r, &in->slice, (const char *)r->inputs[i] + (in->begin + t * in->step) * in->size, scratch + in->buffer);
+        share(r, &in->slice, (const char *)r->inputs[i] + (in->begin + t * in->step) * in->size,
+              scratch + in->buffer);
       else if (t > 0 && in->carried_from >= 0)
         fed[i] = values[in->carried_from];
     }
@@ -260,7 +272,8 @@ static void run(const void *state, const cpu_run *r) {
     for (int32_t i = 0; i < s->output_count; i++) {
       const loop_output *out = &s->outputs[i];
       if (out->from < 0 || (!out->pieced && t + 1 < s->trips)) continue;
-      share(r, &out->piece, values[out->from], (char *)r->outputs[i] + (out->begin + t * out->step) * out->piece.size);
+      share(r, &out->piece, values[out->from],
+            (char *)r->outputs[i] + (out->begin + t * out->step) * out->piece.size);
     }
   }
 }

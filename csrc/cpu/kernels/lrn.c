@@ -51,8 +51,10 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   return IEC_OK;
 }
 
-/* Sums of the window along axis `a` for elements [begin, end), to y[0..]: of the squares of x, or of x itself. */
-static void window_sums(const lrn_state *s, int a, int square, const float *x, float *y, int64_t begin, int64_t end) {
+/* Sums of the window along axis `a` for elements [begin, end), to y[0..]: of the squares of x, or of x
+ * itself. */
+static void window_sums(const lrn_state *s, int a, int square, const float *x, float *y, int64_t begin,
+                        int64_t end) {
   int64_t n = s->n[a], step = s->inner[a];
   for (int64_t i = begin; i < end;) { /* a run of elements with the same index on the axis */
     int64_t at = i / step % n, to = op_min(end, (i / step + 1) * step);
@@ -65,8 +67,10 @@ static void window_sums(const lrn_state *s, int a, int square, const float *x, f
         vf v = part == VL ? vf_load(p) : vf_load_n(p, part);
         sum += square ? v * v : v;
       }
-      if (part == VL) vf_store(y + i - begin, sum);
-      else vf_store_n(y + i - begin, sum, part);
+      if (part == VL)
+        vf_store(y + i - begin, sum);
+      else
+        vf_store_n(y + i - begin, sum, part);
     }
     i = to;
   }
@@ -84,8 +88,10 @@ static void finish(const lrn_state *s, const float *x, const float *sum, float *
     } else {
       v = v * vm_powf(t, -s->beta);
     }
-    if (part == VL) vf_store(y + i, v);
-    else vf_store_n(y + i, v, part);
+    if (part == VL)
+      vf_store(y + i, v);
+    else
+      vf_store_n(y + i, v, part);
   }
 }
 
@@ -100,7 +106,8 @@ static void run(const void *state, const cpu_run *r) {
     return;
   }
   const float *from = x;
-  for (int a = 0; a + 1 < s->axes; a++) { /* every axis but the last goes through memory; members share it statically */
+  for (int a = 0; a + 1 < s->axes;
+       a++) { /* every axis but the last goes through memory; members share it statically */
     float *to = scratch + (a % 2) * s->count;
     int64_t first = s->count * r->member / r->members, last = s->count * (r->member + 1) / r->members;
     window_sums(s, a, a == 0, from, to + first, first, last);

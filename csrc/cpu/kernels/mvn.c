@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Kind MVN, float32, plain or blocked: mean and, if asked, population variance over the axes are normalised. */
+/* Kind MVN, float32, plain or blocked: mean and, if asked, population variance over the axes are normalised.
+ */
 #include "cpu/kernels/axes.h"
 
 typedef struct mvn_state {

@@ -4,14 +4,14 @@
 #define IEC_CPU_ND_H
 #include "cpu/kernels/common.h"
 
-#define ND_MAX (2 * IEC_MAX_NDIM + 2) /* Tile doubles the axes */
+#define ND_MAX (2 * IEC_MAX_NDIM) /* Tile doubles the axes */
 
 /* dst[sum i*dst_stride] = src[sum i*src_stride], strides in elements; source strides may be 0 or negative. */
 typedef struct nd_copy {
-  int32_t rank, size;                              /* size: bytes of an element */
-  int32_t fast;                                    /* axis on which the source is contiguous; rank - 1, or a transposition */
-  int64_t dims[ND_MAX], src[ND_MAX], dst[ND_MAX];  /* outermost first */
-  int64_t items, parts, part;                      /* units of work: rows cut into parts */
+  int32_t rank, size; /* size: bytes of an element */
+  int32_t fast;       /* axis on which the source is contiguous; rank - 1, or a transposition */
+  int64_t dims[ND_MAX], src[ND_MAX], dst[ND_MAX]; /* outermost first */
+  int64_t items, parts, part;                     /* units of work: rows cut into parts */
 } nd_copy;
 
 /* Completes a copy whose rank, dims, strides and size are set: merges axes and plans the units of work. */
@@ -63,7 +63,7 @@ static inline void nd_row(int32_t size, int64_t n, const char *src, int64_t ss, 
     memcpy(dst, src, (size_t)(n * size));
     return;
   }
-#define ND_ROW(type)                                                                \
+#define ND_ROW(type) \
   for (int64_t i = 0; i < n; i++) ((type *)dst)[i * ds] = ((const type *)src)[i * ss]
   switch (size) {
     case 1: ND_ROW(uint8_t); break;
@@ -75,11 +75,12 @@ static inline void nd_row(int32_t size, int64_t n, const char *src, int64_t ss, 
 }
 
 /* dst[i * ds + j] = src[i + j * ss] for i < n, j < m, in squares that fit the first cache. */
-static inline void nd_square(int32_t size, int64_t n, int64_t m, const char *src, int64_t ss, char *dst, int64_t ds) {
-#define ND_SQUARE(type)                                                                       \
-  for (int64_t j0 = 0; j0 < m; j0 += 32) {                                                    \
-    int64_t j1 = op_min(j0 + 32, m);                                                          \
-    for (int64_t i = 0; i < n; i++)                                                           \
+static inline void nd_square(int32_t size, int64_t n, int64_t m, const char *src, int64_t ss, char *dst,
+                             int64_t ds) {
+#define ND_SQUARE(type)                                                                              \
+  for (int64_t j0 = 0; j0 < m; j0 += 32) {                                                           \
+    int64_t j1 = op_min(j0 + 32, m);                                                                 \
+    for (int64_t i = 0; i < n; i++)                                                                  \
       for (int64_t j = j0; j < j1; j++) ((type *)dst)[i * ds + j] = ((const type *)src)[i + j * ss]; \
   }
   switch (size) {
@@ -116,8 +117,8 @@ static inline void nd_run(const nd_copy *c, int64_t begin, int64_t end, const vo
 /* Several copies that together are one step: the pieces of Concat and Split. */
 typedef struct nd_piece {
   nd_copy copy;
-  int64_t first;      /* its first unit among those of all pieces */
-  int64_t src, dst;   /* offsets in bytes */
+  int64_t first;    /* its first unit among those of all pieces */
+  int64_t src, dst; /* offsets in bytes */
   int32_t input, output;
 } nd_piece;
 
@@ -146,8 +147,10 @@ static inline void nd_pieces_run(const void *state, const cpu_run *r) {
     int low = 0, high = p->count - 1;
     while (low < high) {
       int middle = (low + high + 1) / 2;
-      if (p->piece[middle].first <= b) low = middle;
-      else high = middle - 1;
+      if (p->piece[middle].first <= b)
+        low = middle;
+      else
+        high = middle - 1;
     }
     for (; b < e; low++) {
       const nd_piece *one = &p->piece[low];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Kind NormalizeL2, float32, plain or blocked: x / sqrt(sum of squares over the axes + eps), or with max instead of +. */
+/* Kind NormalizeL2, float32, plain or blocked: x / sqrt(sum of squares over the axes + eps), or with max
+ * instead of +. */
 #include "cpu/kernels/axes.h"
 
 typedef struct normalize_state {
@@ -18,7 +19,9 @@ static int32_t supports(const cpu_node *node) {
 }
 
 /* Lanes past C are zero and add nothing to a sum of squares. */
-static void layouts(const cpu_node *node, cpu_layout *in, cpu_layout *out) { in[0] = out[0] = node->inputs[0]->layout; }
+static void layouts(const cpu_node *node, cpu_layout *in, cpu_layout *out) {
+  in[0] = out[0] = node->inputs[0]->layout;
+}
 
 static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_prepared *out, iec_error *err) {
   iec_status status = op_state(host, node, sizeof(normalize_state), out, err);
@@ -58,5 +61,9 @@ static void run(const void *state, const cpu_run *r) {
   if (r->member == 0) op_tail_zero(&s->tail, y, 0, s->size);
 }
 
-const cpu_kernel IEC_ISA(cpu_kernel_normalize) = {
-    .kind = "NormalizeL2", .name = "normalize", .supports = supports, .layouts = layouts, .prepare = prepare, .run = run};
+const cpu_kernel IEC_ISA(cpu_kernel_normalize) = {.kind = "NormalizeL2",
+                                                  .name = "normalize",
+                                                  .supports = supports,
+                                                  .layouts = layouts,
+                                                  .prepare = prepare,
+                                                  .run = run};

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Kind Pad, for every type: constant, edge, reflect (edge not repeated) and symmetric (edge repeated), pads may be negative. */
+/* Kind Pad, for every type: constant, edge, reflect (edge not repeated) and symmetric (edge repeated), pads
+ * may be negative. */
 #include <math.h>
 
 #include "cpu/kernels/nd.h"
@@ -9,10 +10,11 @@ static const char *const modes[] = {"constant", "edge", "reflect", "symmetric"};
 
 typedef struct pad_state {
   int32_t rank, size;
-  int64_t dims[IEC_MAX_NDIM];          /* output */
-  const int64_t *map[IEC_MAX_NDIM];    /* input offset in elements for each output index, -1: the padding value */
+  int64_t dims[IEC_MAX_NDIM]; /* output */
+  const int64_t
+      *map[IEC_MAX_NDIM]; /* input offset in elements for each output index, -1: the padding value */
   int64_t rows, row, inner_begin, inner_end; /* the part of a row that is a plain copy */
-  uint64_t fill;                       /* bytes of the padding value */
+  uint64_t fill;                             /* bytes of the padding value */
   int64_t table[];
 } pad_state;
 
@@ -51,10 +53,14 @@ static uint64_t fill_bytes(int32_t dtype, double value) {
   uint64_t bytes = 0;
   float f = (float)value;
   int64_t i = value >= 0x1p63 ? INT64_MAX : value > -0x1p63 ? (int64_t)value : value != value ? 0 : INT64_MIN;
-  if (dtype == IEC_F32) memcpy(&bytes, &f, sizeof f);
-  else if (dtype == IEC_F64) memcpy(&bytes, &value, sizeof value);
-  else if (dtype == IEC_BOOL) bytes = value != 0;
-  else bytes = (uint64_t)i; /* little-endian: the low bytes are the value in every width */
+  if (dtype == IEC_F32)
+    memcpy(&bytes, &f, sizeof f);
+  else if (dtype == IEC_F64)
+    memcpy(&bytes, &value, sizeof value);
+  else if (dtype == IEC_BOOL)
+    bytes = value != 0;
+  else
+    bytes = (uint64_t)i; /* little-endian: the low bytes are the value in every width */
   return bytes;
 }
 
@@ -92,9 +98,9 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
 /* Elements [begin, end) of a row; `x` is NULL for a row of padding. */
 static void part(const pad_state *s, const char *x, char *y, int64_t begin, int64_t end) {
   const int64_t *map = s->map[s->rank - 1];
-#define PART(type)                                                                                        \
-  for (int64_t i = begin; i < end; i++)                                                                   \
-    ((type *)y)[i] = x && map[i] >= 0 ? ((const type *)x)[map[i]] : (type)s->fill
+#define PART(type)                      \
+  for (int64_t i = begin; i < end; i++) \
+  ((type *)y)[i] = x && map[i] >= 0 ? ((const type *)x)[map[i]] : (type)s->fill
   switch (s->size) {
     case 1: PART(uint8_t); break;
     case 2: PART(uint16_t); break;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Kind Recurrent: RNN, GRU and LSTM over time, float32. Formulas: docs/kinds.md and IR 5.1.
  *
- * W x + b of all steps is computed first. The steps then run one (batch row, direction) a member, or, when there are too few
- * of those, all members share the units of each step and meet at barriers. */
+ * W x + b of all steps is computed first. The steps then run one (batch row, direction) a member, or, when
+ * there are too few of those, all members share the units of each step and meet at barriers. */
 #include "cpu/kernels/common.h"
 #include "cpu/kernels/vmath.h"
 
@@ -48,17 +48,21 @@ static int has_shape(const cpu_node *node, int index, int64_t a, int64_t b, int6
 }
 
 static int32_t supports(const cpu_node *node) {
-  const cpu_tensor *x = op_in(node, X), *h = op_in(node, H0), *lengths = op_in(node, LENGTHS), *b = op_in(node, B);
-  int cell = op_choice(op_text(node, "cell", ""), cells, 3), way = op_choice(op_text(node, "direction", ""), directions, 3);
+  const cpu_tensor *x = op_in(node, X), *h = op_in(node, H0), *lengths = op_in(node, LENGTHS),
+                   *b = op_in(node, B);
+  int cell = op_choice(op_text(node, "cell", ""), cells, 3),
+      way = op_choice(op_text(node, "direction", ""), directions, 3);
   if (cell < 0 || way < 0 || !x || !h || !b || x->dtype != IEC_F32 || x->ndim != 3 || h->ndim != 3) return 0;
-  int64_t n = x->shape[0], steps = x->shape[1], size = h->shape[2], dirs = way == 2 ? 2 : 1, gates = cell_gates[cell] * size;
+  int64_t n = x->shape[0], steps = x->shape[1], size = h->shape[2], dirs = way == 2 ? 2 : 1,
+          gates = cell_gates[cell] * size;
   int64_t bias = cell == GRU && op_int(node, "linear_before_reset", 0) ? 4 * size : gates;
   int32_t act[2][3];
   if (!activations(node, cell, (int)dirs, act)) return 0;
   if (!has_shape(node, H0, n, dirs, size) || (cell == LSTM && !has_shape(node, C0, n, dirs, size))) return 0;
   if (!has_shape(node, W, dirs, gates, x->shape[2]) || !has_shape(node, R, dirs, gates, size)) return 0;
   if (b->dtype != IEC_F32 || op_count(b) != dirs * bias) return 0;
-  if (lengths && ((lengths->dtype != IEC_I32 && lengths->dtype != IEC_I64) || op_count(lengths) != n)) return 0;
+  if (lengths && ((lengths->dtype != IEC_I32 && lengths->dtype != IEC_I64) || op_count(lengths) != n))
+    return 0;
   for (int i = 0; i < node->output_count; i++) {
     const cpu_tensor *y = node->outputs[i];
     if (y && (y->dtype != IEC_F32 || op_count(y) != n * dirs * size * (i == 0 ? steps : 1))) return 0;
@@ -67,9 +71,13 @@ static int32_t supports(const cpu_node *node) {
 }
 
 /* Scratch of one (row, direction): h twice, c, reset * h, and the gates' sums. */
-static int64_t pair_floats(const recurrent_state *s) { return op_div_up(4 * s->size + s->gates + s->size, 16) * 16; }
+static int64_t pair_floats(const recurrent_state *s) {
+  return op_div_up(4 * s->size + s->gates + s->size, 16) * 16;
+}
 
-static int64_t wx_floats(const recurrent_state *s) { return op_div_up(s->dirs * s->n * s->steps * s->gates, 16) * 16; }
+static int64_t wx_floats(const recurrent_state *s) {
+  return op_div_up(s->dirs * s->n * s->steps * s->gates, 16) * 16;
+}
 
 static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_prepared *out, iec_error *err) {
   iec_status status = op_state(host, node, sizeof(recurrent_state), out, err);
@@ -126,7 +134,7 @@ static void activate_row(int code, float *v, int64_t n, float clip) {
 }
 
 typedef struct recurrent_pair { /* one (batch row, direction) while it runs */
-  const float *wx, *r, *rest; /* [steps][gates]; [gates][S]; bias of the recurrent part of a linear GRU */
+  const float *wx, *r, *rest;   /* [steps][gates]; [gates][S]; bias of the recurrent part of a linear GRU */
   const int32_t *act;
   float *h, *next, *c, *reset, *sum; /* the state, its next value, cell state, reset * h, sums of the gates */
   float *y;                          /* [steps][S] */
@@ -135,8 +143,8 @@ typedef struct recurrent_pair { /* one (batch row, direction) while it runs */
 } recurrent_pair;
 
 /* Sums of gates [g0, g1) for units [j0, j1): W x + b + R h, without the bias of a linear GRU's last gate. */
-static void sums(const recurrent_state *s, const recurrent_pair *p, int64_t at, const float *h, int g0, int g1, int64_t j0,
-                 int64_t j1) {
+static void sums(const recurrent_state *s, const recurrent_pair *p, int64_t at, const float *h, int g0,
+                 int g1, int64_t j0, int64_t j1) {
   for (int g = g0; g < g1; g++)
     for (int64_t j = j0; j < j1; j++) {
       int64_t row = g * s->size + j;
@@ -202,7 +210,8 @@ static void walk(const recurrent_state *s, recurrent_pair *p, int64_t j0, int64_
 }
 
 /* The pair's places in memory, its state copied in for units [j0, j1). */
-static recurrent_pair begin(const recurrent_state *s, const cpu_run *r, int64_t pair, int64_t j0, int64_t j1) {
+static recurrent_pair begin(const recurrent_state *s, const cpu_run *r, int64_t pair, int64_t j0,
+                            int64_t j1) {
   int64_t n = pair / s->dirs, d = pair % s->dirs, length = s->steps;
   float *scratch = (float *)r->scratch + wx_floats(s) + pair * pair_floats(s);
   if (s->lengths_dtype) {
@@ -227,13 +236,15 @@ static recurrent_pair begin(const recurrent_state *s, const cpu_run *r, int64_t 
   return p;
 }
 
-static void finish(const recurrent_state *s, const cpu_run *r, const recurrent_pair *p, int64_t pair, int64_t j0, int64_t j1) {
+static void finish(const recurrent_state *s, const cpu_run *r, const recurrent_pair *p, int64_t pair,
+                   int64_t j0, int64_t j1) {
   size_t bytes = (size_t)(j1 - j0) * sizeof(float);
   if (s->last_h) memcpy((float *)r->outputs[1] + pair * s->size + j0, p->h + j0, bytes);
   if (s->last_c) memcpy((float *)r->outputs[2] + pair * s->size + j0, p->c + j0, bytes);
 }
 
-/* Rows of W x + b: items are a direction and a gate row, done for all inputs while the weights are in cache. */
+/* Rows of W x + b: items are a direction and a gate row, done for all inputs while the weights are in cache.
+ */
 static void inputs(const recurrent_state *s, const cpu_run *r) {
   int64_t b, e, columns = s->n * s->steps;
   while (cpu_next(r, s->dirs * s->gates, 16, &b, &e))

@@ -21,7 +21,8 @@ static int32_t supports(const cpu_node *node) {
   int op = operation(node);
   int64_t mask = axes_mask(node), kept = 1;
   if (op < 0 || mask < 0 || x->dtype != y->dtype) return 0;
-  if (op >= AND ? x->dtype != IEC_BOOL : x->dtype != IEC_F32 && x->dtype != IEC_I32 && x->dtype != IEC_I64) return 0;
+  if (op >= AND ? x->dtype != IEC_BOOL : x->dtype != IEC_F32 && x->dtype != IEC_I32 && x->dtype != IEC_I64)
+    return 0;
   for (int i = 0; i < x->ndim; i++) kept *= mask >> i & 1 ? 1 : x->shape[i];
   return kept == op_count(y) ? 10 : 0;
 }
@@ -50,12 +51,15 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
 
 static void fold(int op, const axes_walk *w, const axes_item *it, const float *x, double *v) {
   switch (op) {
-    case SUM: case MEAN: case LOG_SUM: axes_fold(AXES_SUM, w, it, x, NULL, v); return;
+    case SUM:
+    case MEAN:
+    case LOG_SUM: axes_fold(AXES_SUM, w, it, x, NULL, v); return;
     case MAX: axes_fold(AXES_MAX, w, it, x, NULL, v); return;
     case MIN: axes_fold(AXES_MIN, w, it, x, NULL, v); return;
     case PROD: axes_fold(AXES_PROD, w, it, x, NULL, v); return;
     case L1: axes_fold(AXES_ABS, w, it, x, NULL, v); return;
-    case L2: case SUM_SQUARE: axes_fold(AXES_SQUARE, w, it, x, NULL, v); return;
+    case L2:
+    case SUM_SQUARE: axes_fold(AXES_SQUARE, w, it, x, NULL, v); return;
     default: break;
   }
   float top[AXES_LANES]; /* log_sum_exp: the maximum is taken out; an infinite one stays in */
@@ -79,7 +83,9 @@ static int64_t whole(double v) {
 }
 
 static int64_t element(int32_t dtype, const void *x, int64_t i) {
-  return dtype == IEC_I64 ? ((const int64_t *)x)[i] : dtype == IEC_I32 ? ((const int32_t *)x)[i] : ((const uint8_t *)x)[i] != 0;
+  return dtype == IEC_I64   ? ((const int64_t *)x)[i]
+         : dtype == IEC_I32 ? ((const int32_t *)x)[i]
+                            : ((const uint8_t *)x)[i] != 0;
 }
 
 static int64_t integer(const reduce_state *s, const void *x, int64_t at) {
@@ -95,7 +101,8 @@ static int64_t integer(const reduce_state *s, const void *x, int64_t at) {
       case MIN: best = op_min(best, v); break;
       case PROD: acc *= (uint64_t)v; break;
       case L1: acc += v < 0 ? 0 - (uint64_t)v : (uint64_t)v; break;
-      case L2: case SUM_SQUARE: acc += (uint64_t)v * (uint64_t)v; break;
+      case L2:
+      case SUM_SQUARE: acc += (uint64_t)v * (uint64_t)v; break;
       case LOG_SUM_EXP: real += exp((double)v); break;
       case AND: acc &= (uint64_t)v; break;
       case OR: acc |= (uint64_t)v; break;
@@ -103,7 +110,8 @@ static int64_t integer(const reduce_state *s, const void *x, int64_t at) {
     }
   }
   switch (s->op) {
-    case MAX: case MIN: return best;
+    case MAX:
+    case MIN: return best;
     case MEAN: return n ? (int64_t)acc / n : 0;
     case L2: return whole(sqrt((double)(int64_t)acc));
     case LOG_SUM: return whole(log((double)(int64_t)acc));
@@ -115,9 +123,12 @@ static int64_t integer(const reduce_state *s, const void *x, int64_t at) {
 static void run_int(const reduce_state *s, const axes_item *it, const void *x, void *y) {
   for (int64_t j = 0; j < it->lanes; j++) {
     int64_t v = integer(s, x, it->x + j);
-    if (s->dtype == IEC_I64) ((int64_t *)y)[it->y + j] = v;
-    else if (s->dtype == IEC_I32) ((int32_t *)y)[it->y + j] = (int32_t)v;
-    else ((uint8_t *)y)[it->y + j] = (uint8_t)v;
+    if (s->dtype == IEC_I64)
+      ((int64_t *)y)[it->y + j] = v;
+    else if (s->dtype == IEC_I32)
+      ((int32_t *)y)[it->y + j] = (int32_t)v;
+    else
+      ((uint8_t *)y)[it->y + j] = (uint8_t)v;
   }
 }
 
@@ -143,5 +154,9 @@ static void run(const void *state, const cpu_run *r) {
   if (r->member == 0) op_tail_zero(&s->tail, y, 0, s->size);
 }
 
-const cpu_kernel IEC_ISA(cpu_kernel_reduce) = {
-    .kind = "Reduce", .name = "reduce", .supports = supports, .layouts = layouts, .prepare = prepare, .run = run};
+const cpu_kernel IEC_ISA(cpu_kernel_reduce) = {.kind = "Reduce",
+                                               .name = "reduce",
+                                               .supports = supports,
+                                               .layouts = layouts,
+                                               .prepare = prepare,
+                                               .run = run};

@@ -24,13 +24,15 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   return IEC_OK;
 }
 
-static void block(const select_state *s, const bcast_block *k, const uint8_t *cond, const void *a, const void *b, void *y) {
+static void block(const select_state *s, const bcast_block *k, const uint8_t *cond, const void *a,
+                  const void *b, void *y) {
   for (int64_t i = 0; i < k->rows; i++) {
     const uint8_t *ci = cond + k->at[0] + i * k->row[0];
     int64_t ai = k->at[1] + i * k->row[1], bi = k->at[2] + i * k->row[2], yi = k->out + i * k->cols;
-#define PICK(type)                                                                               \
-  for (int64_t j = 0; j < k->cols; j++)                                                          \
-    ((type *)y)[yi + j] = ci[j * k->col[0]] ? ((const type *)a)[ai + j * k->col[1]] : ((const type *)b)[bi + j * k->col[2]]
+#define PICK(type)                      \
+  for (int64_t j = 0; j < k->cols; j++) \
+  ((type *)y)[yi + j] =                 \
+      ci[j * k->col[0]] ? ((const type *)a)[ai + j * k->col[1]] : ((const type *)b)[bi + j * k->col[2]]
     switch (s->size) {
       case 1: PICK(uint8_t); break;
       case 2: PICK(uint16_t); break;

@@ -24,7 +24,8 @@ static int32_t supports(const cpu_node *node) {
     if (y->shape[i] == 0) continue;
     if (begins[i] < 0 || begins[i] >= x->shape[i]) return 0;
     int64_t room = strides[i] > 0 ? x->shape[i] - 1 - begins[i] : begins[i], step = strides[i];
-    if (step < -INT32_MAX || step > INT32_MAX || (y->shape[i] - 1) * (step < 0 ? -step : step) > room) return 0;
+    if (step < -INT32_MAX || step > INT32_MAX || (y->shape[i] - 1) * (step < 0 ? -step : step) > room)
+      return 0;
   }
   return 10;
 }
@@ -69,5 +70,9 @@ static void run(const void *state, const cpu_run *r) {
   nd_copy_run(&s->copy, r, s->offset, 0);
 }
 
-const cpu_kernel IEC_ISA(cpu_kernel_slice) = {
-    .kind = "Slice", .name = "slice", .supports = supports, .layouts = layouts, .prepare = prepare, .run = run};
+const cpu_kernel IEC_ISA(cpu_kernel_slice) = {.kind = "Slice",
+                                              .name = "slice",
+                                              .supports = supports,
+                                              .layouts = layouts,
+                                              .prepare = prepare,
+                                              .run = run};

@@ -13,7 +13,9 @@ typedef struct softmax_state {
 static int32_t supports(const cpu_node *node) {
   if (!op_ports(node, 1, 1) || !op_is(node, 0, IEC_F32) || node->outputs[0]->dtype != IEC_F32) return 0;
   int64_t axis = op_int(node, "axis", -1);
-  return axis >= 0 && axis < node->inputs[0]->ndim && op_count(node->inputs[0]) == op_count(node->outputs[0]) ? 10 : 0;
+  return axis >= 0 && axis < node->inputs[0]->ndim && op_count(node->inputs[0]) == op_count(node->outputs[0])
+             ? 10
+             : 0;
 }
 
 static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_prepared *out, iec_error *err) {
@@ -83,8 +85,10 @@ static void columns(const softmax_state *s, const float *x, float *y, int64_t w)
       vf e = vm_exp(v - vf_load(top + j));
       vf_store(sum + j, vf_load(sum + j) + e);
       if (s->log) continue;
-      if (part == VL) vf_store(yi + j, e);
-      else vf_store_n(yi + j, e, part);
+      if (part == VL)
+        vf_store(yi + j, e);
+      else
+        vf_store_n(yi + j, e, part);
     }
   }
   for (int64_t j = 0; j < w; j++) sum[j] = s->log ? logf(sum[j]) : 1 / sum[j];

@@ -42,7 +42,8 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   int rank = op_physical(x, from);
   nd_strides(from, rank, strides);
   for (int i = 0; i < node->output_count; i++) {
-    int64_t size = op_size(x->dtype), length = op_blocked(x) && axis == 1 ? op_div_up(lengths[i], 16) : lengths[i];
+    int64_t size = op_size(x->dtype),
+            length = op_blocked(x) && axis == 1 ? op_div_up(lengths[i], 16) : lengths[i];
     if (node->outputs[i]) {
       nd_piece *piece = &p->piece[p->count++];
       nd_copy *c = &piece->copy;
@@ -62,5 +63,9 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   return IEC_OK;
 }
 
-const cpu_kernel IEC_ISA(cpu_kernel_split) = {
-    .kind = "Split", .name = "split", .supports = supports, .layouts = layouts, .prepare = prepare, .run = nd_pieces_run};
+const cpu_kernel IEC_ISA(cpu_kernel_split) = {.kind = "Split",
+                                              .name = "split",
+                                              .supports = supports,
+                                              .layouts = layouts,
+                                              .prepare = prepare,
+                                              .run = nd_pieces_run};

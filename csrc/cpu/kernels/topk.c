@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Kind TopK: values and positions of the k best along an axis. Equal values: lower index first; NaN counts as the largest. */
+/* Kind TopK: values and positions of the k best along an axis. Equal values: lower index first; NaN counts as
+ * the largest. */
 #include "cpu/kernels/common.h"
 
 typedef struct topk_state {
@@ -16,7 +17,9 @@ static int32_t supports(const cpu_node *node) {
   if (strcmp(mode, "max") != 0 && strcmp(mode, "min") != 0) return 0;
   if (strcmp(sort, "value") != 0 && strcmp(sort, "index") != 0 && strcmp(sort, "none") != 0) return 0;
   if (axis < 0 || axis >= x->ndim || k < 0 || k > x->shape[axis] || x->shape[axis] > INT32_MAX) return 0;
-  if (x->dtype != IEC_F32 && x->dtype != IEC_I32 && x->dtype != IEC_I64 && x->dtype != IEC_U8 && x->dtype != IEC_I8) return 0;
+  if (x->dtype != IEC_F32 && x->dtype != IEC_I32 && x->dtype != IEC_I64 && x->dtype != IEC_U8 &&
+      x->dtype != IEC_I8)
+    return 0;
   int64_t count = op_product(x->shape, 0, (int)axis) * k * op_product(x->shape, (int)axis + 1, x->ndim);
   for (int i = 0; i < node->output_count && i < 2; i++) {
     const cpu_tensor *y = node->outputs[i];
@@ -50,10 +53,10 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
 
 /* -1, 0, 1: element i before, equal to, behind element j in rising order. */
 static int compare(const topk_state *s, const void *x, int64_t i, int64_t j) {
-#define ORDER(type)                                                      \
-  do {                                                                   \
+#define ORDER(type)                                                                \
+  do {                                                                             \
     type a = ((const type *)x)[i * s->inner], b = ((const type *)x)[j * s->inner]; \
-    return a < b ? -1 : a > b ? 1 : 0;                                   \
+    return a < b ? -1 : a > b ? 1 : 0;                                             \
   } while (0)
   switch (s->dtype) {
     case IEC_F32: {
@@ -120,8 +123,10 @@ static void run(const void *state, const cpu_run *r) {
         int64_t y = (o * s->k + k) * s->inner + i;
         memcpy((char *)r->outputs[0] + y * size, x + heap[k] * s->inner * size, (size_t)size);
         if (!s->indices) continue;
-        if (s->wide) ((int64_t *)r->outputs[1])[y] = heap[k];
-        else ((int32_t *)r->outputs[1])[y] = heap[k];
+        if (s->wide)
+          ((int64_t *)r->outputs[1])[y] = heap[k];
+        else
+          ((int32_t *)r->outputs[1])[y] = heap[k];
       }
     }
 }

@@ -6,7 +6,7 @@
 typedef struct unary_state {
   int32_t op, dtype;
   float alpha, beta, gamma;
-  double slope; /* alpha of an integer relu */
+  double slope;      /* alpha of an integer relu */
   int64_t low, high; /* integer clamp */
   int64_t count;
   op_tail tail;
@@ -17,11 +17,13 @@ static int32_t unary_op(const cpu_node *node) { return cpu_unary_code(op_text(no
 static int32_t supports(const cpu_node *node) {
   if (!op_ports(node, 1, 1)) return 0;
   int32_t op = unary_op(node), type = node->inputs[0]->dtype;
-  if (op < 0 || type != node->outputs[0]->dtype || op_count(node->inputs[0]) != op_count(node->outputs[0])) return 0;
+  if (op < 0 || type != node->outputs[0]->dtype || op_count(node->inputs[0]) != op_count(node->outputs[0]))
+    return 0;
   if (op == CPU_UNARY_NOT) return type == IEC_BOOL ? 10 : 0;
   if (type == IEC_F32) return 10;
   if (type != IEC_I32 && type != IEC_I64) return 0;
-  return op == CPU_UNARY_ABS || op == CPU_UNARY_NEG || op == CPU_UNARY_SIGN || op == CPU_UNARY_RELU || op == CPU_UNARY_CLAMP
+  return op == CPU_UNARY_ABS || op == CPU_UNARY_NEG || op == CPU_UNARY_SIGN || op == CPU_UNARY_RELU ||
+                 op == CPU_UNARY_CLAMP
              ? 10
              : 0;
 }
@@ -62,7 +64,8 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   return IEC_OK;
 }
 
-static inline __attribute__((always_inline)) void map(int op, const unary_state *s, int64_t n, const float *x, float *y) {
+static inline __attribute__((always_inline)) void map(int op, const unary_state *s, int64_t n, const float *x,
+                                                      float *y) {
   int64_t i = 0;
   for (; i + VL <= n; i += VL) vf_store(y + i, vm_unary(op, vf_load(x + i), s->alpha, s->beta, s->gamma));
   if (i < n) vf_store_n(y + i, vm_unary(op, vf_load_n(x + i, n - i), s->alpha, s->beta, s->gamma), n - i);
@@ -70,7 +73,8 @@ static inline __attribute__((always_inline)) void map(int op, const unary_state 
 
 /* The switch stands outside the loop: each case is a loop of its own. */
 static void run_float(const unary_state *s, int64_t n, const float *x, float *y) {
-#define CASE(op) case op: map(op, s, n, x, y); break
+#define CASE(op) \
+  case op: map(op, s, n, x, y); break
   switch (s->op) {
     CASE(CPU_UNARY_RELU);
     CASE(CPU_UNARY_SIGMOID);
@@ -130,5 +134,9 @@ static void run(const void *state, const cpu_run *r) {
   }
 }
 
-const cpu_kernel IEC_ISA(cpu_kernel_unary) = {
-    .kind = "Unary", .name = "unary", .supports = supports, .layouts = layouts, .prepare = prepare, .run = run};
+const cpu_kernel IEC_ISA(cpu_kernel_unary) = {.kind = "Unary",
+                                              .name = "unary",
+                                              .supports = supports,
+                                              .layouts = layouts,
+                                              .prepare = prepare,
+                                              .run = run};

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Vector forms of the unary operations of docs/kinds.md: relative error below 1e-6, infinities and NaN as in libm.
+/* Vector forms of the unary operations of docs/kinds.md: relative error below 1e-6, infinities and NaN as in
+ * libm.
  *
- * Polynomials are minimax fits made for this file (weighted Lawson iteration in double, checked in tests/cpu). */
+ * Polynomials are minimax fits made for this file (weighted Lawson iteration in double, checked in
+ * tests/cpu). */
 #ifndef IEC_CPU_VMATH_H
 #define IEC_CPU_VMATH_H
 #include "cpu/kernel.h"
@@ -21,7 +23,8 @@ static inline vf vm_scale(vf x, vi n) {
 }
 
 static inline vf vm_exp(vf x) {
-  static const float c[] = {5.000000096e-01f, 1.666651830e-01f, 4.166620417e-02f, 8.368953708e-03f, 1.395060030e-03f};
+  static const float c[] = {5.000000096e-01f, 1.666651830e-01f, 4.166620417e-02f, 8.368953708e-03f,
+                            1.395060030e-03f};
   /* beyond these limits the result is 0 or infinity; the limits keep n small */
   vf t = vf_sel(x > 89.0f, vf_set(89.0f), vf_sel(x < -104.0f, vf_set(-104.0f), x));
   vf n = vf_round(t * 1.44269504f);
@@ -39,14 +42,14 @@ static inline vf vm_expm1(vf x) {
 }
 
 static inline vf vm_log(vf x) {
-  static const float c[] = {3.333331673e-01f, -2.500081043e-01f, 2.000228608e-01f,  -1.662455314e-01f,
+  static const float c[] = {3.333331673e-01f, -2.500081043e-01f, 2.000228608e-01f, -1.662455314e-01f,
                             1.418119611e-01f, -1.312876763e-01f, 1.288162240e-01f, -7.859545869e-02f};
   vi tiny = x < 1.17549435e-38f;
   vf t = vf_sel(tiny, x * 8388608.0f, x);
   /* t = m * 2^e with m in [sqrt(1/2), sqrt(2)) */
-  vi bits = (vi)t - 0x3f3504f3;
-  vi e = bits >> 23;
-  vf f = (vf)((bits & 0x7fffff) + 0x3f3504f3) - 1.0f;
+  vu bits = (vu)t - 0x3f3504f3u;
+  vi e = (vi)bits >> 23;
+  vf f = (vf)((bits & 0x7fffffu) + 0x3f3504f3u) - 1.0f;
   vf n = __builtin_convertvector(e, vf) - vf_sel(tiny, vf_set(23.0f), vf_set(0));
   vf ff = f * f;
   vf y = vm_poly(f, c, 8) * f * ff + n * -2.12194440e-4f - 0.5f * ff;
@@ -65,16 +68,17 @@ static inline vf vm_log1p(vf x) {
 static inline vf vm_sigmoid(vf x) { return 1.0f / (1.0f + vm_exp(-x)); }
 
 static inline vf vm_tanh(vf x) {
-  static const float c[] = {-3.333328022e-01f, 1.333138364e-01f, -5.373399969e-02f, 2.061812183e-02f, -5.679303854e-03f};
+  static const float c[] = {-3.333328022e-01f, 1.333138364e-01f, -5.373399969e-02f, 2.061812183e-02f,
+                            -5.679303854e-03f};
   vf a = vf_abs(x), s = x * x;
   vf big = 1.0f - 2.0f / (vm_exp(a + a) + 1.0f);
   return vf_sel(a < 0.625f, vm_poly(s, c, 5) * s * x + x, vf_copysign(big, x));
 }
 
 static inline vf vm_erf(vf x) {
-  static const float near[] = {1.283791500e-01f, -3.761249432e-01f, 1.128180277e-01f,
-                               -2.676556700e-02f, 4.990980253e-03f, -5.976893800e-04f};
-  static const float far[] = {1.758745614e-04f,  -1.295208233e-01f, -6.333346530e-01f, -1.082939466e-01f,
+  static const float near[] = {1.283791500e-01f,  -3.761249432e-01f, 1.128180277e-01f,
+                               -2.676556700e-02f, 4.990980253e-03f,  -5.976893800e-04f};
+  static const float far[] = {1.758745614e-04f, -1.295208233e-01f, -6.333346530e-01f, -1.082939466e-01f,
                               2.512862458e-02f, -4.174643016e-03f, 4.352188852e-04f,  -2.116190643e-05f};
   vf a = vf_abs(x);
   a = vf_sel(a > 4.0f, vf_set(4.0f), a); /* erf(4) rounds to 1 */
@@ -127,7 +131,8 @@ static inline vf vm_libm(int op, vf x) {
   return x;
 }
 
-/* Operation `op` (cpu_unary) with the attributes of docs/kinds.md. With a constant `op` only its own code remains. */
+/* Operation `op` (cpu_unary) with the attributes of docs/kinds.md. With a constant `op` only its own code
+ * remains. */
 static inline __attribute__((always_inline)) vf vm_unary(int op, vf x, float alpha, float beta, float gamma) {
   vf zero = vf_set(0), one = vf_set(1.0f);
   switch (op) {
