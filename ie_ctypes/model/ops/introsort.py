@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The order that the original's sort gives to equal scores.
+"""The orders that the original's two sorts give to equal scores.
 
 The original sorts detections with an unstable introsort, so which of several detections of the same score are kept depends on
 its exact steps: median of three to the front, Hoare partition without bounds checks, parts of 16 or fewer left to one final
-insertion sort. Saturated scores (exactly 1.0) make that visible.
+insertion sort. Saturated scores (exactly 1.0) make that visible. Proposals are sorted partially, by a heap of the best, which
+scores set to 0 make visible.
 """
 
 from __future__ import annotations
@@ -67,3 +68,42 @@ def _insert_all(items: list[int], scores: list[float]) -> None:
             items[place] = items[place - 1]
             place -= 1
         items[place] = item
+
+
+def partial_order(scores: np.ndarray, keep: int) -> np.ndarray:
+    """Indices of the ``keep`` best scores, best first, equal ones in the order of the original's partial sort."""
+    keep = min(keep, len(scores))
+    order = np.argsort(-scores, kind="stable")
+    best = scores[order[: keep + 1]]
+    if (best[1:] < best[:-1]).all():
+        return order[:keep]
+    return np.array(_heap_select(scores.tolist(), keep), np.int64)
+
+
+def _heap_select(scores: list[float], keep: int) -> list[int]:
+    """A heap of the first ``keep`` with the worst on top; better ones replace it; at last it is emptied from the worst on."""
+    items = list(range(len(scores)))
+    for place in range(keep // 2 - 1, -1, -1):
+        _sift(items, scores, place, keep, items[place])
+    for i in range(keep, len(items)):
+        if keep and scores[items[i]] > scores[items[0]]:
+            _sift(items, scores, 0, keep, items[i])
+    for end in range(keep - 1, 0, -1):
+        item, items[end] = items[end], items[0]
+        _sift(items, scores, 0, end, item)
+    return items[:keep]
+
+
+def _sift(items: list[int], scores: list[float], place: int, count: int, item: int) -> None:
+    """Fill the hole at ``place`` from below down to a leaf, then let ``item`` rise from there."""
+    top = place
+    while 2 * place + 2 < count:
+        child = 2 * place + 2
+        if scores[items[child]] > scores[items[child - 1]]:
+            child -= 1
+        items[place], place = items[child], child
+    if 2 * place + 2 == count:
+        items[place], place = items[count - 1], count - 1
+    while place > top and scores[items[(place - 1) // 2]] > scores[item]:
+        items[place], place = items[(place - 1) // 2], (place - 1) // 2
+    items[place] = item
