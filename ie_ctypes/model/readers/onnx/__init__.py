@@ -17,7 +17,9 @@ from ie_ctypes.model.readers.onnx import (  # noqa: F401
     recurrent,
     reduce,
     resize,
+    sequences,
     shapes,
+    signal,
 )
 from ie_ctypes.model.readers.onnx.load import read_onnx
 

@@ -61,15 +61,12 @@ def round_small(op: Op, x: Tensor, element: int, saturate: bool) -> Tensor:
     step = op.gather(steps, index)
     rounded = op.mul(op.make("Round", op.div(x, step), mode="half_to_even"), step)
     limit = op.make("Clamp", rounded, min=-small.largest, max=small.largest)
+    nan = op.make("NotEqual", x, x)
     if saturate or not small.nan:
-        kept = op.make("NotEqual", x, x)
-        y = op.select(kept, x, limit)
-        infinite = op.make("Equal", size, np.inf)
-        return op.select(infinite, limit if small.infinite or not small.nan or saturate else x, y)
+        return op.select(nan, x if small.nan else op.mul(step, 0), limit)
     beyond = op.make("Greater", op.make("Abs", rounded), small.largest)
     over = op.mul(op.make("Sign", x), np.inf) if small.infinite else op.constant(np.nan, "FP32")
-    over = op.select(op.make("NotEqual", x, x), x, over)
-    return op.select(beyond, over, op.select(op.make("NotEqual", x, x), x, limit))
+    return op.select(nan, x, op.select(beyond, over, limit))
 
 
 def cast(op: Op, x: Tensor, element: int, saturate: bool = True) -> Tensor:
@@ -85,12 +82,8 @@ def cast(op: Op, x: Tensor, element: int, saturate: bool = True) -> Tensor:
         return y
     if element in NARROW:
         low, high = NARROW[element]
-        wide = op.convert(x, "I32") if not x.is_float else op.make("Round", x, mode="half_to_even")
-        bits = (high - low + 1).bit_length() - 1
-        if x.is_float:
-            y = op.convert(op.make("Clamp", wide, min=low, max=high), precision)
-        else:  # the low bits stay
-            y = op.convert(op.add(op.make("FloorMod", op.sub(wide, low), 1 << bits), low), precision)
+        wide = op.convert(x, "I32")  # the fraction goes, then the low bits stay
+        y = op.convert(op.add(op.make("FloorMod", op.sub(wide, low), high - low + 1), low), precision)
         y.element = element
         return y
     y = op.convert(x, precision)

@@ -107,13 +107,46 @@ def clip(op: Op) -> Tensor:
 
 @onnx_op("BitShift")
 def bit_shift(op: Op) -> Tensor:
-    """Multiplication and division by powers of two; a shift by all bits or more gives 0."""
-    x, bits = op.input(0), op.input(1)
+    """Multiplications and floor divisions by powers of two; a shift by all bits or more, or by a negative number, leaves only the sign."""
+    x = op.input(0)
     width = BY_NAME[x.precision].bits
-    if width == 64:
-        raise op.fail("shifts of 64-bit integers are not supported")
-    wide = op.convert(x, "I64")
-    factor = op.make("Power", op.constant(2), op.make("Minimum", op.convert(bits, "I64"), width))
-    if op.str("direction") == "RIGHT":
-        return op.convert(op.div(wide, factor), x.precision)
-    return op.convert(op.make("Mod", op.mul(wide, factor), 1 << width), x.precision)
+    y, bits = op.convert(x, "I64"), op.convert(op.input(1), "I64")
+    bits = op.make("Minimum", op.select(op.make("Less", bits, 0), op.constant(width), bits), width)
+    half = op.div(bits, 2)  # in two steps, so that no power exceeds 32 bits
+    for part in (half, op.sub(bits, half)):
+        factor = op.make("Power", op.constant(2), part)
+        if op.str("direction") == "RIGHT":
+            y = op.div(op.sub(y, op.make("FloorMod", y, factor)), factor)
+        else:
+            y = op.mul(y, factor)
+    if width < 64 and op.str("direction") != "RIGHT":
+        y = op.make("FloorMod", y, 1 << width)
+        if x.precision.startswith("I"):
+            y = op.select(op.make("GreaterEqual", y, 1 << (width - 1)), op.sub(y, 1 << width), y)
+    return op.convert(y, x.precision)
+
+
+_BITWISE = {"BitwiseAnd": "BitwiseAnd", "BitwiseOr": "BitwiseOr", "BitwiseXor": "BitwiseXor"}
+
+
+def _register_bitwise() -> None:
+    for name, layer in _BITWISE.items():
+
+        def convert(op: Op, layer: str = layer) -> Tensor:
+            return op.make(layer, op.input(0), op.input(1), version="opset13")
+
+        onnx_op(name)(convert)
+
+
+_register_bitwise()
+
+
+@onnx_op("BitwiseNot")
+def bitwise_not(op: Op) -> Tensor:
+    return op.make("BitwiseNot", op.input(0), version="opset13")
+
+
+@onnx_op("Binarizer", domain="ai.onnx.ml")
+def binarizer(op: Op) -> Tensor:
+    x = op.input(0)
+    return op.convert(op.make("Greater", x, op.float("threshold", 0.0)), x.precision)

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, numpy_helper, shape_inference
+from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, numpy_helper, shape_inference
 
 from ie_ctypes.errors import IEError, ModelError, NotImplementedIEError
 from ie_ctypes.model.dtypes import BY_NAME
@@ -16,7 +16,9 @@ from ie_ctypes.model.graph import Graph, Node, Shape
 from ie_ctypes.model.lowering import Lowering, Value, compute_dtype
 from ie_ctypes.model.program import TensorType
 from ie_ctypes.model.readers.onnx import registry
+from ie_ctypes.model.readers.onnx.functions import bound, local_functions, standard_function
 from ie_ctypes.model.readers.onnx.op import Op
+from ie_ctypes.model.readers.onnx.registry import Item
 from ie_ctypes.model.readers.onnx.scope import Scope, Tensor
 from ie_ctypes.model.readers.onnx.elements import ELEMENTS, precision_of
 
@@ -36,6 +38,7 @@ class Importer:
         self.opsets = {("" if o.domain == "ai.onnx" else o.domain): o.version for o in model.opset_import}
         self._ranks: dict[str, int] | None = None
         self._depth = 0
+        self.functions = local_functions(model)
         version = self.opsets.get("", MIN_OPSET)
         if version < MIN_OPSET:
             raise self._fault(f"the model uses operator set {version}, expected at least {MIN_OPSET}")
@@ -142,18 +145,25 @@ class Importer:
     # -- nodes -----------------------------------------------------------------------------------------------------------
     def convert(self, scope: Scope, proto: NodeProto) -> None:
         """Add the layers of one node and give its outputs their names."""
-        converter = registry.find(proto.domain, proto.op_type)
         domain = "" if proto.domain == "ai.onnx" else proto.domain
-        if converter is None:
-            full = f"{domain}.{proto.op_type}" if domain else proto.op_type
-            raise NotImplementedIEError(str(self.error(proto, f"the operator {full} is not supported")))
+        version = self.opsets.get(domain, MIN_OPSET if not domain else 1)
         first = len(scope.graph.nodes)
         try:
-            op = Op(scope, proto, self.opsets.get(domain, MIN_OPSET if not domain else 1))
-            result = converter(op)
+            op = Op(scope, proto, version)
+            function = self.functions.get((proto.domain, proto.op_type, getattr(proto, "overload", "")))
+            converter = registry.find(domain, proto.op_type) if function is None else None
+            if converter is None and function is None:
+                function = standard_function(proto, version, op.items)
+            if converter is not None:
+                result = converter(op)
+            elif function is not None:
+                result = self._called(scope, function, proto, op.items)
+            else:
+                full = f"{domain}.{proto.op_type}" if domain else proto.op_type
+                raise NotImplementedIEError(str(self.error(proto, f"the operator {full} is not supported")))
         except IEError as e:
-            raise e if f"node {proto.name or proto.output[0]} of" in str(e) else type(e)(str(self.error(proto, _plain(e, self.source)))) from None
-        except (ValueError, ArithmeticError, IndexError, KeyError, TypeError) as e:
+            raise e if ": node " in f": {e}" else type(e)(str(self.error(proto, _plain(e, self.source)))) from None
+        except (ValueError, ArithmeticError, IndexError, KeyError, TypeError, RuntimeError) as e:
             raise self.error(proto, str(e)) from e
         results = [result] if isinstance(result, Tensor) else list(result)
         names = list(proto.output)
@@ -171,6 +181,23 @@ class Importer:
         for name in names[len(results) :]:
             if name:
                 raise self.error(proto, f"output {name} is not supported")
+
+    def _called(self, scope: Scope, function: FunctionProto, call: NodeProto, inputs: list[Item]) -> list[Item]:
+        """The nodes of a function among those around its call; it sees its inputs only."""
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise self._fault(f"functions are nested deeper than {MAX_DEPTH}, the last one is {function.name}")
+        outside, parent, opsets = scope.items, scope.parent, self.opsets
+        scope.items = dict.fromkeys(function.input, None) | dict(zip(function.input, inputs, strict=False))
+        scope.parent = None
+        self.opsets = opsets | {("" if o.domain == "ai.onnx" else o.domain): o.version for o in function.opset_import}
+        try:
+            for node in bound(function, call):
+                self.convert(scope, node)
+            return [scope.items.get(name) for name in function.output]
+        finally:
+            scope.items, scope.parent, self.opsets = outside, parent, opsets
+            self._depth -= 1
 
     def infer(self, scope: Scope, node: Node) -> None:
         """Lower a layer. One that refuses dimensions that were only assumed is left to another probe, or to the reshape that follows."""

@@ -140,3 +140,50 @@ def non_max_suppression(op: Op) -> Tensor:
         outputs=3,
         version="opset5",
     )[0]
+
+
+@onnx_op("CumProd")
+def cum_prod(op: Op) -> Tensor:
+    """Each element is the product over all that count for it: the others are replaced by ones."""
+    x = op.input(0)
+    rank = op.rank(x)
+    axis = op.wrap(op.const_ints(1)[0], rank)
+    exclusive, reverse = op.int("exclusive", 0), op.int("reverse", 0)
+    order = [i for i in range(rank) if i != axis] + [axis]
+    count = op.squeeze(op.size(x, axis), [0])
+    line = op.make("Range", op.constant(0), count, op.constant(1), output_type="i64", precision="I64")
+    own, other = op.unsqueeze(line, [1]), op.unsqueeze(line, [0])
+    counted = op.make(("Greater" if reverse else "Less") + ("" if exclusive else "Equal"), other, own)
+    factors = op.select(counted, op.unsqueeze(op.transpose(x, order), [-2]), 1)
+    y = op.reduce("ReduceProd", factors, [-1], keep=False)
+    return op.transpose(y, [order.index(i) for i in range(rank)])
+
+
+@onnx_op("ArrayFeatureExtractor", domain="ai.onnx.ml")
+def array_feature_extractor(op: Op) -> Tensor:
+    """Columns of the last axis; a single row stays one."""
+    x = op.input(0)
+    if op.rank(x) == 1:
+        x = op.unsqueeze(x, [0])
+    return op.gather(x, op.reshape(op.input(1), [-1]), -1)
+
+
+@onnx_op("RoiAlign")
+def roi_align(op: Op) -> Tensor:
+    """Before operator set 16 regions are not shifted by half a pixel."""
+    default = "half_pixel" if op.opset >= 16 else "output_half_pixel"
+    mode = {"half_pixel": "half_pixel", "output_half_pixel": "asymmetric"}.get(op.str("coordinate_transformation_mode", default))
+    if mode is None:
+        raise op.fail(f"coordinate_transformation_mode {op.str('coordinate_transformation_mode')!r} is unknown")
+    return op.make(
+        "ROIAlign",
+        op.input(0),
+        op.input(1),
+        op.convert(op.input(2), "I32"),
+        pooled_h=op.int("output_height", 1),
+        pooled_w=op.int("output_width", 1),
+        sampling_ratio=op.int("sampling_ratio", 0),
+        spatial_scale=op.float("spatial_scale", 1.0),
+        mode=op.str("mode", "avg"),
+        aligned_mode=mode,
+    )

@@ -13,7 +13,7 @@ from ie_ctypes.model.readers.onnx.scope import Tensor
 
 def _attributes(op: Op) -> dict[str, object]:
     kernel = op.ints("kernel_shape")
-    rounding = "ceil" if op.int("ceil_mode", 0) else "floor"
+    rounding = "ceil_torch" if op.int("ceil_mode", 0) else "floor"
     return window(op, len(kernel)) | {"kernel": kernel, "rounding_type": rounding}
 
 
@@ -21,7 +21,7 @@ def _attributes(op: Op) -> dict[str, object]:
 def max_pool(op: Op) -> list[Tensor]:
     """The second output are indices of the flattened input; in column-major order of an image with ``storage_order``."""
     x = op.input(0)
-    outputs = op.make_many("MaxPool", x, **_attributes(op), index_element_type="i64", axis=0, outputs=2)
+    outputs = op.make_many("MaxPool", x, **_attributes(op), index_element_type="i64", axis=0, outputs=2, version="opset14")
     indices = outputs[1]
     indices.precision = indices.port.precision = "I64"
     if op.has_output(1) and op.int("storage_order", 0):
@@ -39,34 +39,44 @@ def average_pool(op: Op) -> Tensor:
     dilations = attributes.pop("dilations")
     if any(d != 1 for d in dilations):  # type: ignore[attr-defined]
         return _dilated_average(op)
-    return op.make("AvgPool", op.input(0), **attributes, **{"exclude-pad": not op.int("count_include_pad", 0)})
+    version = "opset14" if op.int("ceil_mode", 0) else "opset1"
+    return op.make("AvgPool", op.input(0), version=version, **attributes, **{"exclude-pad": not op.int("count_include_pad", 0)})
 
 
-def window_sum(op: Op, x: Tensor) -> Tensor:
-    """Sum over every window: a convolution with ones of each channel alone."""
+def window_sum(op: Op, x: Tensor, padded: bool = False) -> Tensor:
+    """Sum over every window: a convolution with ones of each channel alone. ``padded``: ``x`` has its padding already.
+
+    With ``ceil_mode`` the last axes are as much longer as one more window could need.
+    """
     kernel = op.ints("kernel_shape")
+    attributes = window(op, len(kernel))
+    if padded:
+        attributes |= {"pads_begin": [0] * len(kernel), "pads_end": [0] * len(kernel)}
+    if op.int("ceil_mode", 0):
+        ends = zip(attributes["pads_end"], attributes["strides"], strict=True)  # type: ignore[call-overload]
+        attributes["pads_end"] = [end + stride - 1 for end, stride in ends]
     spatial = op.slice(op.shape_of(x), 0, 2, 9)
     planes = op.reshape(x, op.concat([op.constant([-1, 1]), spatial], 0))
-    sums = op.make("Convolution", planes, op.constant(np.ones((1, 1, *kernel)), x.precision), **window(op, len(kernel)))
+    sums = op.make("Convolution", planes, op.constant(np.ones((1, 1, *kernel)), x.precision), **attributes)
     lead = op.slice(op.shape_of(x), 0, 0, 2)
     return op.reshape(sums, op.concat([lead, op.slice(op.shape_of(sums), 0, 2, 9)], 0))
 
 
 def _dilated_average(op: Op) -> Tensor:
-    x, kernel = op.input(0), op.ints("kernel_shape")
-    if op.int("ceil_mode", 0):
-        raise op.fail("dilations together with ceil_mode are not supported")
-    total = window_sum(op, x)
-    if op.int("count_include_pad", 0):
-        return op.div(total, int(np.prod(kernel)))
-    return op.div(total, window_sum(op, op.broadcast(op.constant(1, x.precision), op.shape_of(x))))
+    """Sums over counts: a window counts its elements in the input, or in the padded input."""
+    x = op.input(0)
+    ones = op.broadcast(op.constant(1, x.precision), op.shape_of(x))
+    included = bool(op.int("count_include_pad", 0))
+    if included:
+        pads = op.ints("pads", (0,) * 2 * len(op.ints("kernel_shape")))
+        begin, end = ([0, 0, *half] for half in (pads[: len(pads) // 2], pads[len(pads) // 2 :]))
+        ones = op.make("Pad", ones, np.array(begin), np.array(end), op.constant(1, x.precision), pad_mode="constant")
+    return op.div(window_sum(op, x), window_sum(op, ones, padded=included))
 
 
 @onnx_op("LpPool")
 def lp_pool(op: Op) -> Tensor:
     """(sum of |x|^p)^(1/p) over windows."""
-    if op.int("ceil_mode", 0):
-        raise op.fail("ceil_mode is not supported")
     x, p = op.make("Abs", op.input(0)), op.int("p", 2)
     return op.make("Power", window_sum(op, op.make("Power", x, p)), 1 / p)
 
