@@ -11,7 +11,6 @@ import numpy as np
 from ie_ctypes.model.ops.attrs import array, expect_dtype, integer, number, numbers, tensor
 from ie_ctypes.model.ops.boxes import MAX_LOG_SIZE, best_first, refine, suppress
 from ie_ctypes.model.ops.introsort import partial_order
-from ie_ctypes.model.ops.nms import adaptive
 from ie_ctypes.model.ops.registry import Attrs, kind, legacy, opset
 from ie_ctypes.model.program import TensorType
 
@@ -47,25 +46,28 @@ def generate_proposals(attrs: Attrs, arrays: Sequence[np.ndarray | None]) -> lis
     used = 0
     for i in range(n):
         ends = np.array([info[i, 1], info[i, 0]] * 2, np.float32)
-        least = np.float32(number(attrs, "min_size")) * (np.float32(1) if not integer(attrs, "scaled") else info[i, [-1, 2]])
+        least = np.float32(number(attrs, "min_size")) * (info[i, [-1, 2]] if integer(attrs, "drop_small") else np.float32(1))
         moves = deltas[i].reshape(a, 4, h, w).transpose(2, 3, 0, 1).reshape(-1, 4)
         boxes = refine(anchors, moves, float(extra), MAX_LOG_SIZE)
         boxes[:, 2:] -= extra
         boxes = boxes.clip(0, ends - extra)
         score = scores[i].transpose(1, 2, 0).ravel()
-        score = np.where((boxes[:, 2:] - boxes[:, :2] + extra >= least).all(1), score, np.float32(0))
-        order = partial_order(score, integer(attrs, "pre_nms_count"))
-        kept = adaptive(
-            boxes, order, number(attrs, "nms_threshold"), number(attrs, "nms_extra"), number(attrs, "nms_eta"), rows
-        )
+        large = (boxes[:, 2:] - boxes[:, :2] + extra >= least).all(1)
+        if integer(attrs, "drop_small"):
+            order = partial_order(score, integer(attrs, "pre_nms_count"))
+            order = order[large[order]]
+        else:
+            score = np.where(large, score, np.float32(0))
+            order = partial_order(score, integer(attrs, "pre_nms_count"))
+        kept = suppress(boxes, order, number(attrs, "nms_threshold"), integer(attrs, "nms_extra"), rows)
         counts[i] = len(kept)
         rois[used : used + len(kept)], found[used : used + len(kept)] = boxes[kept], score[kept]
         used += len(kept)
     return [rois, found, counts]
 
 
-def _emit_proposals(layer: Layer, inputs: list[Value], *, extra: int, scaled: int, nms_extra: float, eta: float) -> list[Value]:
-    """``scaled``: the smallest size is multiplied by the scale of the image description."""
+def _emit_proposals(layer: Layer, inputs: list[Value], *, extra: int, drop_small: int, nms_extra: int) -> list[Value]:
+    """``drop_small``: too small boxes go, and the smallest size is multiplied by the scale of the image; else their score is 0."""
     return layer.emit_many(
         "GenerateProposals",
         inputs,
@@ -73,9 +75,8 @@ def _emit_proposals(layer: Layer, inputs: list[Value], *, extra: int, scaled: in
         nms_threshold=layer.float("nms_threshold"),
         pre_nms_count=layer.int("pre_nms_count"),
         post_nms_count=layer.int("post_nms_count"),
-        nms_eta=eta,
         extra=extra,
-        scaled=scaled,
+        drop_small=drop_small,
         nms_extra=nms_extra,
     )
 
@@ -85,7 +86,7 @@ def _emit_proposals(layer: Layer, inputs: list[Value], *, extra: int, scaled: in
 def single_image(layer: Layer) -> None:
     info, anchors, deltas, scores = (layer.float_input(i) for i in range(4))
     inputs = [layer.reshape(info, (1, info.type.size)), anchors, *(layer.reshape(v, (1, *v.shape)) for v in (deltas, scores))]
-    outputs = _emit_proposals(layer, inputs, extra=1, scaled=0, nms_extra=0.0, eta=1.0)
+    outputs = _emit_proposals(layer, inputs, extra=1, drop_small=0, nms_extra=0)
     for i in range(min(len(layer.node.outputs), 2)):
         layer.set_output(i, outputs[i])
 
@@ -95,8 +96,9 @@ def translate_generate_proposals(layer: Layer) -> None:
     info, anchors, deltas, scores = (layer.float_input(i) for i in range(4))
     extra = 0 if layer.bool("normalized", True) else 1
     inputs = [info, layer.reshape(anchors, (anchors.type.size // 4, 4)), deltas, scores]
-    eta = layer.float("nms_eta", 1.0)
-    rois, found, counts = _emit_proposals(layer, inputs, extra=extra, scaled=1, nms_extra=float(extra), eta=eta)
+    if layer.float("nms_eta", 1.0) != 1:
+        raise layer.fail(f"nms_eta is {layer.float('nms_eta'):g}, expected 1")
+    rois, found, counts = _emit_proposals(layer, inputs, extra=extra, drop_small=1, nms_extra=extra)
     layer.set_output(0, rois)
     layer.set_output(1, found)
     layer.set_output(2, layer.convert(counts, "int32" if layer.str("roi_num_type", "i64") == "i32" else "int64"))

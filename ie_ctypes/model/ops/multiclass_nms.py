@@ -10,7 +10,6 @@ import numpy as np
 
 from ie_ctypes.model.ops.attrs import array, integer, number, optional, tensor, text
 from ie_ctypes.model.ops.boxes import best_first, overlap
-from ie_ctypes.model.ops.nms import adaptive
 from ie_ctypes.model.ops.registry import Attrs, kind, opset
 from ie_ctypes.model.program import AttrValue, TensorType
 
@@ -72,13 +71,26 @@ def _lowered(attrs: Attrs, boxes: np.ndarray, scores: np.ndarray) -> tuple[np.nd
     return np.array(kept, np.int64), np.array(found, np.float32)
 
 
+def _adaptive(boxes: np.ndarray, order: np.ndarray, threshold: float, extra: float, eta: float) -> np.ndarray:
+    """The boxes of ``order`` that overlap better ones by less than a threshold; above one half it shrinks by ``eta`` with each box kept."""
+    kept: list[int] = []
+    at = np.float32(threshold)
+    for i in order.tolist():
+        if kept and (overlap(boxes[i], boxes[kept], extra, near=True) >= at).any():
+            continue
+        kept.append(i)
+        if eta < 1 and at > 0.5:
+            at *= np.float32(eta)
+    return np.array(kept, np.int64)
+
+
 def _suppressed(attrs: Attrs, boxes: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Boxes of one class that overlap no better one too much, and their scores."""
     order = best_first(scores)
     order = order[scores[order] > np.float32(number(attrs, "score_threshold"))]
     order = order[: integer(attrs, "nms_top_k")] if integer(attrs, "nms_top_k") >= 0 else order
     extra = 0.0 if integer(attrs, "normalized") else 1.0
-    kept = adaptive(boxes, order, number(attrs, "iou_threshold"), extra, number(attrs, "nms_eta"))
+    kept = _adaptive(boxes, order, number(attrs, "iou_threshold"), extra, number(attrs, "nms_eta"))
     return kept, scores[kept]
 
 

@@ -19,21 +19,6 @@ if TYPE_CHECKING:
     from ie_ctypes.model.lowering import Layer, Value
 
 
-def adaptive(boxes: np.ndarray, order: np.ndarray, threshold: float, extra: float, eta: float, limit: int = -1) -> np.ndarray:
-    """As :func:`boxes.suppress`, with a threshold that, above one half, shrinks by ``eta`` below 1 after each box kept."""
-    kept: list[int] = []
-    at = np.float32(threshold)
-    for i in order.tolist():
-        if len(kept) == limit:
-            break
-        if kept and (overlap(boxes[i], boxes[kept], extra, near=True) >= at).any():
-            continue
-        kept.append(i)
-        if eta < 1 and at > 0.5:
-            at *= np.float32(eta)
-    return np.array(kept, np.int64)
-
-
 def _nms_type(attrs: Attrs, types: Sequence[TensorType | None]) -> list[TensorType]:
     boxes, scores = tensor(types, 0), tensor(types, 1)
     if len(boxes.shape) != 3 or boxes.shape[2] != 4 or len(scores.shape) != 3:

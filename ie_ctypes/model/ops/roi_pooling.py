@@ -173,14 +173,14 @@ def _bilinear_bins(attrs: Attrs, x: np.ndarray, corners: np.ndarray) -> np.ndarr
 
 
 def _deformable_bins(attrs: Attrs, x: np.ndarray, corners: np.ndarray, trans: np.ndarray | None) -> np.ndarray:
-    """Each bin is shifted by its offset. The number of samples on an axis divides the bin of the other one, as in the original."""
+    """Each bin is shifted by its offset. In the legacy layer the number of samples of one axis divides the bin of the other."""
     group, dim, part = integer(attrs, "group_size"), integer(attrs, "output_dim"), integer(attrs, "part_size")
     samples = (integer(attrs, "spatial_bins_x"), integer(attrs, "spatial_bins_y"))
     scale, half = np.float32(number(attrs, "spatial_scale")), np.float32(0.5)
     start, end = _half_away(corners[:2]) * scale - half, (_half_away(corners[2:]) + np.float32(1)) * scale - half
     size = np.maximum(end - start, np.float32(0.1))
     step = size / np.float32(group)
-    sub = step / np.array(samples[::-1], np.float32)
+    sub = step / np.array(samples[::-1] if integer(attrs, "crossed_steps") else samples, np.float32)
     limit = np.array(x.shape[:0:-1], np.float32)
     x = x.reshape(dim, group, group, *x.shape[1:])
     classes = 1 if trans is None else trans.shape[0] // 2
@@ -256,5 +256,6 @@ def translate_ps_roi_pooling(layer: Layer) -> None:
         spatial_bins_y=layer.int("spatial_bins_y", 1),
         part_size=layer.int("part_size", 1),
         trans_std=layer.float("trans_std", 1.0),
+        crossed_steps=int(layer.legacy),
     )
     layer.set_output(0, out)
