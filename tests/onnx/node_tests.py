@@ -21,7 +21,7 @@ import onnx
 from onnx import TensorProto, numpy_helper
 
 PASSED, FIXED, NOT_STATIC = "passed", "passed with constant shape inputs", "not static"
-EXCLUDED, UNSUPPORTED, WRONG = "training or strings", "unsupported", "wrong"
+EXCLUDED, UNSUPPORTED, WRONG = "no case of ours", "unsupported", "wrong"
 
 _STATIC_TEXTS = ("only known while running", "must be a constant", "must be constant", "is not a constant")
 _PRECISIONS = {
@@ -50,6 +50,8 @@ def excluded(model: onnx.ModelProto) -> str:
             return "training"
         if any(a.name == "training_mode" and a.i for a in node.attribute) or (node.op_type == "Dropout" and len(node.input) > 2):
             return "training"
+        if node.op_type.startswith("Random") or node.op_type == "Bernoulli":
+            return "random numbers"
         if node.op_type == "ImageDecoder" or node.op_type.startswith(("String", "Regex", "TfIdf")):
             return "strings and encoded images"
     if any(o.version < 6 for o in model.opset_import if o.domain in ("", "ai.onnx")) or any(
@@ -105,6 +107,9 @@ def _attempt(case: Any, core: Any, device: str, variable: int) -> tuple[str, str
             if fault:
                 return WRONG, fault
     except RuntimeError as e:
+        text = str(e)
+        if any(n.op_type in DATA_SIZED for n in case.model.graph.node):
+            return NOT_STATIC, text
         text = re.sub(r"^.*?(of type \w+: )", r"\1", str(e).split("\n")[0])
         if any(t in text for t in _STATIC_TEXTS):
             return NOT_STATIC, text

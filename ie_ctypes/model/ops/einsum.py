@@ -58,7 +58,8 @@ def _sum_out(layer: Layer, x: Value, labels: list[str], needed: set[str]) -> tup
 def _arranged(layer: Layer, x: Value, labels: list[str], groups: Sequence[Sequence[str]], batch: Sequence[str]) -> Value:
     """``x`` as [batch..., group, group], each group of labels one axis."""
     wanted = [*batch, *(label for g in groups for label in g)]
-    x = layer.emit("Transpose", [x], order=tuple(labels.index(label) for label in wanted))
+    if wanted != labels:
+        x = layer.emit("Transpose", [x], order=tuple(labels.index(label) for label in wanted))
     shape = list(x.shape)
     sizes, at = shape[: len(batch)], len(batch)
     for g in groups:
@@ -117,5 +118,6 @@ def einsum(layer: Layer) -> None:
         later = {label for _, labels in operands[i:] for label in labels}
         result = _product(layer, result, operand, set(out) | later)
     y, labels = _sum_out(layer, *result, set(out))
-    y = layer.emit("Transpose", [y], order=tuple(labels.index(label) for label in out))
+    if labels != out:
+        y = layer.emit("Transpose", [y], order=tuple(labels.index(label) for label in out))
     layer.set_output(0, layer.convert(y, values[0].dtype) if len({v.dtype for v in values}) == 1 else y)

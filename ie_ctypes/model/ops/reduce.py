@@ -32,11 +32,18 @@ def _log_sum_exp(x: np.ndarray, axes: _Axes, keep: bool) -> np.ndarray:
     return total if keep else np.squeeze(total, axes)
 
 
+def _limits(x: np.ndarray) -> tuple[float, float]:
+    """The smallest and the largest value of the type: maximum and minimum of nothing."""
+    if x.dtype.kind == "f":
+        return -np.inf, np.inf
+    return np.iinfo(x.dtype).min, np.iinfo(x.dtype).max
+
+
 FUNCTIONS: dict[str, Callable[[np.ndarray, _Axes, bool], np.ndarray]] = {
     "sum": lambda x, axes, keep: np.sum(x, axis=axes, keepdims=keep),
     "mean": _mean,
-    "max": lambda x, axes, keep: np.max(x, axis=axes, keepdims=keep),
-    "min": lambda x, axes, keep: np.min(x, axis=axes, keepdims=keep),
+    "max": lambda x, axes, keep: np.max(x, axis=axes, keepdims=keep, initial=_limits(x)[0]),
+    "min": lambda x, axes, keep: np.min(x, axis=axes, keepdims=keep, initial=_limits(x)[1]),
     "prod": lambda x, axes, keep: np.prod(x, axis=axes, keepdims=keep),
     "l1": lambda x, axes, keep: np.sum(np.abs(x), axis=axes, keepdims=keep),
     "l2": lambda x, axes, keep: np.sqrt(np.sum(np.square(x), axis=axes, keepdims=keep)),

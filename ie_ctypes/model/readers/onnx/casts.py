@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from onnx import TensorProto
 
+from ie_ctypes.model.dtypes import BY_NAME
 from ie_ctypes.model.readers.onnx.op import Op
 from ie_ctypes.model.readers.onnx.registry import onnx_op
 from ie_ctypes.model.readers.onnx.scope import Tensor
-from ie_ctypes.model.readers.onnx.elements import ELEMENTS, precision_of, type_name
+from ie_ctypes.model.readers.onnx.elements import ELEMENTS, FLOATS, precision_of, type_name
 
 T = TensorProto
 
@@ -118,3 +119,14 @@ def dropout(op: Op) -> list[Tensor]:
         return [x]
     kind = "BOOL" if op.opset >= 10 else x.precision
     return [x, op.broadcast(op.constant(1, kind), op.shape_of(x))]
+
+
+@onnx_op("BitCast")
+def bit_cast(op: Op) -> Tensor:
+    """The same bits as an integer type of the same width; other pairs have no layers."""
+    x, element = op.input(0), op.int("to")
+    precision = precision_of(element, "the target")
+    old, new = BY_NAME[x.precision], BY_NAME[precision]
+    if element not in ELEMENTS.values() or x.element or old.bits != new.bits or x.is_float != (precision in FLOATS) or precision == "BOOL":
+        raise op.fail(f"reading {type_name(element_of(x))} as {type_name(element)} is not supported")
+    return op.convert(x, precision)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from onnx import GraphProto
 
+from ie_ctypes.errors import ModelError
 from ie_ctypes.model.graph import BackEdge, Body, Node, PortMap
 from ie_ctypes.model.lowering import Value
 from ie_ctypes.model.program import Shape, TensorType
@@ -50,7 +51,10 @@ def if_(op: Op) -> list[Tensor]:
     scopes: list[tuple[str, Scope, list[Node], list[PortMap]]] = []
     for key, name in (("then", "then_branch"), ("else", "else_branch")):
         proto = op.graph(name)
-        scope, _ = op.scope.importer.body(op.scope, proto, [])
+        try:
+            scope, _ = op.scope.importer.body(op.scope, proto, [])
+        except ModelError as e:
+            raise op.fail(f"the condition is only known while running, and the {key} branch cannot be taken: {e}") from None
         scopes.append((key, scope, _results(op, scope, proto), _captures(scope, inputs)))
     count = len(op.proto.output)
     for key, scope, results, rows in scopes:

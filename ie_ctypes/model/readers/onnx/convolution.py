@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ie_ctypes.model.readers.onnx.op import Op
 from ie_ctypes.model.readers.onnx.quantize import dequantized, requantized
 from ie_ctypes.model.readers.onnx.registry import onnx_op
@@ -117,3 +119,20 @@ def deform_conv(op: Op) -> Tensor:
     inputs = [x, offset, w] + ([] if mask is None else [mask])
     y = op.make("DeformableConvolution", *inputs, **attributes, bilinear_interpolation_pad=True)
     return _with_bias(op, y, bias, spatial)
+
+
+@onnx_op("Col2Im")
+def col2im(op: Op) -> Tensor:
+    """Columns of blocks added up at their places: a transposed convolution of each channel whose kernels have a single one."""
+    x = op.input(0)
+    image, block = op.const_ints(1), op.const_ints(2)
+    spatial = len(image)
+    attributes = window(op, spatial)
+    strides, dilations, begin, end = (attributes[n] for n in ("strides", "dilations", "pads_begin", "pads_end"))
+    rows = zip(image, block, strides, dilations, begin, end, strict=True)  # type: ignore[call-overload]
+    places = [(size + b + e - (d * (k - 1) + 1)) // s + 1 for size, k, s, d, b, e in rows]
+    count = int(np.prod(block))
+    ones = np.eye(count, dtype=np.float32).reshape(count, 1, *block)
+    planes = op.reshape(x, [-1, count, *places])
+    y = op.make("ConvolutionBackpropData", planes, op.constant(ones, x.precision), op.constant(image), **attributes)
+    return op.reshape(y, op.concat([op.size(x, 0), op.constant([-1, *image])], 0))

@@ -143,7 +143,11 @@ _register_bitwise()
 
 @onnx_op("BitwiseNot")
 def bitwise_not(op: Op) -> Tensor:
-    return op.make("BitwiseNot", op.input(0), version="opset13")
+    """For unsigned integers the distance to the largest one, as wider integers compute them."""
+    x = op.input(0)
+    if x.precision in ("U16", "U32"):
+        return op.make("Subtract", op.constant((1 << BY_NAME[x.precision].bits) - 1, x.precision), x)
+    return op.make("BitwiseNot", x, version="opset13")
 
 
 @onnx_op("Binarizer", domain="ai.onnx.ml")

@@ -172,7 +172,7 @@ def array_feature_extractor(op: Op) -> Tensor:
 def roi_align(op: Op) -> Tensor:
     """Before operator set 16 regions are not shifted by half a pixel."""
     default = "half_pixel" if op.opset >= 16 else "output_half_pixel"
-    mode = {"half_pixel": "half_pixel", "output_half_pixel": "asymmetric"}.get(op.str("coordinate_transformation_mode", default))
+    mode = {"half_pixel": "half_pixel_for_nn", "output_half_pixel": "asymmetric"}.get(op.str("coordinate_transformation_mode", default))
     if mode is None:
         raise op.fail(f"coordinate_transformation_mode {op.str('coordinate_transformation_mode')!r} is unknown")
     return op.make(

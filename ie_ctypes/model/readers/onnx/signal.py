@@ -19,11 +19,26 @@ def _line(op: Op, count: Tensor) -> Tensor:
 
 
 def _tables(op: Op, rows: Tensor, columns: Tensor, period: Tensor, precision: str) -> tuple[Tensor, Tensor]:
-    """cos and sin of 2 pi r c / period, [rows, columns]; the product is reduced as an integer, so that large ones stay exact."""
+    """cos and sin of 2 pi r c / period, [rows, columns].
+
+    Integers pick the quadrant and the angle within it, so that zeros and ones are exact and large products lose nothing.
+    """
     product = op.mul(op.unsqueeze(_line(op, rows), [1]), op.unsqueeze(_line(op, columns), [0]))
-    reduced = op.convert(op.make("FloorMod", product, period), precision)
-    angle = op.div(op.mul(reduced, 2 * math.pi), op.convert(period, precision))
-    return op.make("Cos", angle), op.make("Sin", angle)
+    quarters = op.mul(op.make("FloorMod", product, period), 4)
+    quadrant, rest = op.div(quarters, period), op.convert(op.make("FloorMod", quarters, period), precision)
+    angle = op.div(op.mul(rest, math.pi / 2), op.convert(period, precision))
+    values = [op.make("Cos", angle), op.make("Sin", angle)]
+    values += [op.make("Negative", v) for v in values]
+    cosine, sine = (0, 3, 2, 1), (1, 0, 3, 2)  # cos, -sin, -cos, sin and sin, cos, -sin, -cos by quadrant
+    return _chosen(op, quadrant, [values[i] for i in cosine]), _chosen(op, quadrant, [values[i] for i in sine])
+
+
+def _chosen(op: Op, index: Tensor, values: list[Tensor]) -> Tensor:
+    """``values[index]``, element by element."""
+    y = values[-1]
+    for i in range(len(values) - 2, -1, -1):
+        y = op.select(op.make("Equal", index, i), values[i], y)
+    return y
 
 
 def _along_last(op: Op, x: Tensor, table: Tensor) -> Tensor:
@@ -47,14 +62,14 @@ def dft(op: Op) -> Tensor:
     order = [i for i in range(rank - 1) if i != axis] + [axis]
     parts = [op.transpose(t, order) for t in parts]
     period = op.size(parts[0], -1)
-    if op.has_input(1):
+    if op.has_input(1) and not (onesided and inverse):
         wanted = op.reshape(op.convert(op.input(1), "I64"), [1])
         tail = op.concat([op.constant([0] * (rank - 2)), op.sub(wanted, period)], 0) if rank > 2 else op.sub(wanted, period)
         zeros = op.constant([0] * (rank - 1))
         parts = [op.make("Pad", t, zeros, tail, pad_mode="constant") for t in parts]
         period = wanted
     if onesided and inverse:
-        raise op.fail("an inverse onesided transform is not supported")
+        return op.transpose(_real_inverse(op, parts, x.precision), [*(order.index(i) for i in range(rank - 1)), rank - 1])
     bins = op.add(op.div(period, 2), 1) if onesided else period
     cosine, sine = _tables(op, period, bins, period, x.precision)
     sign = 1.0 if inverse else -1.0
@@ -66,6 +81,24 @@ def dft(op: Op) -> Tensor:
     if inverse:
         y = op.div(y, op.convert(period, x.precision))
     return op.transpose(y, [*(order.index(i) for i in range(rank - 1)), rank - 1])
+
+
+def _real_inverse(op: Op, parts: list[Tensor], precision: str) -> Tensor:
+    """The real signal [..., n, 1] of half a spectrum: bins between the first and the last count twice."""
+    if len(parts) < 2:
+        raise op.fail("half a spectrum must have real and imaginary parts")
+    bins = op.size(parts[0], -1)
+    period = op.reshape(op.convert(op.input(1), "I64"), [1]) if op.has_input(1) else op.mul(op.sub(bins, 1), 2)
+    if op.has_input(1):
+        bins = op.add(op.div(period, 2), 1)
+        limits = [op.constant([v]) for v in (0, 1, -1)]
+        parts = [op.make("Slice", t, limits[0], bins, limits[1], limits[2]) for t in parts]
+    cosine, sine = _tables(op, bins, period, period, precision)
+    line = _line(op, bins)
+    single = op.make("LogicalOr", op.make("Equal", line, 0), op.make("Equal", op.mul(line, 2), period))
+    weight = op.unsqueeze(op.select(single, op.constant(1, precision), 2), [1])
+    y = op.sub(_along_last(op, parts[0], op.mul(cosine, weight)), _along_last(op, parts[1], op.mul(sine, weight)))
+    return op.unsqueeze(op.div(y, op.convert(period, precision)), [-1])
 
 
 @onnx_op("STFT")
