@@ -57,12 +57,20 @@ COMPARISON: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "greater": np.greater,
     "greater_equal": np.greater_equal,
 }
+# A shift takes the lowest 5 or 6 bits of its count, as the processor does; to the right it keeps the sign.
+BITWISE: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "bit_and": np.bitwise_and,
+    "bit_or": np.bitwise_or,
+    "bit_xor": np.bitwise_xor,
+    "shift_left": lambda a, b: np.left_shift(a, b & (a.dtype.itemsize * 8 - 1)),
+    "shift_right": lambda a, b: np.right_shift(a, b & (a.dtype.itemsize * 8 - 1)),
+}
 LOGICAL: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "logical_and": np.logical_and,
     "logical_or": np.logical_or,
     "logical_xor": np.logical_xor,
 }
-FUNCTIONS = ARITHMETIC | COMPARISON | LOGICAL
+FUNCTIONS = ARITHMETIC | BITWISE | COMPARISON | LOGICAL
 
 
 def infer_binary(attrs: Attrs, inputs: Sequence[TensorType | None]) -> list[TensorType]:
@@ -71,8 +79,8 @@ def infer_binary(attrs: Attrs, inputs: Sequence[TensorType | None]) -> list[Tens
     if op not in FUNCTIONS:
         raise ValueError(f"binary operation {op!r} is unknown")
     a, b = tensor(inputs, 0), tensor(inputs, 1)
-    dtype = expect_dtype([a, b], ("bool",) if op in LOGICAL else NUMBERS)
-    return [TensorType(dtype if op in ARITHMETIC else "bool", broadcast(a.shape, b.shape))]
+    dtype = expect_dtype([a, b], ("bool",) if op in LOGICAL else ("int32", "int64") if op in BITWISE else NUMBERS)
+    return [TensorType("bool" if op in COMPARISON else dtype, broadcast(a.shape, b.shape))]
 
 
 @kind("Binary", infer_binary)
@@ -82,7 +90,7 @@ def binary(attrs: Attrs, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray
     op = text(attrs, "op")
     with np.errstate(all="ignore"):
         y = FUNCTIONS[op](a, b)
-    return [y.astype(a.dtype, copy=False) if op in ARITHMETIC else y]
+    return [y if op in COMPARISON or op in LOGICAL else y.astype(a.dtype, copy=False)]
 
 
 def infer_select(attrs: Attrs, inputs: Sequence[TensorType | None]) -> list[TensorType]:
@@ -116,7 +124,7 @@ def emit_binary(layer: Layer, op: str, a: Value, b: Value) -> Value:
         return layer.emit("Binary", [layer.convert(a, "bool"), layer.convert(b, "bool")], op=op)
     work = common_type(a, b)
     y = layer.emit("Binary", [layer.convert(a, work), layer.convert(b, work)], op=op)
-    return layer.convert(y, a.dtype) if op in ARITHMETIC and a.dtype == b.dtype else y
+    return layer.convert(y, a.dtype) if op not in COMPARISON and a.dtype == b.dtype else y
 
 
 # legacy Eltwise operation -> Binary op; "mean" and "sum" with coefficients are composed
@@ -223,7 +231,7 @@ _OPSET = {
 }
 
 
-def _operands(layer: Layer) -> tuple[Value, Value]:
+def operands(layer: Layer) -> tuple[Value, Value]:
     """Both inputs, aligned as ``auto_broadcast`` asks."""
     a, b = layer.input(0), layer.input(1)
     mode = layer.str("auto_broadcast", "numpy").lower()
@@ -247,7 +255,7 @@ def _register_opset() -> None:
     for name, op in _OPSET.items():
 
         def translate(layer: Layer, op: str = op) -> None:
-            a, b = _operands(layer)
+            a, b = operands(layer)
             layer.set_output(0, emit_binary(layer, op, a, b))
 
         opset(name)(translate)

@@ -201,6 +201,20 @@ def mvn_opset6(layer: Layer) -> None:
     layer.set_output(0, layer.emit("MVN", [x], axes=_axes_input(layer, x), normalize_variance=variance, eps=eps, eps_mode=mode))
 
 
+@opset("GroupNormalization")
+def group_normalization(layer: Layer) -> None:
+    """Groups of channels to mean 0 and variance 1, then ``* scale + bias`` for each channel. Inputs: data, scale [C], bias [C]."""
+    x, groups = layer.float_input(0), layer.int("num_groups")
+    if len(x.shape) < 2 or groups < 1 or x.shape[1] % groups:
+        raise layer.fail(f"num_groups is {groups}, the input has shape {list(x.shape)}")
+    split = layer.emit("Reshape", [x], shape=(x.shape[0], groups, x.type.size // max(x.shape[0] * groups, 1)))
+    y = layer.emit("MVN", [split], axes=(2,), normalize_variance=1, eps=layer.float("epsilon"), eps_mode="inside")
+    y = layer.emit("Reshape", [y], shape=x.shape)
+    for op, index in (("mul", 1), ("add", 2)):
+        y = layer.emit("Binary", [y, channel_shape(layer, layer.float_input(index), y)], op=op)
+    layer.set_output(0, y)
+
+
 @legacy("GRN")
 @opset("GRN")
 def grn(layer: Layer) -> None:

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ExtractImagePatches, made of slices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ie_ctypes.model.ops.registry import legacy, opset
+
+if TYPE_CHECKING:
+    from ie_ctypes.model.lowering import Layer
+
+
+@legacy("ExtractImagePatches")
+@opset("ExtractImagePatches")
+def extract_image_patches(layer: Layer) -> None:
+    """[N, C, H, W] to [N, kh*kw*C, OH, OW]: channel order kh, kw, c. ``rates`` is the distance inside a patch."""
+    x = layer.input(0)
+    if len(x.shape) != 4:
+        raise layer.fail(f"the input has shape {list(x.shape)}, expected rank 4")
+    sizes, strides, rates = (layer.ints(n) for n in ("sizes", "strides", "rates"))
+    if any(len(v) != 2 or min(v) < 1 for v in (sizes, strides, rates)):
+        raise layer.fail(f"sizes {list(sizes)}, strides {list(strides)} and rates {list(rates)} must be two values >= 1 each")
+    auto_pad = layer.str("auto_pad", "valid").lower()
+    if auto_pad not in ("valid", "same_upper", "same_lower"):
+        raise layer.fail(f"attribute 'auto_pad' is {auto_pad!r}, expected valid, same_upper or same_lower")
+    begins, ends, out = [0, 0], [0, 0], [0, 0]
+    for i in range(2):
+        span = (sizes[i] - 1) * rates[i] + 1
+        if auto_pad == "valid":
+            out[i] = max(x.shape[2 + i] - span, -1) // strides[i] + 1
+            continue
+        out[i] = -(-x.shape[2 + i] // strides[i])
+        total = max((out[i] - 1) * strides[i] + span - x.shape[2 + i], 0)
+        begins[i], ends[i] = (total // 2, total - total // 2) if auto_pad == "same_upper" else (total - total // 2, total // 2)
+    x = layer.emit("Pad", [x], pads_begin=(0, 0, *begins), pads_end=(0, 0, *ends), mode="constant", value=0.0)
+    parts = []
+    for i, j in np.ndindex(*sizes):
+        begin = (0, 0, i * rates[0] if out[0] else 0, j * rates[1] if out[1] else 0)
+        parts.append(layer.emit("Slice", [x], begins=begin, strides=(1, 1, *strides), lengths=(*x.shape[:2], *out)))
+    layer.set_output(0, layer.emit("Concat", parts, axis=1))

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Kind DFT and the layers DFT, IDFT, RDFT, IRDFT. Complex numbers are pairs on the last axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ie_ctypes.model.ops.attrs import FLOAT, Attrs, array, expect_dtype, integer, tensor
+from ie_ctypes.model.ops.registry import kind, opset
+from ie_ctypes.model.program import TensorType
+
+if TYPE_CHECKING:
+    from ie_ctypes.model.lowering import Layer, Value
+
+
+def infer_dft(attrs: Attrs, inputs: Sequence[TensorType | None]) -> list[TensorType]:
+    """The input's type, [..., 2]."""
+    x, axis = tensor(inputs, 0), integer(attrs, "axis")
+    expect_dtype(inputs, FLOAT)
+    if len(x.shape) < 2 or x.shape[-1] != 2:
+        raise ValueError(f"the input has shape {list(x.shape)}, expected pairs on the last of several axes")
+    if not 0 <= axis < len(x.shape) - 1:
+        raise ValueError(f"axis is {axis}, expected 0..{len(x.shape) - 2}")
+    return [x]
+
+
+@kind("DFT", infer_dft)
+def dft(attrs: Attrs, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray]:
+    """``sum(x[k] * exp(-2i*pi*j*k/n))`` along the axis; ``inverse``: with the other sign, divided by n."""
+    x, axis = array(inputs, 0), integer(attrs, "axis")
+    if not x.shape[axis]:
+        return [x]
+    z = x[..., 0].astype(np.complex128) + 1j * x[..., 1]
+    z = np.fft.ifft(z, axis=axis) if integer(attrs, "inverse") else np.fft.fft(z, axis=axis)
+    return [np.stack([z.real, z.imag], -1).astype(np.float32)]
+
+
+# -- translators -------------------------------------------------------------------------------------------------------------
+
+
+def _axes(layer: Layer, rank: int) -> list[int]:
+    """The second input: axes of a tensor of ``rank`` axes, the pairs not counted; in the order of the transforms' sizes."""
+    axes = [layer.axis(a, rank, "axes") for a in layer.const_ints(1)]
+    if not axes or len(set(axes)) != len(axes):
+        raise layer.fail(f"axes are {layer.const_ints(1)}, expected at least one, each once")
+    return axes
+
+
+def _sizes(layer: Layer, axes: Sequence[int], defaults: Sequence[int]) -> list[int]:
+    """The third input: points of each transform; -1 and a missing input keep the default."""
+    if not layer.has_input(2):
+        return list(defaults)
+    given = layer.const_ints(2)
+    if len(given) != len(axes):
+        raise layer.fail(f"signal_size has {len(given)} elements, there are {len(axes)} axes")
+    sizes = [d if g == -1 else g for g, d in zip(given, defaults, strict=True)]
+    if min(sizes) < 1:
+        raise layer.fail(f"signal_size is {given}, expected -1 or at least 1")
+    return sizes
+
+
+def _resized(layer: Layer, x: Value, axis: int, size: int) -> Value:
+    """Cut or padded with zeros at the end of an axis."""
+    if x.shape[axis] == size:
+        return x
+    ends = tuple(size - d if i == axis else 0 for i, d in enumerate(x.shape))
+    return layer.emit("Pad", [x], pads_begin=(0,) * len(ends), pads_end=ends, mode="constant", value=0.0)
+
+
+def _transformed(layer: Layer, x: Value, axes: Sequence[int], sizes: Sequence[int], inverse: int) -> Value:
+    for axis, size in zip(axes, sizes, strict=True):
+        x = layer.emit("DFT", [_resized(layer, x, axis, size)], axis=axis, inverse=inverse)
+    return x
+
+
+def _complex_rank(layer: Layer, x: Value) -> int:
+    if len(x.shape) < 2 or x.shape[-1] != 2:
+        raise layer.fail(f"the input has shape {list(x.shape)}, expected pairs on the last of several axes")
+    return len(x.shape) - 1
+
+
+@opset("DFT", "IDFT")
+def dft_layer(layer: Layer) -> None:
+    x = layer.float_input(0)
+    axes = _axes(layer, _complex_rank(layer, x))
+    sizes = _sizes(layer, axes, [x.shape[a] for a in axes])
+    layer.set_output(0, _transformed(layer, x, axes, sizes, int(layer.type.lower() == "idft")))
+
+
+@opset("RDFT")
+def rdft_layer(layer: Layer) -> None:
+    """Real numbers to pairs; the last of the axes keeps the first ``size / 2 + 1`` points, the others mirror them."""
+    x = layer.float_input(0)
+    axes = _axes(layer, len(x.shape))
+    sizes = _sizes(layer, axes, [x.shape[a] for a in axes])
+    for axis, size in zip(axes, sizes, strict=True):
+        x = _resized(layer, x, axis, size)
+    real = layer.emit("Reshape", [x], shape=(*x.shape, 1))
+    x = layer.emit("Concat", [real, layer.value(np.zeros(real.shape, np.float32), "imaginary")], axis=len(x.shape))
+    x = layer.emit("DFT", [x], axis=axes[-1], inverse=0)
+    x = _resized(layer, x, axes[-1], sizes[-1] // 2 + 1)
+    layer.set_output(0, _transformed(layer, x, axes[:-1], sizes[:-1], 0))
+
+
+@opset("IRDFT")
+def irdft_layer(layer: Layer) -> None:
+    """The inverse of RDFT: real numbers, by default ``2 * (points - 1)`` on the last of the axes."""
+    x = layer.float_input(0)
+    axes = _axes(layer, _complex_rank(layer, x))
+    last = axes[-1]
+    sizes = _sizes(layer, axes, [*(x.shape[a] for a in axes[:-1]), 2 * (x.shape[last] - 1)])
+    n = sizes[-1]
+    x = _transformed(layer, x, axes[:-1], sizes[:-1], 1)
+    x = _resized(layer, x, last, n // 2 + 1)
+    if n > 2:  # the other points are the conjugates of those before the middle, in reverse
+        begins = [n - n // 2 - 1 if i == last else 0 for i in range(len(x.shape))]
+        lengths = [n - n // 2 - 1 if i == last else d for i, d in enumerate(x.shape)]
+        strides = [-1 if i == last else 1 for i in range(len(x.shape))]
+        mirrored = layer.emit("Slice", [x], begins=tuple(begins), strides=tuple(strides), lengths=tuple(lengths))
+        mirrored = layer.emit("Binary", [mirrored, layer.value(np.array([1, -1], np.float32), "conjugate")], op="mul")
+        x = layer.emit("Concat", [x, mirrored], axis=last)
+    x = layer.emit("DFT", [x], axis=last, inverse=1)
+    real, _ = layer.emit_many("Split", [x], axis=len(x.shape) - 1, lengths=(1, 1))
+    layer.set_output(0, layer.emit("Reshape", [real], shape=x.shape[:-1]))
