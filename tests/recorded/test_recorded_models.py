@@ -51,7 +51,7 @@ def test_every_row_of_a_batch_is_the_recorded_answer(model: str, check_models: M
     single = core.load_network(net, "CPU").infer(feed)
     double = {k: np.concatenate([v, v], axis=v.shape.index(1)) for k, v in feed.items()}
     if "gru_bidirectional" in model:  # its Reshape layers carry batch and length as constants
-        with pytest.raises(ie_ctypes.IEError, match="layer hybridsequential0_gru0_.*expected|layer hybridsequential0_gru0_.*cannot take"):
+        with pytest.raises(ie_ctypes.IEError, match="layer hybridsequential0_gru0_"):
             net.reshape({k: v.shape for k, v in double.items()})
         assert net.inputs["data"].shape == list(feed["data"].shape)
         return
