@@ -21,5 +21,5 @@ if [ -n "$missing" ]; then
 fi
 
 "$PYTHON" -m venv "$VENV"
-"$VENV/bin/python" -m pip install --quiet --disable-pip-version-check -Cbuild-dir=build/release '.[samples,test]'
+"$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --config-settings=build-dir=build/release '.[samples,test]'
 [ "${1:-run}" = install ] || "$VENV/bin/python" samples/classification_sample.py -nt 3
