@@ -9,10 +9,10 @@ import numpy as np
 from onnx import TensorProto
 
 from ie_ctypes.model.dtypes import BY_NAME
-from ie_ctypes.model.readers.onnx.op import Op
-from ie_ctypes.model.readers.onnx.registry import onnx_op
-from ie_ctypes.model.readers.onnx.scope import Tensor
 from ie_ctypes.model.readers.onnx.elements import ELEMENTS, FLOATS, precision_of, type_name
+from ie_ctypes.model.readers.onnx.op import Op
+from ie_ctypes.model.readers.onnx.registry import Item, onnx_op
+from ie_ctypes.model.readers.onnx.scope import Tensor
 
 T = TensorProto
 
@@ -28,7 +28,7 @@ class _Small:
     nan: bool = True
 
 
-SMALL = {
+SMALL: dict[int, _Small] = {
     T.FLOAT8E4M3FN: _Small(3, -6, 448.0),
     T.FLOAT8E4M3FNUZ: _Small(3, -7, 240.0),
     T.FLOAT8E5M2: _Small(2, -14, 57344.0, infinite=True),
@@ -38,7 +38,7 @@ if hasattr(T, "FLOAT4E2M1"):
     SMALL[T.FLOAT4E2M1] = _Small(1, 0, 6.0, nan=False)
 
 #: Integer types of few bits: lowest and highest value.
-NARROW = {T.INT4: (-8, 7), T.UINT4: (0, 15)}
+NARROW: dict[int, tuple[int, int]] = {T.INT4: (-8, 7), T.UINT4: (0, 15)}
 if hasattr(T, "INT2"):
     NARROW |= {T.INT2: (-2, 1), T.UINT2: (0, 3)}
 
@@ -87,8 +87,7 @@ def cast(op: Op, x: Tensor, element: int, saturate: bool = True) -> Tensor:
         y = op.convert(op.add(op.make("FloorMod", op.sub(wide, low), high - low + 1), low), precision)
         y.element = element
         return y
-    y = op.convert(x, precision)
-    return y
+    return op.convert(x, precision)
 
 
 @onnx_op("Cast")
@@ -102,7 +101,7 @@ def cast_like(op: Op) -> Tensor:
 
 
 @onnx_op("Identity")
-def identity(op: Op) -> list[object]:
+def identity(op: Op) -> list[Item]:
     return [op.items[0]]
 
 

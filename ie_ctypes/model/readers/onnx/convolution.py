@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ie_ctypes.model.readers.onnx.op import Op
@@ -21,7 +23,7 @@ def auto_pad(op: Op) -> str:
     return _AUTO_PAD[mode]
 
 
-def window(op: Op, spatial: int) -> dict[str, object]:
+def window(op: Op, spatial: int) -> dict[str, Any]:
     """strides, dilations, pads_begin, pads_end and auto_pad."""
     pads = op.ints("pads", (0,) * 2 * spatial)
     if len(pads) != 2 * spatial:
@@ -52,10 +54,8 @@ def convolved(op: Op, x: Tensor, w: Tensor, bias: Tensor | None) -> Tensor:
     if groups < 1:
         raise op.fail(f"group is {groups}, expected >= 1")
     attributes = window(op, spatial)
-    if groups == 1:
-        y = op.make("Convolution", x, w, **attributes)
-    else:
-        y = op.make("GroupConvolution", x, _grouped(op, w, groups), **attributes)
+    layer, weights = ("Convolution", w) if groups == 1 else ("GroupConvolution", _grouped(op, w, groups))
+    y = op.make(layer, x, weights, **attributes)
     return _with_bias(op, y, bias, spatial)
 
 
@@ -104,7 +104,7 @@ def conv_transpose(op: Op) -> Tensor:
         attributes["auto_pad"] = "same_lower" if attributes["auto_pad"] == "same_upper" else "same_upper"
     elif str(attributes["auto_pad"]).startswith("same"):
         shape = op.slice(op.shape_of(x), 0, 2, 9)
-        extra = [op.mul(shape, op.constant(attributes["strides"]))]  # type: ignore[arg-type]
+        extra = [op.mul(shape, op.constant(attributes["strides"]))]
         attributes["auto_pad"] = "same_lower" if attributes["auto_pad"] == "same_upper" else "same_upper"
     return _with_bias(op, op.make(layer, x, weights, *extra, **attributes), bias, spatial)
 
@@ -129,7 +129,7 @@ def col2im(op: Op) -> Tensor:
     spatial = len(image)
     attributes = window(op, spatial)
     strides, dilations, begin, end = (attributes[n] for n in ("strides", "dilations", "pads_begin", "pads_end"))
-    rows = zip(image, block, strides, dilations, begin, end, strict=True)  # type: ignore[call-overload]
+    rows = zip(image, block, strides, dilations, begin, end, strict=True)
     places = [(size + b + e - (d * (k - 1) + 1)) // s + 1 for size, k, s, d, b, e in rows]
     count = int(np.prod(block))
     ones = np.eye(count, dtype=np.float32).reshape(count, 1, *block)

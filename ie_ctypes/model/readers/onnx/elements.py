@@ -36,7 +36,7 @@ FLOATS = ("FP32", "FP16", "BF16", "FP64")
 
 def type_name(element: int) -> str:
     """Name of an ONNX element type, for messages."""
-    return TensorProto.DataType.Name(element) if element in TensorProto.DataType.values() else str(element)  # type: ignore[arg-type]
+    return TensorProto.DataType.Name(element) if element in TensorProto.DataType.values() else str(element)
 
 
 def precision_of(element: int, what: str) -> str:

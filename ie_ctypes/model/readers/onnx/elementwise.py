@@ -109,17 +109,14 @@ def clip(op: Op) -> Tensor:
 def bit_shift(op: Op) -> Tensor:
     """Multiplications and floor divisions by powers of two; a shift by all bits or more, or by a negative number, leaves only the sign."""
     x = op.input(0)
-    width = BY_NAME[x.precision].bits
+    width, right = BY_NAME[x.precision].bits, op.str("direction") == "RIGHT"
     y, bits = op.convert(x, "I64"), op.convert(op.input(1), "I64")
     bits = op.make("Minimum", op.select(op.make("Less", bits, 0), op.constant(width), bits), width)
     half = op.div(bits, 2)  # in two steps, so that no power exceeds 32 bits
     for part in (half, op.sub(bits, half)):
         factor = op.make("Power", op.constant(2), part)
-        if op.str("direction") == "RIGHT":
-            y = op.div(op.sub(y, op.make("FloorMod", y, factor)), factor)
-        else:
-            y = op.mul(y, factor)
-    if width < 64 and op.str("direction") != "RIGHT":
+        y = op.div(op.sub(y, op.make("FloorMod", y, factor)), factor) if right else op.mul(y, factor)
+    if width < 64 and not right:
         y = op.make("FloorMod", y, 1 << width)
         if x.precision.startswith("I"):
             y = op.select(op.make("GreaterEqual", y, 1 << (width - 1)), op.sub(y, 1 << width), y)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TypeProto, defs, helper
 
 from ie_ctypes.model.readers.onnx.casts import element_of
@@ -19,7 +21,7 @@ def standard_function(node: NodeProto, version: int, inputs: list[Item]) -> Func
     """The body that the standard gives an operator, or None. Some depend on the types of the inputs."""
     domain = "" if node.domain == "ai.onnx" else node.domain
     try:
-        schema = defs.get_schema(node.op_type, version, domain)
+        schema: Any = defs.get_schema(node.op_type, version, domain)
     except defs.SchemaError:
         return None
     data = b""

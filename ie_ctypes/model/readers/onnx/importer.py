@@ -16,11 +16,11 @@ from ie_ctypes.model.graph import Graph, Node, Shape
 from ie_ctypes.model.lowering import Lowering, Value, compute_dtype
 from ie_ctypes.model.program import TensorType
 from ie_ctypes.model.readers.onnx import registry
+from ie_ctypes.model.readers.onnx.elements import ELEMENTS, precision_of
 from ie_ctypes.model.readers.onnx.functions import bound, local_functions, standard_function
 from ie_ctypes.model.readers.onnx.op import Op
 from ie_ctypes.model.readers.onnx.registry import Item
 from ie_ctypes.model.readers.onnx.scope import Scope, Tensor
-from ie_ctypes.model.readers.onnx.elements import ELEMENTS, precision_of
 
 MIN_OPSET = 6
 MAX_DEPTH = 32  # of bodies within bodies
@@ -108,7 +108,8 @@ class Importer:
         dims = [d.dim_value if d.HasField("dim_value") and d.dim_value >= 0 else -1 for d in tensor_type.shape.dim]
         if -1 in dims:
             self.dynamic[info.name] = [d.dim_param or "?" if v < 0 else v for d, v in zip(tensor_type.shape.dim, dims, strict=True)]
-            dims = [d if d >= 0 else self.probe[not self._is_batch(i, p.dim_param)] for i, (d, p) in enumerate(zip(dims, tensor_type.shape.dim))]
+            names = [d.dim_param for d in tensor_type.shape.dim]
+            dims = [d if d >= 0 else self.probe[not self._is_batch(i, names[i])] for i, d in enumerate(dims)]
         scope.names.discard(info.name)
         value = Value(TensorType(compute_dtype(precision), tuple(dims)), info.name)
         tensor = scope.parameter(info.name, precision, tuple(dims), value)

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from ie_ctypes.model.readers.onnx.op import Op
 from ie_ctypes.model.readers.onnx.registry import onnx_op
 from ie_ctypes.model.readers.onnx.scope import Tensor
@@ -65,9 +63,7 @@ def top_k(op: Op) -> list[Tensor]:
     x = op.input(0)
     k = op.reshape(op.input(1), []) if op.opset >= 10 else op.constant(op.int("k"))
     mode = "max" if op.int("largest", 1) else "min"
-    values, indices = op.make_many(
-        "TopK", x, k, axis=op.axis(x, -1), mode=mode, sort="value", index_element_type="i64", outputs=2
-    )
+    values, indices = op.make_many("TopK", x, k, axis=op.axis(x, -1), mode=mode, sort="value", index_element_type="i64", outputs=2)
     indices.precision = indices.port.precision = "I64"
     return [values, indices]
 
@@ -112,9 +108,7 @@ def tensor_scatter(op: Op) -> Tensor:
     cache, update, axis = op.input(0), op.input(1), op.axis(op.input(0), -2)
     rank = op.rank(cache)
     where = op.convert(op.input(2), "I64") if op.has_input(2) else op.broadcast(op.constant(0), op.size(cache, 0))
-    steps = op.make(
-        "Range", op.constant(0), op.squeeze(op.size(update, axis), [0]), op.constant(1), output_type="i64", precision="I64"
-    )
+    steps = op.make("Range", op.constant(0), op.squeeze(op.size(update, axis), [0]), op.constant(1), output_type="i64", precision="I64")
     at = op.add(op.unsqueeze(where, list(range(1, rank))), op.reshape(steps, [-1 if i == axis else 1 for i in range(rank)]))
     if op.str("mode", "linear") == "circular":
         at = op.make("FloorMod", at, op.size(cache, axis))

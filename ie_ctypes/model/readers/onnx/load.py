@@ -7,8 +7,8 @@ import os
 from typing import IO, Any
 
 import onnx
-from google.protobuf.message import DecodeError
-from google.protobuf.text_format import ParseError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from google.protobuf.text_format import ParseError  # type: ignore[import-untyped]
 from onnx import ModelProto, external_data_helper
 
 from ie_ctypes.errors import ModelError
@@ -40,7 +40,7 @@ def _load(model: Source) -> tuple[bytes, str]:
         with open(model, "rb") as f:
             return f.read(), os.fspath(model)
     read = getattr(model, "read", None)
-    data = bytes(model) if read is None else read()  # type: ignore[arg-type]
+    data = bytes(model) if read is None else read()
     if not isinstance(data, bytes | bytearray):
         raise TypeError(f"model: read() gave {type(data).__name__}, expected bytes")
     name = getattr(model, "name", "")

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ie_ctypes.model.readers.onnx.convolution import window
@@ -11,7 +13,7 @@ from ie_ctypes.model.readers.onnx.registry import onnx_op
 from ie_ctypes.model.readers.onnx.scope import Tensor
 
 
-def _attributes(op: Op) -> dict[str, object]:
+def _attributes(op: Op) -> dict[str, Any]:
     kernel = op.ints("kernel_shape")
     rounding = "ceil_torch" if op.int("ceil_mode", 0) else "floor"
     return window(op, len(kernel)) | {"kernel": kernel, "rounding_type": rounding}
@@ -37,10 +39,11 @@ def max_pool(op: Op) -> list[Tensor]:
 def average_pool(op: Op) -> Tensor:
     attributes = _attributes(op)
     dilations = attributes.pop("dilations")
-    if any(d != 1 for d in dilations):  # type: ignore[attr-defined]
+    if any(d != 1 for d in dilations):
         return _dilated_average(op)
     version = "opset14" if op.int("ceil_mode", 0) else "opset1"
-    return op.make("AvgPool", op.input(0), version=version, **attributes, **{"exclude-pad": not op.int("count_include_pad", 0)})
+    attributes["exclude-pad"] = not op.int("count_include_pad", 0)
+    return op.make("AvgPool", op.input(0), version=version, **attributes)
 
 
 def window_sum(op: Op, x: Tensor, padded: bool = False) -> Tensor:
@@ -53,7 +56,7 @@ def window_sum(op: Op, x: Tensor, padded: bool = False) -> Tensor:
     if padded:
         attributes |= {"pads_begin": [0] * len(kernel), "pads_end": [0] * len(kernel)}
     if op.int("ceil_mode", 0):
-        ends = zip(attributes["pads_end"], attributes["strides"], strict=True)  # type: ignore[call-overload]
+        ends = zip(attributes["pads_end"], attributes["strides"], strict=True)
         attributes["pads_end"] = [end + stride - 1 for end, stride in ends]
     spatial = op.slice(op.shape_of(x), 0, 2, 9)
     planes = op.reshape(x, op.concat([op.constant([-1, 1]), spatial], 0))
@@ -119,9 +122,7 @@ def max_unpool(op: Op) -> Tensor:
     own = op.concat([lead, op.add(op.mul(inner, op.constant(strides)), op.constant(grown))], 0)
     shape = op.convert(op.input(2), "I64") if op.has_input(2) else own
     flat = op.make("Broadcast", op.constant(0, x.precision), op.reduce("ReduceProd", own, [0]), mode="numpy")
-    flat = op.make(
-        "ScatterElementsUpdate", flat, op.reshape(indices, [-1]), op.reshape(x, [-1]), op.constant(0), version="opset3"
-    )
+    flat = op.make("ScatterElementsUpdate", flat, op.reshape(indices, [-1]), op.reshape(x, [-1]), op.constant(0), version="opset3")
     y = op.reshape(flat, own)
     if not op.has_input(2):
         return y

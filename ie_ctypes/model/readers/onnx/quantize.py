@@ -8,10 +8,10 @@ from onnx import TensorProto
 
 from ie_ctypes.model.dtypes import BY_NAME
 from ie_ctypes.model.readers.onnx.casts import NARROW, SMALL, element_of, round_small
+from ie_ctypes.model.readers.onnx.elements import precision_of
 from ie_ctypes.model.readers.onnx.op import Op
 from ie_ctypes.model.readers.onnx.registry import onnx_op
 from ie_ctypes.model.readers.onnx.scope import Tensor
-from ie_ctypes.model.readers.onnx.elements import precision_of
 
 
 def placed(op: Op, parameter: Tensor, x: Tensor, axis: int, block: int = 0) -> Tensor:

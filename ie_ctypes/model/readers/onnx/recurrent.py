@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from ie_ctypes.model.readers.onnx.op import Op
 from ie_ctypes.model.readers.onnx.registry import onnx_op
@@ -73,7 +74,7 @@ class _Cell:
         return op.convert(op.broadcast(op.size(self.x, 1), op.size(self.x, 0)), "I32")
 
     def bias(self, order: Sequence[int]) -> Tensor:
-        """Input and recurrent biases added up, in the layer's gate order; for GRU with ``linear_before_reset`` one more of the last gate."""
+        """Input and recurrent biases added up, gates as in the layer; ``linear_before_reset`` keeps those of the last gate apart."""
         op = self.op
         if not op.has_input(3):
             count = self.gates + int(self.kind == "GRU" and op.int("linear_before_reset", 0) != 0)
@@ -88,7 +89,7 @@ class _Cell:
     def run(self, layer: str, states: Sequence[Tensor], order: Sequence[int]) -> list[Tensor]:
         op = self.op
         w, r = (t if len(order) == 1 else _reordered(op, t, order) for t in (self.w, self.r))
-        params: dict[str, object] = {"hidden_size": self.size, "direction": self.direction, "activations": self.activations}
+        params: dict[str, Any] = {"hidden_size": self.size, "direction": self.direction, "activations": self.activations}
         if op.has("clip"):
             params["clip"] = op.float("clip")
         if self.kind == "GRU":

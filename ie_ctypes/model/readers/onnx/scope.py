@@ -16,8 +16,8 @@ from ie_ctypes.errors import ModelError
 from ie_ctypes.model.dtypes import BY_NAME
 from ie_ctypes.model.graph import Body, Graph, Node, Port, Shape
 from ie_ctypes.model.lowering import Lowering, Value, compute_dtype
-from ie_ctypes.model.readers.onnx.registry import Item
 from ie_ctypes.model.readers.onnx.elements import FLOATS, blob
+from ie_ctypes.model.readers.onnx.registry import Item
 
 if TYPE_CHECKING:
     from ie_ctypes.model.readers.onnx.importer import Importer
@@ -153,8 +153,7 @@ class Scope:
 
     def result(self, tensor: Tensor, name: str) -> Node:
         """Make a tensor an output of the graph."""
-        node = self._node("Result", name, "opset1", [tensor], {})
-        return node
+        return self._node("Result", name, "opset1", [tensor], {})
 
     # -- names -----------------------------------------------------------------------------------------------------------
     def lookup(self, name: str) -> Item:

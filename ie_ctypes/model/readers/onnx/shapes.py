@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 import numpy as np
-from onnx import AttributeProto, numpy_helper
+from onnx import AttributeProto
 
 from ie_ctypes.model.readers.onnx.activation import flatten
+from ie_ctypes.model.readers.onnx.elements import ELEMENTS, precision_of
 from ie_ctypes.model.readers.onnx.importer import dense
 from ie_ctypes.model.readers.onnx.op import Op
 from ie_ctypes.model.readers.onnx.registry import onnx_op
 from ie_ctypes.model.readers.onnx.scope import Tensor
-from ie_ctypes.model.readers.onnx.elements import ELEMENTS, precision_of
 
 _MAX = np.iinfo(np.int64).max
 

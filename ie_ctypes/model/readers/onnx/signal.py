@@ -7,10 +7,10 @@ import math
 
 import numpy as np
 
+from ie_ctypes.model.readers.onnx.elements import precision_of
 from ie_ctypes.model.readers.onnx.op import Op
 from ie_ctypes.model.readers.onnx.registry import onnx_op
 from ie_ctypes.model.readers.onnx.scope import Tensor
-from ie_ctypes.model.readers.onnx.elements import precision_of
 
 
 def _line(op: Op, count: Tensor) -> Tensor:
@@ -50,10 +50,8 @@ def dft(op: Op) -> Tensor:
     """Fourier transform along an axis of [..., 1 or 2]; the last axis holds real and imaginary parts."""
     x = op.input(0)
     rank = op.rank(x)
-    if op.opset >= 20:
-        axis = op.wrap(op.const_ints(2)[0] if op.has_input(2) else -2, rank)
-    else:
-        axis = op.axis(x, 1)
+    given = op.int("axis", 1) if op.opset < 20 else op.const_ints(2)[0] if op.has_input(2) else -2
+    axis = op.wrap(given, rank)
     inverse, onesided = bool(op.int("inverse", 0)), bool(op.int("onesided", 0))
     if x.value is None:
         raise op.fail("the size of the last axis is unknown")
