@@ -19,11 +19,16 @@ def _attributes(op: Op) -> dict[str, Any]:
     return window(op, len(kernel)) | {"kernel": kernel, "rounding_type": rounding}
 
 
+def _version(op: Op, version: str = "opset8") -> str:
+    """ONNX's way of rounding up came late to the operation sets."""
+    return "opset14" if op.int("ceil_mode", 0) else version
+
+
 @onnx_op("MaxPool")
 def max_pool(op: Op) -> list[Tensor]:
     """The second output are indices of the flattened input; in column-major order of an image with ``storage_order``."""
     x = op.input(0)
-    outputs = op.make_many("MaxPool", x, **_attributes(op), index_element_type="i64", axis=0, outputs=2, version="opset14")
+    outputs = op.make_many("MaxPool", x, **_attributes(op), index_element_type="i64", axis=0, outputs=2, version=_version(op))
     indices = outputs[1]
     indices.precision = indices.port.precision = "I64"
     if op.has_output(1) and op.int("storage_order", 0):
@@ -41,9 +46,8 @@ def average_pool(op: Op) -> Tensor:
     dilations = attributes.pop("dilations")
     if any(d != 1 for d in dilations):
         return _dilated_average(op)
-    version = "opset14" if op.int("ceil_mode", 0) else "opset1"
     attributes["exclude-pad"] = not op.int("count_include_pad", 0)
-    return op.make("AvgPool", op.input(0), version=version, **attributes)
+    return op.make("AvgPool", op.input(0), version=_version(op, "opset1"), **attributes)
 
 
 def window_sum(op: Op, x: Tensor, padded: bool = False) -> Tensor:
