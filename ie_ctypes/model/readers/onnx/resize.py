@@ -7,9 +7,11 @@ import numpy as np
 
 from ie_ctypes.model.readers.onnx.op import Op
 from ie_ctypes.model.readers.onnx.registry import onnx_op
+from ie_ctypes.model.readers.onnx.resize_table import Axis, resized
 from ie_ctypes.model.readers.onnx.scope import Tensor
 
 _COORDINATES = ("half_pixel", "pytorch_half_pixel", "asymmetric", "tf_half_pixel_for_nn", "align_corners")
+_BY_TABLE = ("half_pixel_symmetric", "tf_crop_and_resize")
 _MODES = {"nearest": "nearest", "linear": "linear_onnx", "bilinear": "linear_onnx", "trilinear": "linear_onnx", "cubic": "cubic"}
 
 
@@ -78,11 +80,8 @@ def resize(op: Op) -> Tensor:
     if op.opset < 11:
         return _layer(op, x, list(range(op.rank(x))), None, op.input(1), _MODES[mode], "asymmetric", "simple")
     coordinates = op.str("coordinate_transformation_mode", "half_pixel")
-    if coordinates not in _COORDINATES:
-        raise op.fail(f"coordinate_transformation_mode {coordinates} is not supported")
-    for name in ("antialias", "exclude_outside"):
-        if op.int(name, 0) and mode != "nearest":
-            raise op.fail(f"{name} is not supported")
+    if coordinates not in (*_COORDINATES, *_BY_TABLE):
+        raise op.fail(f"coordinate_transformation_mode is {coordinates!r}, expected one of {', '.join((*_COORDINATES, *_BY_TABLE))}")
     axes = [op.wrap(a, op.rank(x), "axes") for a in op.ints("axes", range(op.rank(x)))]
     scales = op.optional(2)
     if scales is not None and scales.value is not None and scales.value.type.size == 0:
@@ -98,8 +97,33 @@ def resize(op: Op) -> Tensor:
             sizes = op.convert(op.make("Floor", op.add(op.mul(old, best), 0.5)), "I64")
     if scales is None and sizes is None:
         raise op.fail("there are neither scales nor sizes")
+    if coordinates in _BY_TABLE or (mode != "nearest" and (op.int("antialias", 0) or op.int("exclude_outside", 0))):
+        return _by_table(op, x, axes, sizes, scales, mode, coordinates)
     nearest = op.str("nearest_mode", "round_prefer_floor")
     return _layer(op, x, axes, sizes, scales, _MODES[mode], coordinates, nearest, op.float("cubic_coeff_a", -0.75))
+
+
+def _by_table(op: Op, x: Tensor, axes: list[int], sizes: Tensor | None, scales: Tensor | None, mode: str, coordinates: str) -> Tensor:
+    """What the layer does not do; nearest neighbours are not among it."""
+    if mode == "nearest":
+        raise op.fail(f"mode nearest with coordinate_transformation_mode {coordinates} is not supported")
+    region = op.convert(op.input(1), "FP32") if coordinates == "tf_crop_and_resize" else None
+    given = sizes if sizes is not None else scales
+    assert given is not None
+    found = []
+    for i, axis in enumerate(axes):
+        if region is None and _unchanged(op, x, axis, i, sizes, scales):
+            continue
+        old, one = op.size(x, axis), op.gather(given, [i])
+        if sizes is not None:
+            new = op.convert(one, "I64")
+            scale = op.div(op.convert(new, "FP32"), op.convert(old, "FP32"))
+        else:
+            scale = op.convert(one, "FP32")
+            new = op.convert(op.make("Floor", op.mul(op.convert(old, "FP32"), scale)), "I64")
+        limits = [None, None] if region is None else [op.gather(region, [i]), op.gather(region, [i + len(axes)])]
+        found.append(Axis(axis=axis, old=old, new=new, scale=scale, start=limits[0], end=limits[1]))
+    return resized(op, x, found, mode, coordinates)
 
 
 @onnx_op("Upsample")
