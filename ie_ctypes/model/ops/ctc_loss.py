@@ -23,7 +23,8 @@ def _infer(attrs: Attrs, types: Sequence[TensorType | None]) -> list[TensorType]
     n, t, _ = logits.shape
     if lengths.shape != (n,) or labels.shape != (n, t) or counts.shape != (n,):
         raise ValueError(
-            f"lengths {list(lengths.shape)}, labels {list(labels.shape)}, label lengths {list(counts.shape)}: expected {[n]}, {[n, t]}, {[n]}"
+            f"lengths {list(lengths.shape)}, labels {list(labels.shape)}, label lengths {list(counts.shape)}: "
+            f"expected {[n]}, {[n, t]}, {[n]}"
         )
     blank = types[4] if len(types) > 4 else None
     integers = [lengths, labels, counts] + ([] if blank is None else [blank])

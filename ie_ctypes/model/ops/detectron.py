@@ -26,7 +26,8 @@ def _proposals_type(attrs: Attrs, types: Sequence[TensorType | None]) -> list[Te
     n, a, h, w = scores.shape
     if deltas.shape != (n, 4 * a, h, w) or anchors.shape != (h * w * a, 4):
         raise ValueError(
-            f"deltas {list(deltas.shape)}, anchors {list(anchors.shape)}: expected {[n, 4 * a, h, w]} and {[h * w * a, 4]} for scores {list(scores.shape)}"
+            f"deltas {list(deltas.shape)}, anchors {list(anchors.shape)}: "
+            f"expected {[n, 4 * a, h, w]} and {[h * w * a, 4]} for scores {list(scores.shape)}"
         )
     if len(info.shape) != 2 or info.shape[0] != n or info.shape[1] < 3:
         raise ValueError(f"the image descriptions are {list(info.shape)}, expected [{n}, 3 or 4]")
@@ -107,7 +108,10 @@ def translate_generate_proposals(layer: Layer) -> None:
 @legacy("ExperimentalDetectronPriorGridGenerator")
 @opset("ExperimentalDetectronPriorGridGenerator")
 def prior_grid(layer: Layer) -> None:
-    """Priors at the centre of every cell; the step is the image's size over the feature map's unless it is given."""
+    """Priors at the centre of every cell; the step is the image's size over the grid's unless it is given.
+
+    The operation has as many rows as the feature map has cells, whatever the grid: the rest is cut off, or 0.
+    """
     priors, feature, image = layer.float_input(0), layer.input(1), layer.input(2)
     if len(priors.shape) != 2 or priors.shape[1] != 4 or len(feature.shape) != 4 or len(image.shape) != 4:
         raise layer.fail(
@@ -122,7 +126,14 @@ def prior_grid(layer: Layer) -> None:
     grid = layer.value(np.stack([x, y, x, y], -1)[:, :, None], "grid")
     count = priors.shape[0]
     out = layer.emit("Binary", [layer.reshape(priors, (1, 1, count, 4)), grid], op="add")
-    layer.set_output(0, layer.reshape(out, (h * w * count, 4)) if layer.bool("flatten", True) else out)
+    if not layer.legacy and (h, w) != feature.shape[2:]:
+        rows = feature.shape[2] * feature.shape[3] * count
+        out = layer.emit(
+            "Slice", [layer.reshape(out, (h * w * count, 4))], begins=(0, 0), strides=(1, 1), lengths=(min(rows, h * w * count), 4)
+        )
+        out = layer.emit("Pad", [out], pads_begin=(0, 0), pads_end=(rows - out.shape[0], 0), mode="constant", value=0.0)
+        h, w = feature.shape[2:]
+    layer.set_output(0, layer.reshape(out, (h * w * count, 4) if layer.bool("flatten", True) else (h, w, count, 4)))
 
 
 @legacy("ExperimentalDetectronTopKROIs")
@@ -131,9 +142,7 @@ def top_rois(layer: Layer) -> None:
     """The regions of the highest scores; zeros when there are fewer than asked for."""
     rois, scores, rows = layer.float_input(0), layer.float_input(1), layer.int("max_rois")
     if len(rois.shape) != 2 or rois.shape[1] != 4 or scores.type.size != rois.shape[0] or rows < 1:
-        raise layer.fail(
-            f"regions {list(rois.shape)}, scores {list(scores.shape)}, max_rois {rows}: expected [R, 4], [R] and at least 1"
-        )
+        raise layer.fail(f"regions {list(rois.shape)}, scores {list(scores.shape)}, max_rois {rows}: expected [R, 4], [R] and at least 1")
     count = min(rows, rois.shape[0])
     scores = layer.reshape(scores, (rois.shape[0],))
     _, order = layer.emit_many("TopK", [scores], axis=0, k=count, mode="max", sort="value", index_dtype="int32")
@@ -148,7 +157,9 @@ def _detections_type(attrs: Attrs, types: Sequence[TensorType | None]) -> list[T
     rois, deltas, scores, info = (tensor(types, i) for i in range(4))
     classes, rows, count = integer(attrs, "num_classes"), integer(attrs, "max_detections_per_image"), rois.shape[0] if rois.shape else 0
     if classes < 1 or rows < 1 or integer(attrs, "post_nms_count") < 0:
-        raise ValueError(f"num_classes is {classes}, max_detections_per_image is {rows}, post_nms_count is {integer(attrs, 'post_nms_count')}")
+        raise ValueError(
+            f"num_classes is {classes}, max_detections_per_image is {rows}, post_nms_count is {integer(attrs, 'post_nms_count')}"
+        )
     if rois.shape != (count, 4) or deltas.shape != (count, 4 * classes) or scores.shape != (count, classes) or info.size < 2:
         raise ValueError(
             f"regions {list(rois.shape)}, deltas {list(deltas.shape)}, scores {list(scores.shape)}, image {list(info.shape)}: "

@@ -41,11 +41,16 @@ def _shared(attrs: Attrs, types: Sequence[TensorType | None]) -> tuple[int, int,
     return boxes.shape[0], scores.shape[1], boxes.shape[1]
 
 
-def _detections(attrs: Attrs, types: Sequence[TensorType | None]) -> list[TensorType]:
-    images, classes, boxes = _shared(attrs, types)
+def _rows(attrs: Attrs, classes: int, boxes: int) -> int:
+    """The most rows that these many classes of an image can have."""
     top, keep = integer(attrs, "nms_top_k"), integer(attrs, "keep_top_k")
     rows = classes * (min(top, boxes) if top >= 0 else boxes)
-    rows = images * (min(keep, rows) if keep >= 0 else rows)
+    return min(keep, rows) if keep >= 0 else rows
+
+
+def _detections(attrs: Attrs, types: Sequence[TensorType | None]) -> list[TensorType]:
+    images, classes, boxes = _shared(attrs, types)
+    rows = images * _rows(attrs, classes, boxes)
     index = text(attrs, "index_dtype", ("int32", "int64"))
     return [TensorType("float32", (rows, 6)), TensorType(index, (rows, 1)), TensorType(index, (images,))]
 
@@ -134,17 +139,21 @@ def _run(attrs: Attrs, arrays: Sequence[np.ndarray | None], select: _Select) -> 
         everything += found if across else _sorted(found, sort)
     if across:
         everything = _sorted(everything, sort)
-    rows, first = len(out) // max(len(images), 1), 0
+    _, classes, most = _shared(attrs, types)
+    rows, first = _rows(attrs, classes - (0 <= integer(attrs, "background_class") < classes), most), 0
     for n, count in enumerate(counts.tolist()):
-        for k, (_, c, score, number, corners) in enumerate(everything[first : first + count]):
-            out[n * rows + k], index[n * rows + k] = [c, score, *corners], number
+        for k, (_, c, score, name, corners) in enumerate(everything[first : first + count]):
+            out[n * rows + k], index[n * rows + k] = [c, score, *corners], name
         first += count
     return [out, index, counts]
 
 
 @kind("MatrixNms", _detections)
 def matrix_nms(attrs: Attrs, arrays: Sequence[np.ndarray | None]) -> list[np.ndarray]:
-    """Rows [class, score, box], numbers of the boxes, counts; each image has the same share of rows, its unused ones are -1."""
+    """Rows [class, score, box], numbers of the boxes, counts; unused rows are -1.
+
+    Each image has the same share of rows, as many as its classes without the background can fill.
+    """
     return _run(attrs, arrays, _lowered)
 
 

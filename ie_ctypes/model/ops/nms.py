@@ -25,7 +25,8 @@ def _nms_type(attrs: Attrs, types: Sequence[TensorType | None]) -> list[TensorTy
         raise ValueError(f"boxes {list(boxes.shape)} and scores {list(scores.shape)}: expected [B, N, 4] and [B, C, N]")
     if scores.shape[0] != boxes.shape[0] or scores.shape[2] != boxes.shape[1] or boxes.dtype != "float32" or scores.dtype != "float32":
         raise ValueError(
-            f"scores are {scores.dtype} {list(scores.shape)}, expected float32 {[boxes.shape[0], 'C', boxes.shape[1]]} for boxes {list(boxes.shape)}"
+            f"scores are {scores.dtype} {list(scores.shape)}, boxes {boxes.dtype} {list(boxes.shape)}: "
+            f"expected float32 {[boxes.shape[0], 'C', boxes.shape[1]]} for scores"
         )
     for i, dtypes in ((2, ("int32", "int64")), (3, ("float32",)), (4, ("float32",)), (5, ("float32",))):
         t = types[i] if i < len(types) else None
@@ -44,7 +45,9 @@ def _corners(boxes: np.ndarray, center: bool) -> np.ndarray:
     return np.concatenate([np.minimum(boxes[:, :2], boxes[:, 2:]), np.maximum(boxes[:, :2], boxes[:, 2:])], 1)
 
 
-def _select(boxes: np.ndarray, scores: np.ndarray, most: int, iou: np.float32, least: np.float32, sigma: np.float32, equal: bool) -> list[tuple[float, int]]:
+def _select(
+    boxes: np.ndarray, scores: np.ndarray, most: int, iou: np.float32, least: np.float32, sigma: np.float32, equal: bool
+) -> list[tuple[float, int]]:
     """(score, box) of one class of one image, best first. A score changed by overlaps queues again; ``equal``: see the kind."""
     queue = [(-float(scores[i]), int(i), 0) for i in best_first(scores) if scores[i] > least]
     kept: list[tuple[float, int]] = []

@@ -40,20 +40,14 @@ def _align_type(attrs: Attrs, types: Sequence[TensorType | None]) -> list[Tensor
 def _axis(start: np.float32, bin_size: np.float32, bins: int, samples: int, size: int) -> tuple[np.ndarray, ...]:
     """Lower and upper pixel, fraction, and whether the point counts, of all samples [bins, samples] on an axis."""
     step = bin_size / np.float32(max(samples, 1))
-    at = (
-        start
-        + np.arange(bins, dtype=np.float32)[:, None] * bin_size
-        + (np.arange(samples, dtype=np.float32) + np.float32(0.5)) * step
-    )
+    at = start + np.arange(bins, dtype=np.float32)[:, None] * bin_size + (np.arange(samples, dtype=np.float32) + np.float32(0.5)) * step
     counts = (at >= -1) & (at <= size)
     at = np.where(counts, at, np.float32(0)).clip(0, size - 1)
     low = np.floor(at).astype(int)
     return low, np.minimum(low + 1, size - 1), (at - low).astype(np.float32), counts
 
 
-def align(
-    x: np.ndarray, start: np.ndarray, size: np.ndarray, bins: tuple[int, int], ratio: int, mode: str = "avg"
-) -> np.ndarray:
+def align(x: np.ndarray, start: np.ndarray, size: np.ndarray, bins: tuple[int, int], ratio: int, mode: str = "avg") -> np.ndarray:
     """Bins [C, ph, pw] of one region of a map [C, H, W]; ``start`` and ``size`` are (x, y). A bin without samples is 0."""
     out = np.zeros((x.shape[0], *bins), np.float32)
     steps = size / np.array(bins[::-1], np.float32)
@@ -104,7 +98,9 @@ def _extractor_type(attrs: Attrs, types: Sequence[TensorType | None]) -> list[Te
     if len(rois.shape) != 2 or rois.shape[1] != 4:
         raise ValueError(f"the regions have shape {list(rois.shape)}, expected [R, 4]")
     if not maps or len(scales) < len(maps) or min(scales) < 1:
-        raise ValueError(f"pyramid_scales are {list(scales)}, expected one or more positive numbers, one for each of {len(maps)} feature maps")
+        raise ValueError(
+            f"pyramid_scales are {list(scales)}, expected one or more positive numbers, one for each of {len(maps)} feature maps"
+        )
     for t in maps:
         if len(t.shape) != 4 or t.shape[0] != 1 or 0 in t.shape or t.shape[1] != maps[0].shape[1]:
             raise ValueError(f"a feature map has shape {list(t.shape)}, expected [1, C, H, W] with one C for all")

@@ -53,7 +53,7 @@ def _listed(rois: np.ndarray) -> np.ndarray:
     """The regions [R, 5] before the one with image -1, which ends the list."""
     rois = rois.reshape(-1, 5)
     ends = np.flatnonzero(rois[:, 0] == -1)
-    return rois[: ends[0]] if ends.size else rois
+    return np.asarray(rois[: ends[0]] if ends.size else rois)
 
 
 def bilinear(x: np.ndarray, at_y: np.ndarray, at_x: np.ndarray) -> np.ndarray:
@@ -90,7 +90,7 @@ def _points(start: np.float32, end: np.float32, count: int, size: int) -> np.nda
     if count == 1:
         return np.array([(start + end) * np.float32(size - 1) * np.float32(0.5)], np.float32)
     step = (end - start) * np.float32(size - 1) / np.float32(count - 1)
-    return np.arange(count, dtype=np.float32) * step + start * np.float32(size - 1)
+    return np.asarray(np.arange(count, dtype=np.float32) * step + start * np.float32(size - 1))
 
 
 def _sample_grid(x: np.ndarray, at_y: np.ndarray, at_x: np.ndarray) -> np.ndarray:
@@ -133,7 +133,9 @@ def _ps_type(attrs: Attrs, types: Sequence[TensorType | None]) -> list[TensorTyp
     if trans is not None:
         shape = trans.shape
         if mode != "bilinear_deformable" or len(shape) != 4 or shape[0] != count or shape[1] % 2 or shape[2:] != (part, part):
-            raise ValueError(f"the offsets of mode {mode} are {list(shape)}, expected [{count}, 2*K, {part}, {part}] and bilinear_deformable")
+            raise ValueError(
+                f"the offsets of mode {mode} are {list(shape)}, expected [{count}, 2*K, {part}, {part}] and bilinear_deformable"
+            )
         if shape[1] < 2 or dim % (shape[1] // 2):
             raise ValueError(f"the offsets are for {shape[1] // 2} classes, expected a divisor of output_dim {dim}")
     return [TensorType("float32", (count, dim, group, group))]
@@ -232,7 +234,9 @@ def translate_roi_pooling(layer: Layer) -> None:
         if len(size) != 2:
             raise layer.fail(f"output_size is {list(size)}, expected height and width")
         attrs = {"pooled_h": size[0], "pooled_w": size[1]}
-    out = layer.emit("ROIPooling", [x, rois], spatial_scale=layer.float("spatial_scale"), method=layer.str("method", "max").lower(), **attrs)
+    out = layer.emit(
+        "ROIPooling", [x, rois], spatial_scale=layer.float("spatial_scale"), method=layer.str("method", "max").lower(), **attrs
+    )
     layer.set_output(0, out)
 
 
