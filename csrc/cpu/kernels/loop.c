@@ -16,13 +16,16 @@ typedef struct loop_input {
 
 typedef struct loop_output {
   int32_t from, pieced; /* body output; pieced 0: the last value */
+  int32_t initial;      /* input that carries this value into the first iteration, -1: none */
   nd_copy piece;
   int64_t begin, step, bytes; /* bytes: of the whole output */
 } loop_output;
 
 typedef struct loop_state {
   cpu_plan *plan;
-  int64_t trips;
+  int64_t trips; /* most iterations */
+  int32_t condition_input,
+      condition_output; /* truth values that let the first, another iteration run; -1: none */
   int32_t input_count, output_count, body_outputs;
   loop_input *inputs;
   loop_output *outputs;
@@ -120,12 +123,25 @@ static int outputs_fit(const cpu_node *node, int64_t trips) {
   return 1;
 }
 
+/* 1 when the tensors that the conditions name are single truth values. */
+static int conditions_fit(const cpu_node *node) {
+  int64_t in = op_int(node, "condition_input", -1), from = op_int(node, "condition_output", -1);
+  iec_tensor t;
+  if (in >= node->input_count || from >= (int64_t)node->api->output_count(body_of(node))) return 0;
+  if (in >= 0 && (node->inputs[in]->dtype != IEC_BOOL || op_count(node->inputs[in]) != 1)) return 0;
+  if (from < 0) return 1;
+  return body_output(node, (size_t)from, &t) && t.dtype == IEC_BOOL && op_product(t.shape, 0, t.ndim) == 1;
+}
+
 static int32_t supports(const cpu_node *node) {
   const iec_graph *body = body_of(node);
   int64_t trips = op_int(node, "trip_count", -1);
   if (!body || trips < 0 || trips > INT32_MAX || node->api->input_count(body) != (size_t)node->input_count)
     return 0;
-  return inputs_fit(node, trips) && outputs_fit(node, trips) && cpu_graph_supported(node->api, body) ? 10 : 0;
+  return inputs_fit(node, trips) && outputs_fit(node, trips) && conditions_fit(node) &&
+                 cpu_graph_supported(node->api, body)
+             ? 10
+             : 0;
 }
 
 static int64_t align(int64_t bytes) { return op_div_up(bytes, 64) * 64; }
@@ -174,8 +190,11 @@ static void plan_outputs(const cpu_node *node, loop_state *s) {
     loop_output *out = &s->outputs[i];
     const cpu_tensor *y = node->outputs[i];
     out->from = y ? (int32_t)from[i] : -1;
+    out->initial = -1;
     if (!y) continue;
     out->pieced = axis[i] >= 0;
+    for (int32_t j = 0; !out->pieced && j < s->input_count && out->initial < 0; j++)
+      if (s->inputs[j].carried_from == out->from) out->initial = j;
     out->bytes = op_count(y) * op_size(y->dtype);
     int64_t along = out->pieced ? axis[i] : 0, inner = op_product(y->shape, (int)along + 1, y->ndim);
     if (y->ndim == 0) {
@@ -218,6 +237,8 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   s->output_count = node->output_count;
   s->body_outputs = (int32_t)body_outputs;
   s->trips = op_int(node, "trip_count", 0);
+  s->condition_input = (int32_t)op_max(op_int(node, "condition_input", -1), -1);
+  s->condition_output = (int32_t)op_max(op_int(node, "condition_output", -1), -1);
   status = cpu_plan_create(host, body, &s->plan, err);
   if (status != IEC_OK) {
     release(host, s);
@@ -248,6 +269,15 @@ static void share(const cpu_run *r, const nd_copy *c, const void *src, void *dst
   nd_run(c, c->items * r->member / r->members, c->items * (r->member + 1) / r->members, src, dst);
 }
 
+/* What an output holds while no iteration has written it: zeros, or the carried value when none will run. */
+static void before_all(const loop_state *s, const cpu_run *r, int32_t output, int runs) {
+  const loop_output *out = &s->outputs[output];
+  if (out->pieced || out->initial < 0)
+    memset(r->outputs[output], 0, (size_t)out->bytes);
+  else if (!runs)
+    memcpy(r->outputs[output], r->inputs[out->initial], (size_t)out->bytes);
+}
+
 static void run(const void *state, const cpu_run *r) {
   const loop_state *s = state;
   const void *fed[CPU_MAX_PORTS];
@@ -255,9 +285,11 @@ static void run(const void *state, const cpu_run *r) {
   char *scratch = r->scratch;
   for (int32_t i = 0; i < s->input_count; i++)
     fed[i] = s->inputs[i].kind == SLICED ? scratch + s->inputs[i].buffer : r->inputs[i];
-  for (int32_t i = 0; s->trips == 0 && i < s->output_count; i++)
-    if (s->outputs[i].from >= 0 && r->member == 0) memset(r->outputs[i], 0, (size_t)s->outputs[i].bytes);
-  for (int64_t t = 0; t < s->trips; t++) {
+  int go = s->condition_input < 0 || *(const uint8_t *)r->inputs[s->condition_input];
+  int fewer = s->trips == 0 || s->condition_input >= 0 || s->condition_output >= 0;
+  for (int32_t i = 0; fewer && i < s->output_count; i++)
+    if (s->outputs[i].from >= 0 && r->member == 0) before_all(s, r, i, go && s->trips > 0);
+  for (int64_t t = 0; t < s->trips && go; t++) {
     for (int32_t i = 0; i < s->input_count; i++) {
       const loop_input *in = &s->inputs[i];
       if (in->kind == SLICED)
@@ -269,9 +301,10 @@ static void run(const void *state, const cpu_run *r) {
     for (int32_t i = 0; i < s->body_outputs; i++) values[i] = scratch + s->values[i] + t % 2 * s->set;
     cpu_barrier(r);
     cpu_plan_run(s->plan, r, scratch + s->body_scratch, r->member_scratch, fed, values);
+    if (s->condition_output >= 0) go = *(const uint8_t *)values[s->condition_output];
     for (int32_t i = 0; i < s->output_count; i++) {
       const loop_output *out = &s->outputs[i];
-      if (out->from < 0 || (!out->pieced && t + 1 < s->trips)) continue;
+      if (out->from < 0 || (!out->pieced && go && t + 1 < s->trips)) continue;
       share(r, &out->piece, values[out->from],
             (char *)r->outputs[i] + (out->begin + t * out->step) * out->piece.size);
     }

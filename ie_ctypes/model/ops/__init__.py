@@ -39,6 +39,7 @@ from ie_ctypes.model.ops import (  # noqa: F401
     recurrent,
     reduce,
     resize,
+    running_loop,
     roi_align,
     roi_pooling,
     scatter,

@@ -20,9 +20,9 @@ FLOAT = ("float32",)
 NUMBERS = ("float32", "int32", "int64")
 
 
-def integer(attrs: Attrs, name: str) -> int:
+def integer(attrs: Attrs, name: str, default: int | None = None) -> int:
     """Integer attribute."""
-    return int(cast(int, attrs[name]))
+    return int(cast(int, attrs[name] if default is None else attrs.get(name, default)))
 
 
 def number(attrs: Attrs, name: str, default: float | None = None) -> float:

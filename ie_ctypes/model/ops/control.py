@@ -1,23 +1,58 @@
 # SPDX-License-Identifier: Apache-2.0
-"""If and Loop of the operation sets. What they decide must follow from constants and shapes, or leave every shape as it is."""
+"""If and Loop of the operation sets. What constants decide is decided here; the rest runs as kinds If and Loop."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from ie_ctypes.model import lowering
+from ie_ctypes.errors import ModelError
+from ie_ctypes.model import evaluate, lowering
 from ie_ctypes.model.graph import Body
+from ie_ctypes.model.ops.attrs import Attrs, array, integers, tensor
 from ie_ctypes.model.ops.loops import results
-from ie_ctypes.model.ops.registry import opset
+from ie_ctypes.model.ops.registry import kind, opset
+from ie_ctypes.model.ops.running_loop import emit_loop, initial_condition, trip_count, truth
+from ie_ctypes.model.program import Program, TensorType
 
 if TYPE_CHECKING:
     from ie_ctypes.model.lowering import Layer, Value
 
 #: Iterations of a Loop that are written out one after the other.
 MAX_TRIPS = 1000
+_BRANCHES = ("then", "else")
+
+
+def _branch(attrs: Attrs, key: str) -> tuple[Program, tuple[int, ...]]:
+    return cast(Program, attrs[f"{key}_body"]), integers(attrs, f"{key}_inputs")
+
+
+def infer_if(attrs: Attrs, types: Sequence[TensorType | None]) -> list[TensorType]:
+    """The outputs of either branch, which have the same types."""
+    cond = tensor(types, 0)
+    if cond.dtype != "bool" or cond.size != 1:
+        raise ValueError(f"the condition is {cond.dtype} {list(cond.shape)}, expected one truth value")
+    found = []
+    for key in _BRANCHES:
+        body, places = _branch(attrs, key)
+        given, wanted = [tensor(types, i) for i in places], [body.tensors[i].type for i in body.inputs]
+        if given != wanted:
+            raise ValueError(f"the {key} branch takes {wanted}, it is given {given}")
+        found.append([body.tensors[i].type for i in body.outputs])
+    for i, (one, two) in enumerate(zip(*found, strict=True)):
+        if one != two:
+            sides = f"{one.dtype} {list(one.shape)} or {two.dtype} {list(two.shape)}"
+            raise ValueError(f"output {i} is {sides}, by a condition that is only known while running")
+    return found[0]
+
+
+@kind("If", infer_if)
+def if_(attrs: Attrs, arrays: Sequence[np.ndarray | None]) -> list[np.ndarray]:
+    """The outputs of the branch that the condition chooses; the other one is not computed."""
+    body, places = _branch(attrs, _BRANCHES[0] if array(arrays, 0).any() else _BRANCHES[1])
+    return evaluate.evaluate(body, [array(arrays, i) for i in places])
 
 
 def _run(layer: Layer, body: Body, given: Mapping[int, Value]) -> dict[int, Value]:
@@ -34,79 +69,89 @@ def _run(layer: Layer, body: Body, given: Mapping[int, Value]) -> dict[int, Valu
     return {number: inner.values[id(node), index] for (number, _), (node, index) in zip(rows, found, strict=True)}
 
 
-def _truth(layer: Layer, value: Value) -> Value:
-    """A condition as a bool without axes."""
-    if value.type.size != 1:
-        raise layer.fail(f"the condition has {value.type.size} elements, expected 1")
-    return layer.reshape(layer.convert(value, "bool"), ())
-
-
 @opset("If")
 def if_layer(layer: Layer) -> None:
-    """A constant condition leaves one branch; otherwise both are computed, of equal types and shapes, and one result is taken."""
-    cond = _truth(layer, layer.input(0))
+    """A constant condition leaves the layers of one branch; otherwise both are bodies, of equal output types and shapes."""
+    cond = truth(layer, layer.input(0))
     ports = {p.id: i for i, p in enumerate(layer.node.inputs)}
     out_ports = {p.id: i for i, p in enumerate(layer.node.outputs)}
-    chosen = ("then", "else") if not cond.is_const else ("then",) if bool(cond.data) else ("else",)
-    found: list[dict[int, Value]] = []
-    for key in chosen:
+    attrs: dict[str, Program | tuple[int, ...]] = {}
+    for key in _BRANCHES if not cond.is_const else [_BRANCHES[0] if bool(cond.data) else _BRANCHES[1]]:
         body = layer.node.bodies.get(key)
         if body is None:
             raise layer.fail(f"the {key} branch is missing")
-        inner = _run(layer, body, {row.internal_layer_id: layer.input(ports[row.external_port_id]) for row in body.inputs})
-        found.append({out_ports[row.external_port_id]: inner[row.internal_layer_id] for row in body.outputs})
-    for index in range(len(layer.node.outputs)):
-        values = [values[index] for values in found if index in values]
-        if len(values) != len(found):
-            raise layer.fail(f"a branch has no output {index}")
-        if len(values) == 2 and values[0].type != values[1].type:
-            one, two = (f"{v.dtype} {list(v.shape)}" for v in values)
-            raise layer.fail(f"output {index} is {one} or {two}, by a condition that is only known while running")
-        layer.set_output(index, values[0] if len(values) == 1 else layer.emit("Select", [cond, *values]))
+        places = {row.internal_layer_id: ports[row.external_port_id] for row in body.inputs}
+        sources = {out_ports[row.external_port_id]: row.internal_layer_id for row in body.outputs}
+        if len(sources) != len(layer.node.outputs):
+            raise layer.fail(f"the {key} branch has outputs {sorted(sources)}, expected {len(layer.node.outputs)}")
+        if cond.is_const:
+            inner = _run(layer, body, {number: layer.input(i) for number, i in places.items()})
+            for index, number in sources.items():
+                layer.set_output(index, inner[number])
+        else:
+            attrs |= _branch_attrs(layer, key, body, places, sources)
+    if attrs:
+        values = [layer.input(i) for i in range(1, len(layer.inputs))]
+        for index, value in enumerate(layer.emit_many("If", [cond, *values], **attrs)):
+            layer.set_output(index, value)
 
 
-def _trip_count(layer: Layer) -> int | None:
-    """The most iterations there can be; None when only the condition ends the loop."""
-    value = layer.input(0)
-    if not value.is_const:
-        raise layer.fail("the number of iterations is only known while running")
-    count = layer.const_ints(0)
-    if len(count) != 1:
-        raise layer.fail(f"the trip count has {len(count)} elements, expected 1")
-    return None if count[0] < 0 or count[0] >= 2**62 else count[0]
+def _branch_attrs(
+    layer: Layer, key: str, body: Body, places: Mapping[int, int], sources: Mapping[int, int]
+) -> dict[str, Program | tuple[int, ...]]:
+    """The program of a branch; constants from around it move inside."""
+    given: dict[int, Value] = {}
+    kept: list[tuple[int, Value]] = []  # (node input, value inside)
+    for number, index in places.items():
+        outer = layer.input(index)
+        given[number] = outer if outer.is_const else lowering.Value(outer.type, f"{layer.name}/{key}/in{index}")
+        if not outer.is_const:
+            kept.append((index, given[number]))
+    inner = lowering.Lowering(body.graph)
+    by_id = {n.id: n for n in body.graph.nodes}
+    inner.run({(id(by_id[number]), 0): value for number, value in given.items()})
+    order = [sources[i] for i in range(len(layer.node.outputs))]
+    found = results(body, body.graph, [(number, None) for number in order])
+    program = inner.program(
+        f"{layer.name}/{key}",
+        [(f"in{index}", value) for index, value in kept],
+        [(f"out{i}", inner.values[id(node), port]) for i, (node, port) in enumerate(found)],
+    )
+    return {f"{key}_body": program, f"{key}_inputs": tuple(index for index, _ in kept)}
 
 
 @opset("Loop")
 def loop_layer(layer: Layer) -> None:
-    """Iterations one after the other, each with its own number as a constant.
-
-    A condition that only running decides is allowed where nothing is joined: later iterations then keep the values of the last true one.
-    """
+    """Kind Loop where every iteration has the same shapes; otherwise the iterations are written out one after the other."""
     body = layer.node.bodies.get("body")
     if body is None:
         raise layer.fail("the body is missing")
-    trips = _trip_count(layer)
-    going = _truth(layer, layer.input(1))
+    try:
+        emit_loop(layer, body)
+    except ModelError as one_for_all:
+        trips = trip_count(layer)
+        if trips is None or trips > MAX_TRIPS or not initial_condition(layer).is_const:
+            raise
+        try:
+            _write_out(layer, body, trips)
+        except ModelError as one_by_one:
+            raise one_by_one from one_for_all
+
+
+def _write_out(layer: Layer, body: Body, trips: int) -> None:
+    """Iterations one after the other, each with its own number as a constant, while the condition follows from constants."""
     by_id = {n.id: n for n in body.graph.nodes}
     ports = {p.id: i for i, p in enumerate(layer.node.inputs)}
-    state: dict[int, Value] = {}
-    counters: list[int] = []
-    for row in body.inputs:
-        if row.external_port_id >= 0:
-            state[row.internal_layer_id] = layer.input(ports[row.external_port_id])
-        if row.purpose == "current_iteration":
-            counters.append(row.internal_layer_id)
+    state = {row.internal_layer_id: layer.input(ports[row.external_port_id]) for row in body.inputs if row.external_port_id >= 0}
+    counters = [row.internal_layer_id for row in body.inputs if row.purpose == "current_iteration"]
     sliced = {row.internal_layer_id: row for row in body.inputs if row.axis is not None}
     condition = next((row.internal_layer_id for row in body.outputs if row.purpose == "execution_condition"), None)
     joined: dict[int, list[Value]] = {row.internal_layer_id: [] for row in body.outputs if row.axis is not None}
-    last: dict[int, Value] = {}
-    start = {edge.from_layer: state[edge.to_layer] for edge in body.back_edges if edge.to_layer in state}
-    step = 0
-    while (trips is None or step < trips) and not (going.is_const and not bool(going.data)):
-        if step >= MAX_TRIPS:
-            raise layer.fail(f"the loop has more than {MAX_TRIPS} iterations")
-        if not going.is_const and (trips is None or joined):
-            raise layer.fail("the number of iterations is only known while running")
+    last = {edge.from_layer: state[edge.to_layer] for edge in body.back_edges if edge.to_layer in state}
+    going = bool(initial_condition(layer).data)
+    for step in range(trips):
+        if not going:
+            break
         given = dict(state)
         for number in counters:
             port = by_id[number].outputs[0]
@@ -114,27 +159,17 @@ def loop_layer(layer: Layer) -> None:
             given[number] = layer.value(np.full(port.shape, step, dtype), f"iteration{step}")
         for number, row in sliced.items():
             given[number] = _slice(layer, state[number], row.axis or 0, row.start + step * row.stride, row.part_size)
-        results_now = _run(layer, body, given)
+        last = _run(layer, body, given)
         for number, parts in joined.items():
-            parts.append(results_now[number])
-        before = last or start
-        last = {number: _kept(layer, going, value, before.get(number)) for number, value in results_now.items()}
+            parts.append(last[number])
         for edge in body.back_edges:
             state[edge.to_layer] = last[edge.from_layer]
         if condition is not None:
-            again = _truth(layer, results_now[condition])
-            going = again if going.is_const else layer.emit("Binary", [going, again], op="logical_and")
-        step += 1
-    _set_outputs(layer, body, last or start, joined, step)
-
-
-def _kept(layer: Layer, going: Value, new: Value, old: Value | None) -> Value:
-    """``new`` while the loop runs, else what was there."""
-    if going.is_const or old is None:
-        return new
-    if new.type != old.type:
-        raise layer.fail(f"a carried value turns from {old.dtype} {list(old.shape)} into {new.dtype} {list(new.shape)}")
-    return layer.emit("Select", [going, new, old])
+            again = truth(layer, last[condition])
+            if not again.is_const:
+                raise layer.fail("the number of iterations is only known while running, and they differ in their shapes")
+            going = bool(again.data)
+    _set_outputs(layer, body, last, joined)
 
 
 def _slice(layer: Layer, x: Value, axis: int, begin: int, length: int) -> Value:
@@ -144,7 +179,7 @@ def _slice(layer: Layer, x: Value, axis: int, begin: int, length: int) -> Value:
     return layer.emit("Slice", [x], begins=tuple(begins), strides=(1,) * len(begins), lengths=tuple(lengths))
 
 
-def _set_outputs(layer: Layer, body: Body, last: Mapping[int, Value], joined: Mapping[int, list[Value]], steps: int) -> None:
+def _set_outputs(layer: Layer, body: Body, last: Mapping[int, Value], joined: Mapping[int, list[Value]]) -> None:
     out_ports = {p.id: i for i, p in enumerate(layer.node.outputs)}
     for row in body.outputs:
         if row.external_port_id not in out_ports:
@@ -158,5 +193,5 @@ def _set_outputs(layer: Layer, body: Body, last: Mapping[int, Value], joined: Ma
         elif number in last:
             value = last[number]
         else:
-            raise layer.fail(f"output {index} has no value after {steps} iterations")
+            raise layer.fail(f"output {index} has no value, no iteration runs")
         layer.set_output(index, value)

@@ -51,6 +51,12 @@ def _loop_type(attrs: Attrs, types: Sequence[TensorType | None]) -> list[TensorT
     for i, source in enumerate(integers(attrs, "carried_from")):
         if source >= 0 and body.tensors[body.outputs[source]].type != body.tensors[body.inputs[i]].type:
             raise ValueError(f"body output {source} has another type than body input {i}, to which it is carried")
+    for index, types_of, what in (
+        (integer(attrs, "condition_input", -1), list(types), "input"),
+        (integer(attrs, "condition_output", -1), [body.tensors[i].type for i in body.outputs], "body output"),
+    ):
+        if index >= 0 and (tensor(types_of, index).dtype != "bool" or tensor(types_of, index).size != 1):
+            raise ValueError(f"{what} {index} is no condition: expected one truth value")
     out = []
     rows = zip(*(integers(attrs, f"output_{n}") for n in ("from", "axis", "start", "stride", "part")), strict=True)
     for source, axis, start, stride, part in rows:
@@ -69,13 +75,23 @@ def _loop_type(attrs: Attrs, types: Sequence[TensorType | None]) -> list[TensorT
 
 @kind("Loop", _loop_type)
 def loop(attrs: Attrs, arrays: Sequence[np.ndarray | None]) -> list[np.ndarray]:
-    """Body inputs are whole, sliced or carried from the previous step; outputs are the last values or pieced together."""
+    """Body inputs are whole, sliced or carried from the previous step; outputs are the last values or pieced together.
+
+    Conditions end the loop early: what no step has pieced is 0, a carried value that no step has computed is the initial one.
+    """
     body, trips = _program(attrs), integer(attrs, "trip_count")
     values = [array(arrays, i) for i in range(len(body.inputs))]
     types = _loop_type(attrs, [TensorType(v.dtype.name, v.shape) for v in values])
     outputs = [np.zeros(t.shape, t.dtype) for t in types]
     kinds, axes, starts, strides, parts = (integers(attrs, f"input_{n}") for n in ("kind", "axis", "start", "stride", "part"))
     carried = integers(attrs, "carried_from")
+    first, again = (integer(attrs, f"condition_{n}", -1) for n in ("input", "output"))
+    going = first < 0 or bool(values[first].any())
+    if not going or not trips:
+        for i, (source, axis) in enumerate(zip(integers(attrs, "output_from"), integers(attrs, "output_axis"), strict=True)):
+            if axis < 0 and source in carried:
+                outputs[i] = values[carried.index(source)]
+        return outputs
     for step in range(trips):
         fed = list(values)
         for i, how in enumerate(kinds):
@@ -83,6 +99,7 @@ def loop(attrs: Attrs, arrays: Sequence[np.ndarray | None]) -> list[np.ndarray]:
                 begin = starts[i] + step * strides[i]
                 fed[i] = np.ascontiguousarray(values[i].take(np.arange(begin, begin + parts[i]), axes[i]))
         results = evaluate.evaluate(body, fed)
+        going = again < 0 or bool(results[again].any())
         for i, source in enumerate(carried):
             if source >= 0:
                 values[i] = results[source]
@@ -93,11 +110,13 @@ def loop(attrs: Attrs, arrays: Sequence[np.ndarray | None]) -> list[np.ndarray]:
             else:
                 begin = start + step * stride
                 outputs[i][(slice(None),) * axis + (slice(begin, begin + part),)] = results[source]
+        if not going:
+            break
     return outputs
 
 
 @dataclass(slots=True)
-class _Slices:
+class Slices:
     """How one port is cut: axis -1 is not at all."""
 
     axis: int = -1
@@ -106,13 +125,13 @@ class _Slices:
     part: int = 1
 
 
-def _slices(row: PortMap, size: int) -> tuple[_Slices, int]:
+def slices(row: PortMap, size: int) -> tuple[Slices, int]:
     """Slices of a port of that size along the axis, and how many there are. A negative stride begins at the end."""
     assert row.axis is not None
     start = row.start + size + 1 if row.start < 0 else row.start
     end = row.end + size + 1 if row.end < 0 else row.end
     first = start - row.part_size if row.stride < 0 else start
-    return _Slices(row.axis, first, row.stride, row.part_size), abs(end - start) // abs(row.stride)
+    return Slices(row.axis, first, row.stride, row.part_size), abs(end - start) // abs(row.stride)
 
 
 def _open_ports(body: Body) -> tuple[Graph, list[tuple[Node, int]]]:
@@ -168,12 +187,12 @@ def tensor_iterator(layer: Layer) -> None:
     counts: set[int] = set()
     cuts = []
     for row, value in zip(body.inputs, outer, strict=True):
-        cut = _Slices()
+        cut = Slices()
         if row.axis is not None:
             layer.axis(row.axis, len(value.shape))
             if row.stride == 0 or row.part_size < 1:
                 raise layer.fail(f"port map has stride {row.stride} and part size {row.part_size}")
-            cut, count = _slices(row, value.shape[row.axis])
+            cut, count = slices(row, value.shape[row.axis])
             counts.add(count)
         cuts.append(cut)
     if len(counts) > 1:
@@ -205,9 +224,9 @@ def tensor_iterator(layer: Layer) -> None:
     )
     out_cuts = []
     for row in body.outputs:
-        cut = _Slices()
+        cut = Slices()
         if row.axis is not None:
-            cut, _ = _slices(row, abs(row.stride) * max(trips - 1, 0) + row.part_size)
+            cut, _ = slices(row, abs(row.stride) * max(trips - 1, 0) + row.part_size)
         out_cuts.append(cut)
     outputs = layer.emit_many(
         "Loop",
@@ -215,17 +234,17 @@ def tensor_iterator(layer: Layer) -> None:
         body=program,
         trip_count=trips,
         input_kind=tuple(SLICED if cuts[i].axis >= 0 else CARRIED if carried[i] else INVARIANT for i in kept),
-        **_columns("input", [cuts[i] for i in kept]),
+        **columns("input", [cuts[i] for i in kept]),
         carried_from=tuple(-1 if (c := carried[i]) is None else keys.index(c) for i in kept),
         output_from=tuple(keys.index((row.internal_layer_id, row.internal_port_id)) for row in body.outputs),
-        **_columns("output", out_cuts),
+        **columns("output", out_cuts),
     )
     out_ports = {p.id: i for i, p in enumerate(layer.node.outputs)}
     for row, value in zip(body.outputs, outputs, strict=True):
         layer.set_output(out_ports[row.external_port_id], value)
 
 
-def _columns(side: str, cuts: Sequence[_Slices]) -> dict[str, tuple[int, ...]]:
+def columns(side: str, cuts: Sequence[Slices]) -> dict[str, tuple[int, ...]]:
     return {
         f"{side}_axis": tuple(c.axis for c in cuts),
         f"{side}_start": tuple(c.start for c in cuts),
