@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ie_ctypes.model.ops.attrs import array, integer, number, tensor, text
+from ie_ctypes.model.ops.boxes import suppress
 from ie_ctypes.model.ops.introsort import falling_order
 from ie_ctypes.model.ops.registry import Attrs, kind, legacy, opset
 from ie_ctypes.model.program import TensorType
@@ -71,26 +72,6 @@ def _decode(attrs: Attrs, priors: np.ndarray, variances: np.ndarray, loc: np.nda
     centre = (priors[..., :2] + priors[..., 2:]) / 2 + offset[..., :2] * size
     half = np.exp(offset[..., 2:]) * size / 2
     return np.concatenate([centre - half, centre + half], axis=-1)
-
-
-def _overlap(box: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Intersection over union of one box with others; 0 when they are apart."""
-    side = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
-    inter = np.where((side > 0).all(1), side[:, 0] * side[:, 1], 0)
-    area = (box[2] - box[0]) * (box[3] - box[1])
-    areas = (others[:, 2] - others[:, 0]) * (others[:, 3] - others[:, 1])
-    overlap: np.ndarray = np.divide(inter, area + areas - inter, out=np.zeros_like(inter), where=inter > 0)
-    return overlap
-
-
-def suppress(boxes: np.ndarray, order: np.ndarray, threshold: float) -> np.ndarray:
-    """The indices of ``order``, best first, that overlap no better kept box by more than the threshold."""
-    kept = []
-    while order.size:
-        best, order = order[0], order[1:]
-        kept.append(best)
-        order = order[~(_overlap(boxes[best], boxes[order]) > threshold)]
-    return np.array(kept, np.int64)
 
 
 def _best_first(scores: np.ndarray, candidates: np.ndarray, top: int) -> np.ndarray:

@@ -42,7 +42,7 @@ def _roi_pooling_type(attrs: Attrs, types: Sequence[TensorType | None]) -> list[
 
 def _image(x: np.ndarray, number: np.float32) -> np.ndarray:
     """The feature map [C, H, W] of a region's image; an image that does not exist has no features."""
-    return x[int(number)] if 0 <= number < len(x) else np.zeros(x.shape[1:], x.dtype)
+    return np.asarray(x[int(number)]) if 0 <= number < len(x) else np.zeros(x.shape[1:], x.dtype)
 
 
 def _half_away(v: np.ndarray) -> np.ndarray:
