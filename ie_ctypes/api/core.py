@@ -145,7 +145,7 @@ class IECore:
 
     # -- networks --------------------------------------------------------------------------------------------------------
     def read_network(self, model: Source, weights: Source = "", init_from_buffer: bool = False) -> IENetwork:
-        """Read a network: paths, or bytes-like or file objects. Without weights the .bin beside the model is taken, if there is one.
+        """Read a network, IR or ONNX: paths, bytes-like or file objects. Without weights the .bin beside an IR is taken, if there is one.
 
         Raises :class:`~ie_ctypes.api.errors.MissingFileError` and :class:`~ie_ctypes.errors.ModelError`.
         """

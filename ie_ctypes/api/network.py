@@ -25,7 +25,7 @@ Source = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes]
 
 
 class IENetwork:
-    """A network read from IR, legacy (v2 to v7) or opset (v10, v11).
+    """A network read from IR, legacy (v2 to v7) or opset (v10, v11), or from ONNX (extra ``ie_ctypes[onnx]``).
 
     ``model`` and ``weights`` are paths, or with ``init_from_buffer=True`` bytes; bytes-like and file objects are recognised without the
     flag. Without any the object is empty. Raises :class:`~ie_ctypes.api.errors.MissingFileError` for a missing file and
