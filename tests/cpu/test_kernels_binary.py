@@ -8,7 +8,7 @@ import pytest
 from cpu_programs import Builder, infer, load
 from kernel_checks import BLOCKED, blocked, compare, floats, integers, node
 
-from ie_ctypes.model.ops.elementwise import ARITHMETIC, COMPARISON, LOGICAL
+from ie_ctypes.model.ops.elementwise import ARITHMETIC, BITWISE, COMPARISON, LOGICAL
 
 SHAPES = [
     ((37,), (37,)),
@@ -44,6 +44,16 @@ def test_broadcasting(isa: str, shapes: tuple[tuple[int, ...], tuple[int, ...]])
     x, y = floats(rng, *shapes[0]), floats(rng, *shapes[1])
     node("Binary", [x, y], op="sub")
     node("Binary", [y, x], op="sub", const=(0,))
+
+
+@pytest.mark.parametrize("op", sorted(BITWISE))
+@pytest.mark.parametrize("dtype", ["int32", "int64"])
+def test_bits(isa: str, op: str, dtype: str) -> None:
+    rng = np.random.default_rng(6)
+    low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+    for a, b in [((3, 1, 19), (4, 19)), ((2, 33), (1,))]:
+        x, y = integers(rng, dtype, *a, low=low, high=high), integers(rng, dtype, *b, low=-70, high=70)
+        node("Binary", [x, y], rtol=0, atol=0, op=op)
 
 
 @pytest.mark.parametrize("op", sorted(LOGICAL))

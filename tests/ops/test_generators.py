@@ -37,7 +37,9 @@ def uniform(kind, low, high, shape=(200,), **seeds):
 def test_numbers_lie_between_the_limits(kind):
     dtype = np.float32 if kind == "f32" else np.int64
     y = uniform(kind, dtype(-2), dtype(7), (40, 5))
-    assert y.shape == (40, 5) and y.min() >= -2 and y.max() < 7
+    assert y.shape == (40, 5)
+    assert y.min() >= -2
+    assert y.max() < 7
     assert len(np.unique(y)) == (200 if kind == "f32" else 9)
     np.testing.assert_array_equal(y, uniform(kind, dtype(-2), dtype(7), (40, 5)))
 
