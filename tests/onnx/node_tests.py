@@ -37,7 +37,6 @@ KNOWN_DIFFERENCES = {
     "test_roialign_mode_max": "ONNX takes the largest of four weighted neighbours, the layer the largest interpolated value",
     "test_dft_inverse": "ours is 0 where the case holds the rounding of its own computation",
     "test_dft_inverse_opset19": "as above",
-    "test_nonmaxsuppression_iou_threshold_boundary": "an overlap equal to the threshold, computed in another order",
 }
 
 #: Operators whose result has a size that the data decide; layers give the largest possible one.

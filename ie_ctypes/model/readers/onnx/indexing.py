@@ -121,6 +121,8 @@ def non_max_suppression(op: Op) -> Tensor:
     boxes, scores = op.input(0), op.input(1)
     limit = op.reshape(op.input(2), []) if op.has_input(2) else op.constant(0)
     thresholds = [op.reshape(op.input(i), []) if op.has_input(i) else op.constant(0.0, "FP32") for i in (3, 4)]
+    # ONNX keeps a box of exactly that overlap, the layer does not: the threshold moves up by the last bit
+    thresholds[0] = op.make("Multiply", op.convert(thresholds[0], "FP32"), 1 + 2.0**-23)
     encoding = "center" if op.int("center_point_box", 0) else "corner"
     return op.make_many(
         "NonMaxSuppression",
