@@ -22,8 +22,8 @@ static inline box box_clip(box b, float width, float height) {
                box_clamp(b.y1, 0, height)};
 }
 
-/* Intersection over union, 0 when the boxes are apart by more than `reach`. `extra` is 1 when corners are pixels
- * that belong to the box. */
+/* Intersection over union, 0 when the boxes are apart by more than `reach`. `extra` is 1 when corners are
+ * pixels that belong to the box. */
 static inline float box_overlap(box a, box b, float extra, float reach) {
   float w = fminf(a.x1, b.x1) - fmaxf(a.x0, b.x0), h = fminf(a.y1, b.y1) - fmaxf(a.y0, b.y0);
   if (w < -reach || h < -reach) return 0;
@@ -33,7 +33,8 @@ static inline float box_overlap(box a, box b, float extra, float reach) {
   return inter > 0 ? inter / (area + other - inter) : 0;
 }
 
-/* The box moved by deltas dx, dy and logarithms of growth, which are relative to its size; logarithms up to `limit`. */
+/* The box moved by deltas dx, dy and logarithms of growth, which are relative to its size; logarithms up to
+ * `limit`. */
 static inline box box_refine(box b, float dx, float dy, float dw, float dh, float extra, float limit) {
   float w = b.x1 - b.x0 + extra, h = b.y1 - b.y0 + extra;
   float cx = b.x0 + 0.5f * w + dx * w, cy = b.y0 + 0.5f * h + dy * h;
@@ -41,7 +42,8 @@ static inline box box_refine(box b, float dx, float dy, float dw, float dh, floa
   return (box){cx - half_w, cy - half_h, cx + half_w, cy + half_h};
 }
 
-/* Stable sort by falling score; `other` is room for as many. Returns the one of the two that holds the result. */
+/* Stable sort by falling score; `other` is room for as many. Returns the one of the two that holds the
+ * result. */
 static inline scored *scored_sort(scored *list, scored *other, int64_t n) {
   for (int64_t width = 1; width < n; width *= 2) {
     for (int64_t i = 0; i < n; i += 2 * width) {
@@ -69,12 +71,13 @@ static inline void scored_sift(scored *v, int64_t place, int64_t count, scored i
     v[place] = v[count - 1];
     place = count - 1;
   }
-  for (; place > top && v[(place - 1) / 2].score > item.score; place = (place - 1) / 2) v[place] = v[(place - 1) / 2];
+  for (; place > top && v[(place - 1) / 2].score > item.score; place = (place - 1) / 2)
+    v[place] = v[(place - 1) / 2];
   v[place] = item;
 }
 
-/* The `keep` best of n to the front by falling score. Equal scores come in the order of the original's partial sort: a
- * heap with the worst of the best on top, the hole of a removed one sinking to a leaf. */
+/* The `keep` best of n to the front by falling score. Equal scores come in the order of the original's
+ * partial sort: a heap with the worst of the best on top, the hole of a removed one sinking to a leaf. */
 static inline void scored_partial(scored *v, int64_t n, int64_t keep) {
   keep = op_min(keep, n);
   if (keep < 1) return;
@@ -92,8 +95,8 @@ static inline void scored_partial(scored *v, int64_t n, int64_t keep) {
   }
 }
 
-/* Keeps the candidates that overlap no better kept one by more than the threshold, `limit` at most (-1: all), at the
- * front of the list. Returns how many. */
+/* Keeps the candidates that overlap no better kept one by more than the threshold, `limit` at most (-1: all),
+ * at the front of the list. Returns how many. */
 static inline int64_t scored_suppress(const box *boxes, scored *list, int64_t n, float threshold, float extra,
                                       int64_t limit) {
   int64_t kept = 0;

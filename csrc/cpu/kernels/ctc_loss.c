@@ -16,9 +16,12 @@ static int32_t supports(const cpu_node *node) {
   const cpu_tensor *x = node->inputs[LOGITS], *blank = op_in(node, BLANK);
   int32_t dtype = node->inputs[LENGTHS]->dtype;
   if (x->ndim != 3 || x->shape[2] < 1 || (dtype != IEC_I32 && dtype != IEC_I64)) return 0;
-  if (!op_is(node, LABELS, dtype) || !op_is(node, COUNTS, dtype) || (blank && blank->dtype != dtype)) return 0;
-  if (op_count(node->inputs[LENGTHS]) != x->shape[0] || op_count(node->inputs[COUNTS]) != x->shape[0]) return 0;
-  if (op_count(node->inputs[LABELS]) != x->shape[0] * x->shape[1] || (blank && op_count(blank) != 1)) return 0;
+  if (!op_is(node, LABELS, dtype) || !op_is(node, COUNTS, dtype) || (blank && blank->dtype != dtype))
+    return 0;
+  if (op_count(node->inputs[LENGTHS]) != x->shape[0] || op_count(node->inputs[COUNTS]) != x->shape[0])
+    return 0;
+  if (op_count(node->inputs[LABELS]) != x->shape[0] * x->shape[1] || (blank && op_count(blank) != 1))
+    return 0;
   return node->outputs[0]->dtype == IEC_F32 && op_count(node->outputs[0]) == x->shape[0] ? 10 : 0;
 }
 
@@ -36,7 +39,8 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   s->unique = op_int(node, "unique", 0) != 0;
   s->dtype = node->inputs[LENGTHS]->dtype;
   s->blank = op_in(node, BLANK) != NULL;
-  out->member_scratch_size = (size_t)s->time * sizeof(int64_t) + 2 * (size_t)(2 * s->time + 1) * sizeof(double);
+  out->member_scratch_size =
+      (size_t)s->time * sizeof(int64_t) + 2 * (size_t)(2 * s->time + 1) * sizeof(double);
   out->cost = 20.0 * (double)op_count(x) + 60.0 * (double)(s->batch * s->time) * (double)s->time;
   out->exec_type = "ctc_loss_" CPU_ISA_NAME;
   return IEC_OK;
@@ -77,8 +81,8 @@ static double normaliser(const loss_state *s, const float *x) {
 }
 
 /* The path is blank, label, blank, label, ..., blank; without merging a label takes one step only. */
-static double loss(const loss_state *s, const float *x, int64_t steps, const int64_t *labels, int64_t count, int64_t blank,
-                   double *before, double *after) {
+static double loss(const loss_state *s, const float *x, int64_t steps, const int64_t *labels, int64_t count,
+                   int64_t blank, double *before, double *after) {
   const double never = -(double)INFINITY;
   int64_t length = 2 * count + 1;
   for (int64_t i = 0; i < length; i++) after[i] = never;
@@ -100,13 +104,15 @@ static double loss(const loss_state *s, const float *x, int64_t steps, const int
 
 static void run(const void *state, const cpu_run *r) {
   const loss_state *s = state;
-  int64_t b, e, *labels = r->member_scratch, blank = s->blank ? integer(s, r->inputs[BLANK], 0) : s->classes - 1;
+  int64_t b, e, *labels = r->member_scratch,
+                blank = s->blank ? integer(s, r->inputs[BLANK], 0) : s->classes - 1;
   double *before = (double *)(labels + s->time), *after = before + 2 * s->time + 1;
   while (cpu_next(r, s->batch, 1, &b, &e)) {
     int64_t count = read_labels(s, r, b, labels), steps = clipped(s, r->inputs[LENGTHS], b);
     const float *x = (const float *)r->inputs[LOGITS] + b * s->time * s->classes;
     int valid = count >= 0 && blank >= 0 && blank < s->classes;
-    ((float *)r->outputs[0])[b] = valid ? (float)loss(s, x, steps, labels, count, blank, before, after) : INFINITY;
+    ((float *)r->outputs[0])[b] =
+        valid ? (float)loss(s, x, steps, labels, count, blank, before, after) : INFINITY;
   }
 }
 

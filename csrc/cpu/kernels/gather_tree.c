@@ -13,7 +13,8 @@ static int32_t supports(const cpu_node *node) {
   if (steps->dtype != IEC_F32 && steps->dtype != IEC_I32 && steps->dtype != IEC_I64) return 0;
   for (int i = 1; i < 4; i++)
     if (!op_is(node, i, steps->dtype)) return 0;
-  if (steps->ndim != 3 || op_count(node->inputs[1]) != op_count(steps) || op_count(node->inputs[3]) != 1) return 0;
+  if (steps->ndim != 3 || op_count(node->inputs[1]) != op_count(steps) || op_count(node->inputs[3]) != 1)
+    return 0;
   if (op_count(node->inputs[2]) != steps->shape[1]) return 0;
   return node->outputs[0]->dtype == steps->dtype && op_count(node->outputs[0]) == op_count(steps) ? 10 : 0;
 }
@@ -59,8 +60,10 @@ static void run(const void *state, const cpu_run *r) {
       }
       for (int64_t t = 0; t < s->time; t++) {
         char *at = y + (size_t)(t * stride + b) * size;
-        if (ended) memcpy(at, end, size);
-        else ended = same(s, at, end);
+        if (ended)
+          memcpy(at, end, size);
+        else
+          ended = same(s, at, end);
       }
     }
 }

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Kinds MatrixNms and MulticlassNms: detections of all classes of each image, by falling scores or by suppression. */
+/* Kinds MatrixNms and MulticlassNms: detections of all classes of each image, by falling scores or by
+ * suppression. */
 #include "cpu/kernels/boxes.h"
 
 enum { UNSORTED, BY_SCORE, BY_CLASS };
 static const char *const sorts[] = {"none", "score", "classid"};
 
 typedef struct multi_state {
-  int64_t images, classes, boxes, top, rows, share, background; /* rows: of the outputs for an image; share: used of them at most */
-  int32_t matrix, gaussian, sort, across, counted, counts_dtype, wide; /* counted: regions of each image are an input */
+  int64_t images, classes, boxes, top, rows, share,
+      background; /* rows: of the outputs for an image; share: used of them at most */
+  int32_t matrix, gaussian, sort, across, counted, counts_dtype,
+      wide; /* counted: regions of each image are an input */
   float least, last, iou, eta, sigma, extra;
 } multi_state;
 
@@ -36,7 +39,9 @@ static int describe(const cpu_node *node, multi_state *s) {
   s->background = op_int(node, "background_class", -1);
   s->share = op_min(s->rows, (s->classes - (s->background >= 0 && s->background < s->classes)) * s->top);
   s->sort = op_choice(op_text(node, "sort", "none"), sorts, 3);
-  if (s->sort < 0 || node->outputs[0]->dtype != IEC_F32 || op_count(node->outputs[0]) != s->images * s->rows * 6) return 0;
+  if (s->sort < 0 || node->outputs[0]->dtype != IEC_F32 ||
+      op_count(node->outputs[0]) != s->images * s->rows * 6)
+    return 0;
   if (!is_index(node->outputs[1]) || node->outputs[2]->dtype != node->outputs[1]->dtype) return 0;
   return op_count(node->outputs[1]) == s->images * s->rows && op_count(node->outputs[2]) == s->images;
 }
@@ -65,7 +70,8 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   s->eta = (float)op_float(node, "nms_eta", 1);
   s->sigma = (float)op_float(node, "gaussian_sigma", 2);
   s->extra = op_int(node, "normalized", 1) ? 0 : 1;
-  out->scratch_size = (size_t)(s->images * (s->classes + 1)) * sizeof(int64_t) + 3 * most(s) * sizeof(detection);
+  out->scratch_size =
+      (size_t)(s->images * (s->classes + 1)) * sizeof(int64_t) + 3 * most(s) * sizeof(detection);
   out->member_scratch_size = (size_t)s->boxes * (2 * sizeof(scored) + sizeof(float));
   out->cost = 20.0 * (double)op_count(node->inputs[1]) + 10.0 * (double)most(s) * (double)s->top;
   out->exec_type = "multiclass_nms_" CPU_ISA_NAME;
@@ -76,21 +82,24 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
 static int64_t first_region(const multi_state *s, const cpu_run *r, int64_t image) {
   int64_t at = 0;
   for (int64_t i = 0; i < image; i++) {
-    int64_t n = s->counts_dtype == IEC_I64 ? ((const int64_t *)r->inputs[2])[i] : ((const int32_t *)r->inputs[2])[i];
+    int64_t n =
+        s->counts_dtype == IEC_I64 ? ((const int64_t *)r->inputs[2])[i] : ((const int32_t *)r->inputs[2])[i];
     at += op_min(op_max(n, 0), s->boxes - at);
   }
   return at;
 }
 
 /* Scores fall by the overlap with better boxes; returns how many stay above the last threshold. */
-static int64_t lower(const multi_state *s, const box *boxes, scored *list, int64_t n, float *worst, detection *kept) {
+static int64_t lower(const multi_state *s, const box *boxes, scored *list, int64_t n, float *worst,
+                     detection *kept) {
   int64_t count = 0;
   for (int64_t i = 0; i < n; i++) {
     float decay = 1;
     worst[i] = 0; /* the largest overlap with a better box */
     for (int64_t k = 0; k < i; k++) {
       float iou = box_overlap(boxes[list[i].index], boxes[list[k].index], s->extra, 0);
-      float factor = s->gaussian ? expf((worst[k] * worst[k] - iou * iou) * s->sigma) : (1 - iou) / (1 - worst[k]);
+      float factor =
+          s->gaussian ? expf((worst[k] * worst[k] - iou * iou) * s->sigma) : (1 - iou) / (1 - worst[k]);
       worst[i] = fmaxf(worst[i], iou);
       if (factor < decay) decay = factor;
     }
@@ -106,7 +115,8 @@ static int64_t suppress(const multi_state *s, const box *boxes, scored *list, in
   float limit = s->iou;
   for (int64_t i = 0; i < n; i++) {
     int64_t k = 0;
-    while (k < count && !(box_overlap(boxes[list[i].index], boxes[kept[k].box], s->extra, s->extra) >= limit)) k++;
+    while (k < count && !(box_overlap(boxes[list[i].index], boxes[kept[k].box], s->extra, s->extra) >= limit))
+      k++;
     if (k < count) continue;
     kept[count++] = (detection){list[i].score, 0, 0, list[i].index};
     if (s->eta < 1 && limit > 0.5f) limit *= s->eta;
@@ -164,8 +174,10 @@ static void sort(detection *v, detection *other, int64_t n, int by_class) {
 }
 
 static void put(const multi_state *s, void *y, int64_t i, int64_t v) {
-  if (s->wide) ((int64_t *)y)[i] = v;
-  else ((int32_t *)y)[i] = (int32_t)v;
+  if (s->wide)
+    ((int64_t *)y)[i] = v;
+  else
+    ((int32_t *)y)[i] = (int32_t)v;
 }
 
 static void write_row(const multi_state *s, const cpu_run *r, int64_t row, const detection *d) {
@@ -181,7 +193,8 @@ static void write_row(const multi_state *s, const cpu_run *r, int64_t row, const
   put(s, r->outputs[1], row, s->counted ? d->box * s->classes + d->class_ : d->image * s->boxes + d->box);
 }
 
-/* The classes of each image joined, cut and sorted; each image has the same share of rows, what is left is -1. */
+/* The classes of each image joined, cut and sorted; each image has the same share of rows, what is left is
+ * -1. */
 static void write_all(const multi_state *s, const cpu_run *r, const detection *kept, const int64_t *counts,
                       int64_t *totals, detection *all) {
   detection *other = all + most(s);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Kind NonMaxSuppression: the best boxes of each class of each image, hard or with scores that fall by overlap. */
+/* Kind NonMaxSuppression: the best boxes of each class of each image, hard or with scores that fall by
+ * overlap. */
 #include "cpu/kernels/boxes.h"
 
 enum { BOXES, SCORES, MOST, IOU, LEAST, SIGMA };
@@ -25,17 +26,19 @@ static int32_t supports(const cpu_node *node) {
   for (int i = MOST; i <= SIGMA; i++) {
     const cpu_tensor *t = op_in(node, i);
     if (!t) continue;
-    if (op_count(t) != 1 || (i == MOST ? t->dtype != IEC_I32 && t->dtype != IEC_I64 : t->dtype != IEC_F32)) return 0;
+    if (op_count(t) != 1 || (i == MOST ? t->dtype != IEC_I32 && t->dtype != IEC_I64 : t->dtype != IEC_F32))
+      return 0;
   }
-  if (index->ndim != 2 || index->shape[1] != 3 || (index->dtype != IEC_I32 && index->dtype != IEC_I64)) return 0;
+  if (index->ndim != 2 || index->shape[1] != 3 || (index->dtype != IEC_I32 && index->dtype != IEC_I64))
+    return 0;
   const cpu_tensor *found = node->output_count > 1 ? node->outputs[1] : NULL;
   const cpu_tensor *count = node->output_count > 2 ? node->outputs[2] : NULL;
   if (found && (found->dtype != IEC_F32 || op_count(found) != op_count(index))) return 0;
   return !count || (count->dtype == index->dtype && op_count(count) == 1) ? 10 : 0;
 }
 
-/* Shared scratch: sorted corners of all boxes, kept candidates [images * classes][boxes], room to sort as many, and how
- * many are kept of each class. */
+/* Shared scratch: sorted corners of all boxes, kept candidates [images * classes][boxes], room to sort as
+ * many, and how many are kept of each class. */
 static size_t all_boxes(const nms_state *s) { return (size_t)(s->images * s->boxes); }
 static size_t all_kept(const nms_state *s) { return (size_t)(s->images * s->classes * s->boxes); }
 
@@ -101,7 +104,8 @@ static int64_t most_of(const nms_state *s, const cpu_run *r) {
   return op_min(s->most_dtype == IEC_I64 ? *(const int64_t *)p : *(const int32_t *)p, s->boxes);
 }
 
-/* One class of one image: kept candidates in falling order of score; a lowered score waits again for its turn. */
+/* One class of one image: kept candidates in falling order of score; a lowered score waits again for its
+ * turn. */
 static int64_t one_class(const nms_state *s, const cpu_run *r, const box *boxes, int64_t at, scored *kept) {
   const float *scores = (const float *)r->inputs[SCORES] + at * s->boxes;
   float iou = number(s, r, IOU), least = number(s, r, LEAST), sigma = number(s, r, SIGMA);
@@ -116,24 +120,31 @@ static int64_t one_class(const nms_state *s, const cpu_run *r, const box *boxes,
     int dropped = 0;
     for (int64_t k = n - 1; k >= c.first && !dropped; k--) {
       float value = box_overlap(boxes[c.box], boxes[kept[k].index], 0, 0);
-      if (sigma > 0) score *= expf(fall * value * value);
-      else dropped = s->equal ? value >= iou : value > iou;
+      if (sigma > 0)
+        score *= expf(fall * value * value);
+      else
+        dropped = s->equal ? value >= iou : value > iou;
       if (score <= least) break;
     }
     if (dropped) continue;
-    if (score == c.score) kept[n++] = (scored){score, c.box, (int32_t)at};
-    else if (score > least) push(heap, &waiting, (candidate){score, c.box, n});
+    if (score == c.score)
+      kept[n++] = (scored){score, c.box, (int32_t)at};
+    else if (score > least)
+      push(heap, &waiting, (candidate){score, c.box, n});
   }
   return n;
 }
 
 static void put(const nms_state *s, const cpu_run *r, int64_t row, int column, int64_t v) {
-  if (s->wide) ((int64_t *)r->outputs[0])[3 * row + column] = v;
-  else ((int32_t *)r->outputs[0])[3 * row + column] = (int32_t)v;
+  if (s->wide)
+    ((int64_t *)r->outputs[0])[3 * row + column] = v;
+  else
+    ((int32_t *)r->outputs[0])[3 * row + column] = (int32_t)v;
 }
 
 /* Joins the classes and writes all rows. */
-static void write_rows(const nms_state *s, const cpu_run *r, scored *kept, scored *other, const int64_t *counts) {
+static void write_rows(const nms_state *s, const cpu_run *r, scored *kept, scored *other,
+                       const int64_t *counts) {
   int64_t n = 0;
   for (int64_t at = 0; at < s->images * s->classes; at++) {
     memmove(kept + n, kept + at * s->boxes, (size_t)counts[at] * sizeof(scored));
@@ -151,8 +162,10 @@ static void write_rows(const nms_state *s, const cpu_run *r, scored *kept, score
     memcpy((float *)r->outputs[1] + 3 * i, values, sizeof values);
   }
   if (!s->count) return;
-  if (s->wide) *(int64_t *)r->outputs[2] = n;
-  else *(int32_t *)r->outputs[2] = (int32_t)n;
+  if (s->wide)
+    *(int64_t *)r->outputs[2] = n;
+  else
+    *(int32_t *)r->outputs[2] = (int32_t)n;
 }
 
 static void run(const void *state, const cpu_run *r) {

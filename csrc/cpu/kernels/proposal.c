@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Kinds Proposal, SimplerNMS and GenerateProposals: anchors moved by deltas, the best kept after suppression. */
+/* Kinds Proposal, SimplerNMS and GenerateProposals: anchors moved by deltas, the best kept after suppression.
+ */
 #include "cpu/kernels/boxes.h"
 
 enum { PROPOSAL, SIMPLER, GENERATE };
 
 typedef struct proposal_state {
   int32_t rule, tensorflow, clip_before, clip_after, normalize, drop_small;
-  int32_t scores; /* there is an output of scores; not for GENERATE */
+  int32_t scores;                                /* there is an output of scores; not for GENERATE */
   int64_t images, height, width, anchors, cells; /* cells: anchors * height * width */
-  int64_t before, rows, info;                    /* sorted candidates, rows of an image, numbers of an image's info */
+  int64_t before, rows, info; /* sorted candidates, rows of an image, numbers of an image's info */
   float stride, least, threshold, centre_scale, size_scale, extra, nms_extra;
   box cell[]; /* anchors of cell 0; not for GENERATE, whose anchors are an input */
 } proposal_state;
@@ -43,7 +44,8 @@ static int32_t supports_anchors(const cpu_node *node) {
   if ((count && !values) || op_count(node->inputs[2]) < 3 || op_int(node, "pre_nms_topn", 0) < 1) return 0;
   if (!fits(node, anchors, 2 * anchors, rows, 5) || (simpler && node->inputs[0]->shape[0] != 1)) return 0;
   if (simpler) return 10;
-  if (node->output_count > 1 && node->outputs[1] && op_count(node->outputs[1]) != op_count(node->outputs[0]) / 5)
+  if (node->output_count > 1 && node->outputs[1] &&
+      op_count(node->outputs[1]) != op_count(node->outputs[0]) / 5)
     return 0;
   return 10;
 }
@@ -55,10 +57,12 @@ static int32_t supports_generate(const cpu_node *node) {
   int64_t rows = op_int(node, "post_nms_count", 0);
   if (scores->ndim != 4 || rows < 1 || op_int(node, "pre_nms_count", 0) < 1) return 0;
   int64_t cells = op_product(scores->shape, 1, 4), images = scores->shape[0];
-  if (cells > INT32_MAX || op_count(node->inputs[1]) != cells * 4 || op_count(node->inputs[2]) != images * cells * 4)
+  if (cells > INT32_MAX || op_count(node->inputs[1]) != cells * 4 ||
+      op_count(node->inputs[2]) != images * cells * 4)
     return 0;
   if (info->ndim != 2 || info->shape[0] != images || info->shape[1] < 3) return 0;
-  if (op_count(node->outputs[0]) != images * rows * 4 || op_count(node->outputs[1]) != images * rows) return 0;
+  if (op_count(node->outputs[0]) != images * rows * 4 || op_count(node->outputs[1]) != images * rows)
+    return 0;
   return node->outputs[2]->dtype == IEC_I32 && op_count(node->outputs[2]) == images ? 10 : 0;
 }
 
@@ -73,7 +77,8 @@ static void set_sizes(proposal_state *s, const cpu_tensor *scores, cpu_prepared 
   out->exec_type = "proposal_" CPU_ISA_NAME;
 }
 
-static iec_status prepare_anchors(const iec_host_api *host, const cpu_node *node, cpu_prepared *out, iec_error *err) {
+static iec_status prepare_anchors(const iec_host_api *host, const cpu_node *node, cpu_prepared *out,
+                                  iec_error *err) {
   size_t count;
   const double *values = anchor_list(node, &count);
   iec_status status = op_state(host, node, sizeof(proposal_state) + count / 4 * sizeof(box), out, err);
@@ -105,7 +110,8 @@ static iec_status prepare_anchors(const iec_host_api *host, const cpu_node *node
 
 static size_t generated(const proposal_state *s) { return (size_t)(s->images * s->rows); }
 
-static iec_status prepare_generate(const iec_host_api *host, const cpu_node *node, cpu_prepared *out, iec_error *err) {
+static iec_status prepare_generate(const iec_host_api *host, const cpu_node *node, cpu_prepared *out,
+                                   iec_error *err) {
   iec_status status = op_state(host, node, sizeof(proposal_state), out, err);
   if (status != IEC_OK) return status;
   proposal_state *s = out->state;
@@ -120,15 +126,16 @@ static iec_status prepare_generate(const iec_host_api *host, const cpu_node *nod
   s->extra = op_int(node, "extra", 1) ? 1 : 0;
   s->nms_extra = op_int(node, "nms_extra", 0) ? 1 : 0;
   set_sizes(s, node->inputs[3], out);
-  out->scratch_size = generated(s) * (sizeof(box) + sizeof(float)); /* results of each image before they are joined */
+  out->scratch_size =
+      generated(s) * (sizeof(box) + sizeof(float)); /* results of each image before they are joined */
   return IEC_OK;
 }
 
-typedef struct image_view { /* one image of a run */
+typedef struct image_view {     /* one image of a run */
   const float *scores, *deltas; /* by anchor, row and column */
   const box *anchors;           /* GENERATE: one for each cell */
   float width, height, least_w, least_h;
-  box *boxes;     /* [cells], in the order row, column, anchor */
+  box *boxes; /* [cells], in the order row, column, anchor */
   scored *list, *other;
 } image_view;
 
@@ -271,8 +278,11 @@ static void run_generate(const void *state, const cpu_run *r) {
   memset(found + used, 0, (generated(s) - (size_t)used) * sizeof(float));
 }
 
-const cpu_kernel IEC_ISA(cpu_kernel_proposal) = {
-    .kind = "Proposal", .name = "proposal", .supports = supports_anchors, .prepare = prepare_anchors, .run = run_anchors};
+const cpu_kernel IEC_ISA(cpu_kernel_proposal) = {.kind = "Proposal",
+                                                 .name = "proposal",
+                                                 .supports = supports_anchors,
+                                                 .prepare = prepare_anchors,
+                                                 .run = run_anchors};
 const cpu_kernel IEC_ISA(cpu_kernel_simpler_nms) = {.kind = "SimplerNMS",
                                                     .name = "simpler_nms",
                                                     .supports = supports_anchors,

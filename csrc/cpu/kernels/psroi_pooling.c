@@ -1,21 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Kind PSROIPooling: bins of a region, each with channels of its own: averages, samples, shifted samples. Rule: IR 6.7. */
+/* Kind PSROIPooling: bins of a region, each with channels of its own: averages, samples, shifted samples.
+ * Rule: IR 6.7. */
 #include "cpu/kernels/roi.h"
 
 enum { AVERAGE, BILINEAR, DEFORMABLE };
 static const char *const modes[] = {"average", "bilinear", "bilinear_deformable"};
 
 typedef struct psroi_state {
-  int64_t images, channels, height, width, regions, dim, group, bins_x, bins_y, part, classes; /* classes: of offsets */
+  int64_t images, channels, height, width, regions, dim, group, bins_x, bins_y, part,
+      classes; /* classes: of offsets */
   int32_t mode, crossed;
   float scale, trans_std;
 } psroi_state;
 
 static int describe(const cpu_node *node, psroi_state *s) {
   if (!op_ports(node, 2, 1) || !op_is(node, 0, IEC_F32) || !op_is(node, 1, IEC_F32)) return 0;
-  const cpu_tensor *x = node->inputs[0], *rois = node->inputs[1], *trans = op_in(node, 2), *y = node->outputs[0];
+  const cpu_tensor *x = node->inputs[0], *rois = node->inputs[1], *trans = op_in(node, 2),
+                   *y = node->outputs[0];
   if (x->ndim != 4 || op_count(x) < 1 || rois->ndim < 2 || op_count(rois) != rois->shape[0] * 5) return 0;
-  *s = (psroi_state){x->shape[0], x->shape[1], x->shape[2], x->shape[3], rois->shape[0], 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+  *s = (psroi_state){
+      x->shape[0], x->shape[1], x->shape[2], x->shape[3], rois->shape[0], 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
   s->mode = op_choice(op_text(node, "mode", ""), modes, 3);
   s->dim = op_int(node, "output_dim", 0);
   s->group = op_int(node, "group_size", 0);
@@ -29,7 +33,8 @@ static int describe(const cpu_node *node, psroi_state *s) {
   if (y->dtype != IEC_F32 || op_count(y) != s->regions * s->dim * s->group * s->group) return 0;
   s->classes = 0;
   if (!trans) return 1;
-  if (s->mode != DEFORMABLE || trans->dtype != IEC_F32 || trans->ndim != 4 || trans->shape[0] != s->regions) return 0;
+  if (s->mode != DEFORMABLE || trans->dtype != IEC_F32 || trans->ndim != 4 || trans->shape[0] != s->regions)
+    return 0;
   s->classes = trans->shape[1] / 2;
   if (s->classes < 1 || trans->shape[1] % 2 || s->dim % s->classes) return 0;
   return trans->shape[2] == s->part && trans->shape[3] == s->part;
@@ -56,7 +61,8 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
 /* A pixel position as an index of 0..size, NaN is 0. */
 static int64_t bound(float v, int64_t size) { return v > 0 ? v < (float)size ? (int64_t)v : size : 0; }
 
-static float average(const psroi_state *s, const float *image, const float *roi, int64_t c, int64_t i, int64_t j) {
+static float average(const psroi_state *s, const float *image, const float *roi, int64_t c, int64_t i,
+                     int64_t j) {
   float x0 = roundf(roi[1]) * s->scale, y0 = roundf(roi[2]) * s->scale;
   float x1 = (roundf(roi[3]) + 1) * s->scale, y1 = (roundf(roi[4]) + 1) * s->scale;
   float step_x = fmaxf(x1 - x0, 0.1f) / (float)s->group, step_y = fmaxf(y1 - y0, 0.1f) / (float)s->group;
@@ -72,9 +78,11 @@ static float average(const psroi_state *s, const float *image, const float *roi,
   return (float)(sum / (double)((bottom - top) * (right - left)));
 }
 
-static float bilinear(const psroi_state *s, const float *image, const float *roi, int64_t c, int64_t i, int64_t j) {
+static float bilinear(const psroi_state *s, const float *image, const float *roi, int64_t c, int64_t i,
+                      int64_t j) {
   float x0 = roi[1] * s->scale, y0 = roi[2] * s->scale, sum = 0;
-  float step_x = (roi[3] * s->scale - x0) / (float)s->bins_x, step_y = (roi[4] * s->scale - y0) / (float)s->bins_y;
+  float step_x = (roi[3] * s->scale - x0) / (float)s->bins_x,
+        step_y = (roi[4] * s->scale - y0) / (float)s->bins_y;
   for (int64_t by = 0; by < s->bins_y; by++)
     for (int64_t bx = 0; bx < s->bins_x; bx++) {
       const float *x = image + ((by * s->bins_x + bx) * s->dim + c) * s->height * s->width;
@@ -85,8 +93,8 @@ static float bilinear(const psroi_state *s, const float *image, const float *roi
   return sum / (float)(s->bins_x * s->bins_y);
 }
 
-static float deformable(const psroi_state *s, const float *image, const float *roi, const float *trans, int64_t c,
-                        int64_t i, int64_t j) {
+static float deformable(const psroi_state *s, const float *image, const float *roi, const float *trans,
+                        int64_t c, int64_t i, int64_t j) {
   float x0 = roundf(roi[1]) * s->scale - 0.5f, y0 = roundf(roi[2]) * s->scale - 0.5f;
   float w = fmaxf((roundf(roi[3]) + 1) * s->scale - 0.5f - x0, 0.1f);
   float h = fmaxf((roundf(roi[4]) + 1) * s->scale - 0.5f - y0, 0.1f);
@@ -106,7 +114,8 @@ static float deformable(const psroi_state *s, const float *image, const float *r
       float at_x = (float)j * bin_x + x0 + shift_x + (float)bx * step_x;
       float at_y = (float)i * bin_y + y0 + shift_y + (float)by * step_y;
       if (!(at_x >= -0.5f && at_x <= right - 0.5f && at_y >= -0.5f && at_y <= bottom - 0.5f)) continue;
-      sum += roi_sample(x, s->height, s->width, fminf(fmaxf(at_y, 0), bottom - 1), fminf(fmaxf(at_x, 0), right - 1));
+      sum += roi_sample(x, s->height, s->width, fminf(fmaxf(at_y, 0), bottom - 1),
+                        fminf(fmaxf(at_x, 0), right - 1));
       count++;
     }
   return count ? sum / (float)count : 0;

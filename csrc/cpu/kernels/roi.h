@@ -18,7 +18,8 @@ static inline int64_t roi_image(float number, int64_t images) {
   return number >= 0 && number < (float)images ? (int64_t)number : -1;
 }
 
-/* Point i of `count` from start to end, which are parts of an axis of `size`; a single point lies in the middle. */
+/* Point i of `count` from start to end, which are parts of an axis of `size`; a single point lies in the
+ * middle. */
 static inline float roi_point(float start, float end, int64_t i, int64_t count, int64_t size) {
   float last = (float)(size - 1);
   if (count == 1) return (start + end) * last * 0.5f;

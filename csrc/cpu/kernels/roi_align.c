@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Kinds ROIAlign and ROIFeatureExtractor: bilinear samples inside each bin of a region, averaged or their maximum. */
+/* Kinds ROIAlign and ROIFeatureExtractor: bilinear samples inside each bin of a region, averaged or their
+ * maximum. */
 #include <math.h>
 
 #include "cpu/kernels/common.h"
@@ -11,16 +12,19 @@
 typedef struct align_state {
   int64_t regions, channels, bins_h, bins_w, levels; /* levels 0: ROIAlign */
   int64_t images, height[MAX_LEVELS], width[MAX_LEVELS];
-  int32_t ratio, take_max, aligned, wide; /* aligned: regions may be smaller than a pixel; wide: int64 images */
+  int32_t ratio, take_max, aligned,
+      wide; /* aligned: regions may be smaller than a pixel; wide: int64 images */
   float scale[MAX_LEVELS], before, after; /* corner = (corner + before) * scale - after */
 } align_state;
 
 static int32_t supports_align(const cpu_node *node) {
   if (!op_ports(node, 3, 1) || !op_is(node, 0, IEC_F32) || !op_is(node, 1, IEC_F32)) return 0;
-  const cpu_tensor *x = node->inputs[0], *rois = node->inputs[1], *images = node->inputs[2], *y = node->outputs[0];
+  const cpu_tensor *x = node->inputs[0], *rois = node->inputs[1], *images = node->inputs[2],
+                   *y = node->outputs[0];
   if (x->ndim != 4 || op_count(x) < 1 || rois->ndim != 2 || rois->shape[1] != 4) return 0;
   if ((images->dtype != IEC_I32 && images->dtype != IEC_I64) || op_count(images) != rois->shape[0]) return 0;
-  if (y->ndim != 4 || y->dtype != IEC_F32 || y->shape[0] != rois->shape[0] || y->shape[1] != x->shape[1]) return 0;
+  if (y->ndim != 4 || y->dtype != IEC_F32 || y->shape[0] != rois->shape[0] || y->shape[1] != x->shape[1])
+    return 0;
   return y->shape[2] > 0 && y->shape[3] > 0 && op_int(node, "sampling_ratio", 0) >= 0 ? 10 : 0;
 }
 
@@ -35,7 +39,8 @@ static int32_t supports_levels(const cpu_node *node) {
     if (!x || x->dtype != IEC_F32 || x->ndim != 4 || x->shape[0] != 1 || op_count(x) < 1) return 0;
     if (x->shape[1] != first->shape[1] || list[i - 1] < 1) return 0;
   }
-  if (y->ndim != 4 || y->dtype != IEC_F32 || y->shape[0] != rois->shape[0] || y->shape[1] != first->shape[1]) return 0;
+  if (y->ndim != 4 || y->dtype != IEC_F32 || y->shape[0] != rois->shape[0] || y->shape[1] != first->shape[1])
+    return 0;
   return y->shape[2] > 0 && y->shape[3] > 0 && op_int(node, "sampling_ratio", 0) >= 0 ? 10 : 0;
 }
 
@@ -87,7 +92,7 @@ static int find_tap(float at, int64_t size, tap *t) {
 }
 
 typedef struct align_view { /* one region */
-  const float *x; /* its image */
+  const float *x;           /* its image */
   int64_t height, width, samples_x, samples_y;
   float x0, y0, bin_x, bin_y;
 } align_view;
@@ -126,8 +131,8 @@ static int find_view(const align_state *s, const cpu_run *r, int64_t region, ali
 }
 
 /* One bin of `lanes` channels from x on. */
-static void one_bin(const align_state *s, const align_view *v, const float *x, int64_t i, int64_t j, int64_t lanes,
-                    float *result) {
+static void one_bin(const align_state *s, const align_view *v, const float *x, int64_t i, int64_t j,
+                    int64_t lanes, float *result) {
   float step_y = v->bin_y / (float)v->samples_y, step_x = v->bin_x / (float)v->samples_x;
   int64_t plane = v->height * v->width;
   for (int64_t c = 0; c < lanes; c++) result[c] = 0;
@@ -141,8 +146,10 @@ static void one_bin(const align_state *s, const align_view *v, const float *x, i
       const float *upper = x + ty.low * v->width, *lower = x + ty.high * v->width;
       for (int64_t c = 0; c < lanes; c++, upper += plane, lower += plane) {
         float value = upper[tx.low] * w0 + upper[tx.high] * w1 + lower[tx.low] * w2 + lower[tx.high] * w3;
-        if (!s->take_max) result[c] += value;
-        else if (value > result[c]) result[c] = value;
+        if (!s->take_max)
+          result[c] += value;
+        else if (value > result[c])
+          result[c] = value;
       }
     }
   }
@@ -169,5 +176,8 @@ static void run(const void *state, const cpu_run *r) {
 
 const cpu_kernel IEC_ISA(cpu_kernel_roi_align) = {
     .kind = "ROIAlign", .name = "roi_align", .supports = supports_align, .prepare = prepare, .run = run};
-const cpu_kernel IEC_ISA(cpu_kernel_roi_levels) = {
-    .kind = "ROIFeatureExtractor", .name = "roi_levels", .supports = supports_levels, .prepare = prepare, .run = run};
+const cpu_kernel IEC_ISA(cpu_kernel_roi_levels) = {.kind = "ROIFeatureExtractor",
+                                                   .name = "roi_levels",
+                                                   .supports = supports_levels,
+                                                   .prepare = prepare,
+                                                   .run = run};

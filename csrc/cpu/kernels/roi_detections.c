@@ -18,14 +18,19 @@ static int32_t supports(const cpu_node *node) {
   int64_t classes = op_int(node, "num_classes", 0), rows = op_int(node, "max_detections_per_image", 0);
   if (classes < 1 || classes > INT32_MAX || rows < 1 || op_int(node, "post_nms_count", -1) < 0) return 0;
   if (rois->ndim != 2 || rois->shape[1] != 4 || rois->shape[0] > INT32_MAX / classes) return 0;
-  if (op_count(node->inputs[1]) != rois->shape[0] * classes * 4 || op_count(scores) != rois->shape[0] * classes) return 0;
-  if (op_count(node->inputs[3]) < 2 || !node->api->attr_f64s(node->source, "deltas_weights", &weights, &count)) return 0;
+  if (op_count(node->inputs[1]) != rois->shape[0] * classes * 4 ||
+      op_count(scores) != rois->shape[0] * classes)
+    return 0;
+  if (op_count(node->inputs[3]) < 2 ||
+      !node->api->attr_f64s(node->source, "deltas_weights", &weights, &count))
+    return 0;
   if (count != 4 || node->outputs[0]->dtype != IEC_F32 || op_count(node->outputs[0]) != rows * 4) return 0;
   if (node->outputs[1]->dtype != IEC_I32 || op_count(node->outputs[1]) != rows) return 0;
   return node->outputs[2]->dtype == IEC_F32 && op_count(node->outputs[2]) == rows ? 10 : 0;
 }
 
-/* Shared scratch: refined boxes [classes][regions], kept candidates [classes][regions], how many of each class. */
+/* Shared scratch: refined boxes [classes][regions], kept candidates [classes][regions], how many of each
+ * class. */
 static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_prepared *out, iec_error *err) {
   iec_status status = op_state(host, node, sizeof(detections_state), out, err);
   if (status != IEC_OK) return status;
@@ -53,7 +58,8 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
 static box decode(const detections_state *s, const cpu_run *r, int64_t region, int64_t c) {
   const float *info = r->inputs[3], *d = (const float *)r->inputs[1] + (region * s->classes + c) * 4;
   box b = ((const box *)r->inputs[0])[region];
-  b = box_refine(b, d[0] / s->weights[0], d[1] / s->weights[1], d[2] / s->weights[2], d[3] / s->weights[3], 1, s->limit);
+  b = box_refine(b, d[0] / s->weights[0], d[1] / s->weights[1], d[2] / s->weights[2], d[3] / s->weights[3], 1,
+                 s->limit);
   b.x1 -= 1;
   b.y1 -= 1;
   return s->clip ? box_clip(b, info[1] - 1, info[0] - 1) : box_clip(b, INFINITY, INFINITY);
@@ -76,7 +82,8 @@ static int64_t one_class(const detections_state *s, const cpu_run *r, int64_t c,
   return n;
 }
 
-static void write_rows(const detections_state *s, const cpu_run *r, const box *boxes, scored *kept, const int64_t *counts) {
+static void write_rows(const detections_state *s, const cpu_run *r, const box *boxes, scored *kept,
+                       const int64_t *counts) {
   int64_t n = 0;
   float *y = r->outputs[0], *scores = r->outputs[2];
   int32_t *labels = r->outputs[1];

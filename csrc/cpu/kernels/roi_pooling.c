@@ -14,7 +14,8 @@ static int32_t supports(const cpu_node *node) {
   const char *method = op_text(node, "method", "max");
   if (strcmp(method, "max") != 0 && strcmp(method, "bilinear") != 0) return 0;
   if (x->ndim != 4 || op_count(x) < 1 || rois->ndim < 2 || op_count(rois) != rois->shape[0] * 5) return 0;
-  if (y->ndim != 4 || y->dtype != IEC_F32 || y->shape[0] != rois->shape[0] || y->shape[1] != x->shape[1]) return 0;
+  if (y->ndim != 4 || y->dtype != IEC_F32 || y->shape[0] != rois->shape[0] || y->shape[1] != x->shape[1])
+    return 0;
   return y->shape[2] > 0 && y->shape[3] > 0 ? 10 : 0;
 }
 
@@ -23,19 +24,29 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   if (status != IEC_OK) return status;
   const cpu_tensor *x = node->inputs[0], *y = node->outputs[0];
   roi_state *s = out->state;
-  *s = (roi_state){x->shape[0], x->shape[1], x->shape[2], x->shape[3], y->shape[0], y->shape[2], y->shape[3],
-                   strcmp(op_text(node, "method", "max"), "bilinear") == 0, (float)op_float(node, "spatial_scale", 1)};
+  *s = (roi_state){x->shape[0],
+                   x->shape[1],
+                   x->shape[2],
+                   x->shape[3],
+                   y->shape[0],
+                   y->shape[2],
+                   y->shape[3],
+                   strcmp(op_text(node, "method", "max"), "bilinear") == 0,
+                   (float)op_float(node, "spatial_scale", 1)};
   out->cost = 16.0 * (double)op_count(y);
   out->exec_type = "roi_pooling_" CPU_ISA_NAME;
   return IEC_OK;
 }
 
 /* Rounded half away from zero, within +-2^24: beyond any map, and far from overflow. NaN is 0. */
-static int64_t pixel(float v) { return isnan(v) ? 0 : (int64_t)roundf(fminf(fmaxf(v, -16777216.0f), 16777216.0f)); }
+static int64_t pixel(float v) {
+  return isnan(v) ? 0 : (int64_t)roundf(fminf(fmaxf(v, -16777216.0f), 16777216.0f));
+}
 
 static int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
 
-static float max_bin(const roi_state *s, const float *x, int64_t top, int64_t bottom, int64_t left, int64_t right) {
+static float max_bin(const roi_state *s, const float *x, int64_t top, int64_t bottom, int64_t left,
+                     int64_t right) {
   float best = 0;
   int first = 1;
   for (int64_t i = op_max(top, 0); i < op_min(bottom, s->height); i++)
@@ -68,7 +79,8 @@ static void pool_bilinear(const roi_state *s, const float *x, const float *roi, 
 static void run(const void *state, const cpu_run *r) {
   const roi_state *s = state;
   const float *x = r->inputs[0], *rois = r->inputs[1];
-  int64_t b, e, plane = s->height * s->width, bins = s->bins_h * s->bins_w, listed = roi_listed(rois, s->regions);
+  int64_t b, e, plane = s->height * s->width, bins = s->bins_h * s->bins_w,
+                listed = roi_listed(rois, s->regions);
   while (cpu_next(r, s->regions * s->channels, op_max(1, 1024 / bins), &b, &e))
     for (; b < e; b++) {
       int64_t region = b / s->channels, image = roi_image(rois[region * 5], s->images);
@@ -77,7 +89,8 @@ static void run(const void *state, const cpu_run *r) {
         memset(y, 0, (size_t)bins * sizeof(float));
         continue;
       }
-      (s->bilinear ? pool_bilinear : pool_max)(s, x + (image * s->channels + b % s->channels) * plane, rois + region * 5, y);
+      (s->bilinear ? pool_bilinear : pool_max)(s, x + (image * s->channels + b % s->channels) * plane,
+                                               rois + region * 5, y);
     }
 }
 
