@@ -94,17 +94,21 @@ typedef enum {
   CPU_POST_UNARY,   /* x = unary(op, x); op is a cpu_unary code, alpha, beta, gamma as in docs/kinds.md */
   CPU_POST_SUM,     /* x = x + input[input] (same type, shape and layout as output 0) */
   CPU_POST_CHANNEL, /* x = x * scale[c] + shift[c]; either may be NULL */
-  CPU_POST_PRELU    /* x = x > 0 ? x : x * scale[c] */
+  CPU_POST_PRELU,   /* x = x > 0 ? x : x * scale[c] */
+  CPU_POST_QUANTIZE /* x = round_half_even((min(max(x, low[c]), high[c]) - low[c]) * scale[c]) * step[c] +
+                       shift[c] */
 } cpu_post_type;
 
-/* `c` is the index on axis 1 of output 0, on the last axis for MatMul. scale and shift live as long as the
- * plan, start at a multiple of 64 bytes and hold that axis' size rounded up to 16, the rest being zero. */
+/* `c` is the index on axis 1 of output 0, on the last axis for MatMul. scale, shift, low, high and step live
+ * as long as the plan, start at a multiple of 64 bytes and hold that axis' size rounded up to 16, the rest
+ * being zero. */
 typedef struct cpu_post {
   cpu_post_type type;
   int32_t op;
   float alpha, beta, gamma;
   int32_t input; /* index into the node's inputs, CPU_POST_SUM only */
   const float *scale, *shift;
+  const float *low, *high, *step; /* CPU_POST_QUANTIZE only */
 } cpu_post;
 
 #define CPU_MAX_POSTS 8
@@ -183,8 +187,8 @@ typedef struct cpu_kernel { /* const, one per (source file, ISA) */
    * reorders where the wish differs. Entries of constants are ignored: constants stay plain. Tensors that are
    * not float32 of rank 3 to 5 must stay plain. */
   void (*layouts)(const cpu_node *node, cpu_layout *in, cpu_layout *out);
-  /* 1 when the kernel can apply `post` after the posts already on the node. NULL: none. For a sum, post->input
-   * is the port that the addend gets after a yes, behind all optional inputs of the kind. */
+  /* 1 when the kernel can apply `post` after the posts already on the node. NULL: none. For a sum,
+   * post->input is the port that the addend gets after a yes, behind all optional inputs of the kind. */
   int32_t (*can_fuse)(const cpu_node *node, const cpu_post *post);
   /* Layouts are decided now. Weights are packed here; the constants need not live longer. */
   iec_status (*prepare)(const iec_host_api *host, const cpu_node *node, cpu_prepared *out, iec_error *err);

@@ -2,6 +2,7 @@
 /* Kind Binary: float32 plain or blocked, int32 and int64, comparisons of every type, logic on bool; numpy
  * broadcast. */
 #include "cpu/kernels/bcast.h"
+#include "cpu/kernels/post.h"
 #include "cpu/kernels/vec.h"
 
 typedef enum {
@@ -34,13 +35,15 @@ typedef enum {
 } binary_op;
 
 static const char *const names[] = {
-    "add", "sub", "mul", "div", "floor_div", "max", "min", "pow", "squared_diff", "mod", "floor_mod", "prelu",
-    "bit_and", "bit_or", "bit_xor", "shift_left", "shift_right", "equal", "not_equal", "less", "less_equal",
+    "add",     "sub",           "mul",         "div",        "floor_div",  "max",     "min",
+    "pow",     "squared_diff",  "mod",         "floor_mod",  "prelu",      "bit_and", "bit_or",
+    "bit_xor", "shift_left",    "shift_right", "equal",      "not_equal",  "less",    "less_equal",
     "greater", "greater_equal", "logical_and", "logical_or", "logical_xor"};
 
 typedef struct binary_state {
   bcast walk;
   op_tail tail;
+  post_set posts;
   int32_t op, dtype, packed[2];
   float data[]; /* constants in blocked form, one after the other */
 } binary_state;
@@ -80,6 +83,7 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   out->packed_inputs = (uint64_t)(a > 0) | (uint64_t)(b > 0) << 1;
   bcast_plan(node, 2, &s->walk);
   s->tail = op_tail_of(node->outputs[0]);
+  post_init(&s->posts, node);
   int64_t count = op_count(node->outputs[0]);
   out->cost = (double)count * (s->op == POW || s->op == MOD || s->op == FLOOR_MOD ? 20 : 1);
   out->exec_type = "binary_" CPU_ISA_NAME;
@@ -269,6 +273,7 @@ static void run(const void *state, const cpu_run *r) {
       } else if (s->dtype == IEC_F32) {
         run_float(s->op, &k, (const float *)a + k.at[0], (const float *)b + k.at[1], (float *)y + k.out);
         if (s->tail.rest) op_tail_zero(&s->tail, y, k.out, k.out + k.rows * k.cols);
+        if (s->posts.count) post_range(&s->posts, r, y, k.out, k.out + k.rows * k.cols);
       } else {
         run_int(s->op, s->dtype, &k, a, b, y);
       }
@@ -279,5 +284,6 @@ const cpu_kernel IEC_ISA(cpu_kernel_binary) = {.kind = "Binary",
                                                .name = "binary",
                                                .supports = supports,
                                                .layouts = layouts,
+                                               .can_fuse = post_can_fuse_range,
                                                .prepare = prepare,
                                                .run = run};

@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Kind FakeQuantize, float32, plain or blocked; the four limits broadcast. */
+/* Kind FakeQuantize, float32, plain or blocked; the four limits broadcast. Limits that a whole block of work
+ * shares are turned into factors once. */
 #include "cpu/kernels/bcast.h"
+#include "cpu/kernels/post.h"
 #include "cpu/kernels/vec.h"
+
+#define SHARED (16 / VL) /* vectors of limits that a block of work shares at most: those of 16 channels */
+
+#define FACTOR_STEPS 255 /* beyond it the rounding of a factor would move values to the next level */
 
 typedef struct quantize_state {
   bcast walk;
   op_tail tail;
+  post_set posts;
   float steps;               /* levels - 1 */
   int64_t packed[BCAST_MAX]; /* 1 + offset of a constant in blocked form, 0: read from the input */
   float data[];
@@ -41,6 +48,7 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   s->steps = (float)(op_int(node, "levels", 0) - 1);
   bcast_plan(node, 5, &s->walk);
   s->tail = op_tail_of(node->outputs[0]);
+  post_init(&s->posts, node);
   out->cost = (double)(10 * op_count(node->outputs[0]));
   out->exec_type = "fake_quantize_" CPU_ISA_NAME;
   out->in_place = op_count(node->inputs[0]) == op_count(node->outputs[0]) &&
@@ -69,6 +77,39 @@ static void row(const quantize_state *s, const bcast_block *k, const float *cons
   vf_store_n(y + i, quantize(v[0], v[1], v[2], v[3], v[4], s->steps), k->cols - i);
 }
 
+/* A block whose limits repeat every `parts` vectors: 1 when done, 0 when they are not in order or not
+ * constant over the block. */
+static int shared_limits(const quantize_state *s, const bcast_block *k, const float *const base[5],
+                         float *y) {
+  int parts = k->cols == 16 ? SHARED : 1;
+  vf low[SHARED], high[SHARED], scale[SHARED], step[SHARED], shift[SHARED];
+  if (s->steps > FACTOR_STEPS || !k->col[0] || (k->row[0] != k->cols && k->rows > 1)) return 0;
+  for (int o = 1; o < 5; o++)
+    if ((k->row[o] && k->rows > 1) || (k->col[o] && k->cols != 16)) return 0;
+  for (int i = 0; i < parts; i++) {
+    vf v[5];
+    for (int o = 1; o < 5; o++)
+      v[o] = k->col[o] ? vf_load(base[o] + k->at[o] + i * VL) : vf_set(base[o][k->at[o]]);
+    low[i] = v[1];
+    high[i] = v[2];
+    scale[i] = s->steps / (v[2] - v[1]);
+    step[i] = (v[4] - v[3]) / s->steps;
+    shift[i] = v[3];
+    for (int j = 0; j < VL; j++)
+      if (!(scale[i][j] > 0 && isfinite(scale[i][j]))) return 0;
+  }
+  const float *x = base[0] + k->at[0];
+  int64_t count = k->rows * k->cols, i = 0;
+  for (int part = 0; i + VL <= count; i += VL, part = (part + 1) & (parts - 1)) {
+    vf v = vf_at_most(vf_at_least(vf_load(x + i), low[part]), high[part]);
+    vf_store(y + i, vf_round((v - low[part]) * scale[part]) * step[part] + shift[part]);
+  }
+  if (i == count) return 1;
+  vf v = vf_at_most(vf_at_least(vf_load_n(x + i, count - i), low[0]), high[0]);
+  vf_store_n(y + i, vf_round((v - low[0]) * scale[0]) * step[0] + shift[0], count - i);
+  return 1;
+}
+
 static void run(const void *state, const cpu_run *r) {
   const quantize_state *s = state;
   const float *base[5];
@@ -79,12 +120,14 @@ static void run(const void *state, const cpu_run *r) {
     for (int64_t item = begin; item < end; item++) {
       bcast_block k;
       bcast_at(&s->walk, item, &k);
-      for (int64_t i = 0; i < k.rows; i++) {
+      int done = shared_limits(s, &k, base, y + k.out);
+      for (int64_t i = 0; !done && i < k.rows; i++) {
         const float *p[5];
         for (int o = 0; o < 5; o++) p[o] = base[o] + k.at[o] + i * k.row[o];
         row(s, &k, p, y + k.out + i * k.cols);
       }
       if (s->tail.rest) op_tail_zero(&s->tail, y, k.out, k.out + k.rows * k.cols);
+      if (s->posts.count) post_range(&s->posts, r, y, k.out, k.out + k.rows * k.cols);
     }
 }
 
@@ -92,5 +135,6 @@ const cpu_kernel IEC_ISA(cpu_kernel_fakequantize) = {.kind = "FakeQuantize",
                                                      .name = "fakequantize",
                                                      .supports = supports,
                                                      .layouts = layouts,
+                                                     .can_fuse = post_can_fuse_range,
                                                      .prepare = prepare,
                                                      .run = run};

@@ -1,11 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Fused operations behind convolutions, pools and matrix products. */
+/* Fused operations behind convolutions, pools, matrix products and element-wise kernels. */
 #include "cpu/kernels/post.h"
+
+#include "cpu/kernels/common.h"
 #include "cpu/kernels/vmath.h"
 
+#define PARTS (16 / VL)   /* vectors of a block */
+#define SHORTEST_PLANE 16 /* elements of a channel for which its constants are worth fetching */
+
+int32_t post_can_fuse_range(const cpu_node *node, const cpu_post *post) {
+  const cpu_tensor *y = node->outputs[0];
+  if (y->dtype != IEC_F32 || node->post_count == CPU_MAX_POSTS) return 0;
+  if (post->type == CPU_POST_UNARY || post->type == CPU_POST_SUM) return 1;
+  return y->ndim >= 3 && op_product(y->shape, 2, y->ndim) >= SHORTEST_PLANE;
+}
+
 void post_init(post_set *set, const cpu_node *node) {
+  const cpu_tensor *y = node->outputs[0];
   set->count = node->post_count;
   set->clean = 1;
+  set->shape.blocked = op_blocked(y);
+  set->shape.channels = y->ndim >= 2 ? y->shape[1] : 1;
+  set->shape.plane = op_max(1, op_product(y->shape, 2, y->ndim)) * (op_blocked(y) ? 16 : 1);
   for (int32_t i = 0; i < node->post_count; i++) {
     const cpu_post *p = node->posts + i;
     set->posts[i] = *p;
@@ -14,37 +30,58 @@ void post_init(post_set *set, const cpu_node *node) {
   }
 }
 
-/* The vectors of `y` in turn, with the part of a channel vector that belongs to each: parts vectors, then
- * from the first again. */
+/* The constants of a channel, or of the channels of a block. */
+typedef struct channel_set {
+  vf scale[PARTS], shift[PARTS], low[PARTS], high[PARTS], step[PARTS];
+} channel_set;
+
+/* The vectors of `y` in turn, with the part of the channels' constants that belongs to each: `parts` vectors,
+ * then from the first again. */
 static __attribute__((noinline)) void apply(const cpu_post *p, float *y, const float *other, int64_t vectors,
-                                            const vf *scale, const vf *shift, int parts) {
-  vf zero = vf_set(0);
+                                            const channel_set *c, int parts) {
   int mask = parts - 1;
   switch (p->type) {
     case CPU_POST_UNARY:
-      if (p->op == CPU_UNARY_RELU && p->alpha == 0.0f)
-        for (int64_t j = 0; j < vectors; j++, y += VL) {
-          vf x = vf_load(y);
-          vf_store(y, vf_sel(x < zero, zero, x));
-        }
-      else if (p->op == CPU_UNARY_CLAMP)
-        for (int64_t j = 0; j < vectors; j++, y += VL)
-          vf_store(y, vm_clamp(vf_load(y), vf_set(p->alpha), vf_set(p->beta)));
-      else
-        for (int64_t j = 0; j < vectors; j++, y += VL)
-          vf_store(y, vm_unary(p->op, vf_load(y), p->alpha, p->beta, p->gamma));
+#define CASE(code)                                                          \
+  case code:                                                                \
+    for (int64_t j = 0; j < vectors; j++, y += VL)                          \
+      vf_store(y, vm_unary(code, vf_load(y), p->alpha, p->beta, p->gamma)); \
+    break
+      switch (p->op) { /* the switch stands outside the loop: each case is a loop of its own */
+        CASE(CPU_UNARY_RELU);
+        CASE(CPU_UNARY_SIGMOID);
+        CASE(CPU_UNARY_TANH);
+        CASE(CPU_UNARY_ELU);
+        CASE(CPU_UNARY_CLAMP);
+        CASE(CPU_UNARY_MISH);
+        CASE(CPU_UNARY_SWISH);
+        CASE(CPU_UNARY_HSWISH);
+        CASE(CPU_UNARY_GELU);
+        CASE(CPU_UNARY_GELU_TANH);
+        default:
+          for (int64_t j = 0; j < vectors; j++, y += VL)
+            vf_store(y, vm_unary(p->op, vf_load(y), p->alpha, p->beta, p->gamma));
+      }
+#undef CASE
       break;
     case CPU_POST_SUM:
       for (int64_t j = 0; j < vectors; j++, y += VL, other += VL) vf_store(y, vf_load(y) + vf_load(other));
       break;
     case CPU_POST_CHANNEL:
       for (int64_t j = 0; j < vectors; j++, y += VL)
-        vf_store(y, vf_load(y) * scale[j & mask] + shift[j & mask]);
+        vf_store(y, vf_load(y) * c->scale[j & mask] + c->shift[j & mask]);
       break;
     case CPU_POST_PRELU:
       for (int64_t j = 0; j < vectors; j++, y += VL) {
         vf x = vf_load(y);
-        vf_store(y, vf_sel(x > zero, x, x * scale[j & mask]));
+        vf_store(y, vf_sel(x > vf_set(0), x, x * c->scale[j & mask]));
+      }
+      break;
+    case CPU_POST_QUANTIZE:
+      for (int64_t j = 0; j < vectors; j++, y += VL) {
+        int64_t k = j & mask;
+        vf x = vf_at_most(vf_at_least(vf_load(y), c->low[k]), c->high[k]);
+        vf_store(y, vf_round((x - c->low[k]) * c->scale[k]) * c->step[k] + c->shift[k]);
       }
       break;
   }
@@ -55,47 +92,70 @@ static const float *sum_input(const cpu_post *p, const cpu_run *run, const float
                                  : NULL;
 }
 
-void post_plain(const post_set *set, const cpu_run *run, float *y, int64_t count, int64_t channel) {
-  int64_t whole = count / VL, rest = count - whole * VL;
-  for (int32_t i = 0; i < set->count; i++) {
-    const cpu_post *p = set->posts + i;
-    const float *other = sum_input(p, run, y);
-    vf scale = vf_set(p->scale ? p->scale[channel] : 1.0f),
-       shift = vf_set(p->shift ? p->shift[channel] : 0.0f);
-    apply(p, y, other, whole, &scale, &shift, 1);
-    if (rest) {
-      float tail[VL], tail_other[VL] = {0};
-      vf_store(tail, vf_load_n(y + whole * VL, rest));
-      if (other) vf_store(tail_other, vf_load_n(other + whole * VL, rest));
-      apply(p, tail, tail_other, 1, &scale, &shift, 1);
-      memcpy(y + whole * VL, tail, (size_t)rest * sizeof *y);
-    }
+static int by_channel(const cpu_post *p) { return p->type != CPU_POST_UNARY && p->type != CPU_POST_SUM; }
+
+/* Constants of one channel: the first vector of each. */
+static void one_channel(const cpu_post *p, int64_t channel, channel_set *c) {
+  c->scale[0] = vf_set(p->scale ? p->scale[channel] : 1.0f);
+  c->shift[0] = vf_set(p->shift ? p->shift[channel] : 0.0f);
+  if (p->type != CPU_POST_QUANTIZE) return;
+  c->low[0] = vf_set(p->low[channel]);
+  c->high[0] = vf_set(p->high[channel]);
+  c->step[0] = vf_set(p->step[channel]);
+}
+
+/* Constants of the 16 channels from `channel` on. */
+static void block_channels(const cpu_post *p, int64_t channel, channel_set *c) {
+  for (int part = 0; part < PARTS; part++) {
+    int64_t at = channel + part * VL;
+    c->scale[part] = p->scale ? vf_load(p->scale + at) : vf_set(1.0f);
+    c->shift[part] = p->shift ? vf_load(p->shift + at) : vf_set(0.0f);
+    if (p->type != CPU_POST_QUANTIZE) continue;
+    c->low[part] = vf_load(p->low + at);
+    c->high[part] = vf_load(p->high + at);
+    c->step[part] = vf_load(p->step + at);
   }
 }
 
-static void channel_vectors(const cpu_post *p, int64_t channel, vf *scale, vf *shift) {
-  for (int part = 0; part < 16 / VL; part++) {
-    scale[part] = p->scale ? vf_load(p->scale + channel + part * VL) : vf_set(1.0f);
-    shift[part] = p->shift ? vf_load(p->shift + channel + part * VL) : vf_set(0.0f);
+/* The operations that need no channel, or all of one channel. */
+static void apply_run(const cpu_post *p, float *y, const float *other, int64_t count, const channel_set *c) {
+  int64_t whole = count / VL, rest = count - whole * VL;
+  apply(p, y, other, whole, c, 1);
+  if (!rest) return;
+  float tail[VL], tail_other[VL] = {0};
+  vf_store(tail, vf_load_n(y + whole * VL, rest));
+  if (other) vf_store(tail_other, vf_load_n(other + whole * VL, rest));
+  apply(p, tail, tail_other, 1, c, 1);
+  memcpy(y + whole * VL, tail, (size_t)rest * sizeof *y);
+}
+
+void post_plain(const post_set *set, const cpu_run *run, float *y, int64_t count, int64_t channel) {
+  channel_set c;
+  for (int32_t i = 0; i < set->count; i++) {
+    const cpu_post *p = set->posts + i;
+    if (by_channel(p)) one_channel(p, channel, &c);
+    apply_run(p, y, sum_input(p, run, y), count, &c);
   }
 }
 
 void post_row(const post_set *set, const cpu_run *run, float *y, int64_t count, int64_t channel) {
-  vf scale[16 / VL], shift[16 / VL];
+  channel_set c;
   for (int32_t i = 0; i < set->count; i++) {
     const cpu_post *p = set->posts + i;
-    const float *other = sum_input(p, run, y);
+    if (!by_channel(p)) {
+      apply_run(p, y, sum_input(p, run, y), count, &c);
+      continue;
+    }
     for (int64_t j = 0; j < count; j += 16) {
-      channel_vectors(p, channel + j, scale, shift);
+      block_channels(p, channel + j, &c);
       if (j + 16 <= count) {
-        apply(p, y + j, other ? other + j : NULL, 16 / VL, scale, shift, 16 / VL);
+        apply(p, y + j, NULL, PARTS, &c, PARTS);
         continue;
       }
-      float tail[16] = {0}, tail_other[16] = {0};
+      float tail[16] = {0};
       size_t size = (size_t)(count - j) * sizeof *y;
       memcpy(tail, y + j, size);
-      if (other) memcpy(tail_other, other + j, size);
-      apply(p, tail, tail_other, 16 / VL, scale, shift, 16 / VL);
+      apply(p, tail, NULL, PARTS, &c, PARTS);
       memcpy(y + j, tail, size);
     }
   }
@@ -103,13 +163,28 @@ void post_row(const post_set *set, const cpu_run *run, float *y, int64_t count, 
 
 void post_blocked(const post_set *set, const cpu_run *run, float *y, int64_t pixels, int64_t channel,
                   int64_t channels) {
-  vf scale[16 / VL], shift[16 / VL];
+  channel_set c;
   for (int32_t i = 0; i < set->count; i++) {
     const cpu_post *p = set->posts + i;
-    channel_vectors(p, channel, scale, shift);
-    apply(p, y, sum_input(p, run, y), pixels * (16 / VL), scale, shift, 16 / VL);
+    if (by_channel(p)) block_channels(p, channel, &c);
+    apply(p, y, sum_input(p, run, y), pixels * PARTS, &c, PARTS);
   }
   if (!set->clean && channel + 16 > channels)
     for (int64_t j = 0; j < pixels; j++)
       for (int64_t lane = channels - channel; lane < 16; lane++) y[j * 16 + lane] = 0;
+}
+
+void post_range(const post_set *set, const cpu_run *run, float *y, int64_t begin, int64_t end) {
+  const post_shape *s = &set->shape;
+  int64_t planes = s->blocked ? op_div_up(s->channels, 16) : s->channels;
+  int split = s->blocked;
+  for (int32_t i = 0; i < set->count; i++) split |= by_channel(set->posts + i);
+  while (begin < end) {
+    int64_t plane = begin / s->plane, stop = split ? op_min(end, (plane + 1) * s->plane) : end;
+    if (s->blocked)
+      post_blocked(set, run, y + begin, (stop - begin) / 16, plane % planes * 16, s->channels);
+    else
+      post_plain(set, run, y + begin, stop - begin, plane % planes);
+    begin = stop;
+  }
 }

@@ -5,10 +5,17 @@
 #define IEC_CPU_POST_H
 #include "cpu/kernel.h"
 
+/* How channels follow each other in output 0: `plane` elements of one channel, or of one block of 16. */
+typedef struct post_shape {
+  int64_t channels, plane;
+  int32_t blocked;
+} post_shape;
+
 typedef struct post_set {
   cpu_post posts[CPU_MAX_POSTS];
   int32_t count;
   int32_t clean; /* results of 0 stay 0: lanes past the last channel need no clearing */
+  post_shape shape;
 } post_set;
 
 /* The can_fuse of every kernel that ends in one of the functions below. */
@@ -16,6 +23,9 @@ static inline int32_t post_can_fuse(const cpu_node *node, const cpu_post *post) 
   (void)post;
   return node->post_count < CPU_MAX_POSTS;
 }
+
+/* The can_fuse of kernels that end in post_range: a channel's operation wants long runs of that channel. */
+int32_t IEC_ISA(post_can_fuse_range)(const cpu_node *node, const cpu_post *post);
 
 void IEC_ISA(post_init)(post_set *set, const cpu_node *node);
 /* `count` values of one channel; `y` lies in output 0, here and below. */
@@ -27,6 +37,11 @@ void IEC_ISA(post_row)(const post_set *set, const cpu_run *run, float *y, int64_
 void IEC_ISA(post_blocked)(const post_set *set, const cpu_run *run, float *y, int64_t pixels, int64_t channel,
                            int64_t channels);
 
+/* Elements [begin, end) of output 0, which starts at y; whole pixels when it is blocked. */
+void IEC_ISA(post_range)(const post_set *set, const cpu_run *run, float *y, int64_t begin, int64_t end);
+
+#define post_can_fuse_range IEC_ISA(post_can_fuse_range)
+#define post_range IEC_ISA(post_range)
 #define post_init IEC_ISA(post_init)
 #define post_plain IEC_ISA(post_plain)
 #define post_row IEC_ISA(post_row)

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Kind Unary: float32 in any layout, the integer forms of a few operations, and not on bool. */
 #include "cpu/kernels/common.h"
+#include "cpu/kernels/post.h"
 #include "cpu/kernels/vmath.h"
+
+#define CHUNK 4096 /* elements of the L1 cache; whole blocks of 16 channels */
 
 typedef struct unary_state {
   int32_t op, dtype;
@@ -10,6 +13,7 @@ typedef struct unary_state {
   int64_t low, high; /* integer clamp */
   int64_t count;
   op_tail tail;
+  post_set posts;
 } unary_state;
 
 static int32_t unary_op(const cpu_node *node) { return cpu_unary_code(op_text(node, "op", "")); }
@@ -58,6 +62,7 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   int rank = op_physical(node->outputs[0], dims);
   s->count = op_product(dims, 0, rank);
   s->tail = op_tail_of(node->outputs[0]);
+  post_init(&s->posts, node);
   out->cost = (double)s->count * (s->op == CPU_UNARY_RELU || s->op == CPU_UNARY_CLAMP ? 1 : 10);
   out->exec_type = "unary_" CPU_ISA_NAME;
   out->in_place = 1;
@@ -122,8 +127,12 @@ static void run(const void *state, const cpu_run *r) {
     const char *x = r->inputs[0];
     char *y = r->outputs[0];
     if (s->dtype == IEC_F32) {
-      run_float(s, e - b, (const float *)x + b, (float *)y + b);
-      op_tail_zero(&s->tail, (float *)y, b, e);
+      for (int64_t i = b; i < e; i += CHUNK) { /* the fused operations meet results that are still in cache */
+        int64_t stop = op_min(e, i + CHUNK);
+        run_float(s, stop - i, (const float *)x + i, (float *)y + i);
+        op_tail_zero(&s->tail, (float *)y, i, stop);
+        if (s->posts.count) post_range(&s->posts, r, (float *)y, i, stop);
+      }
     } else if (s->dtype == IEC_I32) {
       for (int64_t i = b; i < e; i++) ((int32_t *)y)[i] = (int32_t)integer(s, ((const int32_t *)x)[i]);
     } else if (s->dtype == IEC_I64) {
@@ -138,5 +147,6 @@ const cpu_kernel IEC_ISA(cpu_kernel_unary) = {.kind = "Unary",
                                               .name = "unary",
                                               .supports = supports,
                                               .layouts = layouts,
+                                              .can_fuse = post_can_fuse_range,
                                               .prepare = prepare,
                                               .run = run};

@@ -51,6 +51,28 @@ static inline vf vf_sel(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~ma
 static inline vf vf_max(vf a, vf b) { return vf_sel((a > b) | (a != a), a, b); }
 static inline vf vf_min(vf a, vf b) { return vf_sel((a < b) | (a != a), a, b); }
 
+/* x, but not below lo (above hi); NaN and the sign of zero stay. One instruction on x86: its max gives the
+ * second operand where neither is greater. */
+static inline vf vf_at_least(vf x, vf lo) {
+#if defined(__AVX512F__)
+  return (vf)_mm512_max_ps((__m512)lo, (__m512)x);
+#elif defined(__AVX2__)
+  return (vf)_mm256_max_ps((__m256)lo, (__m256)x);
+#else
+  return vf_sel(x < lo, lo, x);
+#endif
+}
+
+static inline vf vf_at_most(vf x, vf hi) {
+#if defined(__AVX512F__)
+  return (vf)_mm512_min_ps((__m512)hi, (__m512)x);
+#elif defined(__AVX2__)
+  return (vf)_mm256_min_ps((__m256)hi, (__m256)x);
+#else
+  return vf_sel(x > hi, hi, x);
+#endif
+}
+
 static inline vf vf_abs(vf x) { return (vf)((vi)x & 0x7fffffff); }
 /* |x| with the sign of s. */
 static inline vf vf_copysign(vf x, vf s) { return (vf)(((vi)x & 0x7fffffff) | ((vi)s & INT32_MIN)); }
@@ -70,10 +92,18 @@ static inline vf vf_sqrt(vf x) {
 #endif
 }
 
-/* Nearest integer, half to even; the sign of zero is kept. Adding 2^23 leaves no bits for a fraction. */
+/* Nearest integer, half to even; the sign of zero is kept. */
 static inline vf vf_round(vf x) {
+#if defined(__AVX512F__)
+  return (vf)_mm512_roundscale_ps((__m512)x, _MM_FROUND_TO_NEAREST_INT);
+#elif defined(__AVX2__)
+  return (vf)_mm256_round_ps((__m256)x, _MM_FROUND_TO_NEAREST_INT);
+#elif defined(__aarch64__)
+  return (vf)vrndnq_f32((float32x4_t)x);
+#else /* adding 2^23 leaves no bits for a fraction */
   vf big = vf_set(8388608.0f), r = (vf_abs(x) + big) - big;
   return vf_sel(vf_abs(x) < big, vf_copysign(r, x), x);
+#endif
 }
 
 static inline vf vf_floor(vf x) {
@@ -87,8 +117,12 @@ static inline vf vf_ceil(vf x) {
 }
 
 static inline float vf_sum(vf x) {
+#if defined(__AVX512F__)
+  return _mm512_reduce_add_ps((__m512)x);
+#else
   float s = 0;
   for (int i = 0; i < VL; i++) s += x[i];
   return s;
+#endif
 }
 #endif

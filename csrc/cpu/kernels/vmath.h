@@ -26,12 +26,16 @@ static inline vf vm_exp(vf x) {
   static const float c[] = {5.000000096e-01f, 1.666651830e-01f, 4.166620417e-02f, 8.368953708e-03f,
                             1.395060030e-03f};
   /* beyond these limits the result is 0 or infinity; the limits keep n small */
-  vf t = vf_sel(x > 89.0f, vf_set(89.0f), vf_sel(x < -104.0f, vf_set(-104.0f), x));
+  vf t = vf_at_most(vf_at_least(x, vf_set(-104.0f)), vf_set(89.0f));
   vf n = vf_round(t * 1.44269504f);
   vf r = (t - n * 0.693359375f) - n * -2.12194440e-4f; /* ln 2 in two parts: the first product is exact */
   vf y = (vm_poly(r, c, 5) * r * r + r) + 1.0f;
+#if defined(__AVX512F__)
+  return (vf)_mm512_scalef_ps((__m512)y, (__m512)n);
+#else
   vi k = __builtin_convertvector(vf_sel(n == n, n, vf_set(0)), vi);
   return vm_scale(y, k);
+#endif
 }
 
 /* e^x - 1, precise near 0. */
@@ -97,7 +101,7 @@ static inline vf vm_mish(vf x) {
 }
 
 /* Limits x to [lo, hi]; NaN stays. */
-static inline vf vm_clamp(vf x, vf lo, vf hi) { return vf_sel(x > hi, hi, vf_sel(x < lo, lo, x)); }
+static inline vf vm_clamp(vf x, vf lo, vf hi) { return vf_at_most(vf_at_least(x, lo), hi); }
 
 /* x^p as powf has it, for every p. */
 static inline vf vm_powf(vf x, float p) {
@@ -136,7 +140,7 @@ static inline vf vm_libm(int op, vf x) {
 static inline __attribute__((always_inline)) vf vm_unary(int op, vf x, float alpha, float beta, float gamma) {
   vf zero = vf_set(0), one = vf_set(1.0f);
   switch (op) {
-    case CPU_UNARY_RELU: return alpha == 0.0f ? vf_sel(x < 0.0f, zero, x) : vf_sel(x < 0.0f, x * alpha, x);
+    case CPU_UNARY_RELU: return alpha == 0.0f ? vf_at_least(x, zero) : vf_sel(x < 0.0f, x * alpha, x);
     case CPU_UNARY_SIGMOID: return vm_sigmoid(x);
     case CPU_UNARY_TANH: return vm_tanh(x);
     case CPU_UNARY_ELU: return vf_sel(x < 0.0f, alpha * vm_expm1(x), x);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Moves element-wise ops into the kernel whose result they read, where that kernel can apply them in its
  * store. */
+#include <math.h>
 #include <string.h>
 
 #include "cpu/passes.h"
@@ -49,6 +50,42 @@ static iec_status read_channel(cpu_graph *graph, const cpu_op *op, const cpu_op 
   return status;
 }
 
+/* Beyond it the rounding of a factor would move values to the next level. */
+static const int64_t MOST_LEVELS = 256;
+
+/* `user` as FakeQuantize of constant limits for each channel, those of the input being in order. */
+static iec_status read_quantize(cpu_graph *graph, const cpu_op *op, const cpu_op *user, cpu_post *out,
+                                int *out_found, iec_error *err) {
+  const cpu_tensor *value = &op->outputs[0]->tensor;
+  int32_t axis = cpu_channel_axis(op);
+  float *limits[4]; /* il, ih, ol, oh */
+  if (user->input_count != 5 || user->inputs[0] != op->outputs[0] || axis < 0) return IEC_OK;
+  if (!cpu_same_shape(value, &user->outputs[0]->tensor)) return IEC_OK;
+  if (cpu_op_i64(user, "levels", 0) < 2 || cpu_op_i64(user, "levels", 0) > MOST_LEVELS) return IEC_OK;
+  for (int32_t i = 0; i < 4; ++i) {
+    if (!user->inputs[i + 1]) return IEC_OK;
+    iec_status status =
+        cpu_channel_constant(graph, &user->inputs[i + 1]->tensor, value, axis, &limits[i], err);
+    if (status || !limits[i]) return status;
+  }
+  float steps = (float)(cpu_op_i64(user, "levels", 0) - 1);
+  float *scale = cpu_graph_alloc(graph, (size_t)((value->shape[axis] + 15) / 16 * 16) * sizeof *scale);
+  if (!scale) return cpu_graph_no_memory(err);
+  for (int64_t c = 0; c < value->shape[axis]; ++c) {
+    scale[c] = steps / (limits[1][c] - limits[0][c]);
+    if (!(scale[c] > 0 && isfinite(scale[c]))) return IEC_OK;
+    limits[3][c] = (limits[3][c] - limits[2][c]) / steps;
+  }
+  *out = (cpu_post){.type = CPU_POST_QUANTIZE,
+                    .low = limits[0],
+                    .high = limits[1],
+                    .scale = scale,
+                    .shift = limits[2],
+                    .step = limits[3]};
+  *out_found = 1;
+  return IEC_OK;
+}
+
 static iec_status fuse_user(cpu_graph *graph, cpu_op *op, int *out_fused, iec_error *err) {
   *out_fused = 0;
   if (op->output_count != 1 || !op->outputs[0] || op->outputs[0]->tensor.dtype != IEC_F32) return IEC_OK;
@@ -63,6 +100,8 @@ static iec_status fuse_user(cpu_graph *graph, cpu_op *op, int *out_fused, iec_er
     found = 1;
   else if ((addend = read_sum(user, op->outputs[0], &post)) != NULL)
     found = 1;
+  else if (strcmp(user->kind, "FakeQuantize") == 0)
+    status = read_quantize(graph, op, user, &post, &found, err);
   else
     status = read_channel(graph, op, user, &post, &found, err);
   if (status || !found) return status;
