@@ -11,6 +11,7 @@ from ie_ctypes.api.preprocess import PreProcessInfo
 from ie_ctypes.api.query import prepared, require_runnable
 from ie_ctypes.api.workers import WorkerPool
 from ie_ctypes.devices.base import Device, Executable, Parameter, PerfCount
+from ie_ctypes.devices.stateful import keep_states, without_states
 from ie_ctypes.errors import IEError, NotFoundError, NotImplementedIEError
 from ie_ctypes.model.dtypes import from_numpy
 from ie_ctypes.model.network import Network
@@ -37,7 +38,8 @@ class Loaded:
         self.config = dict(config)
         self.preprocess = {name: info._constant() for name, info in preprocess.items()}
         self.network = prepared(network, preprocess)
-        program = self.network.lower()
+        full = self.network.lower()
+        program = without_states(full)
         if not program.inputs or not program.outputs:
             raise IEError("The network doesn't have inputs/outputs.")
         self.name = network.graph.name
@@ -49,7 +51,7 @@ class Loaded:
             )
             for name, index in zip(program.output_names, program.outputs, strict=True)
         }
-        self._variants: dict[int, tuple[Executable, Program]] = {self.batch: (self._compile(program), program)}
+        self._variants: dict[int, tuple[Executable, Program]] = {self.batch: (self._compile(full), program)}
         self._settings = device.effective_config(config)
         self.dynamic_batch = self._settings.get("DYN_BATCH_ENABLED") == "YES"
         self._smaller: Network | None = None  # the copy of the network that is reshaped for smaller batches
@@ -72,7 +74,7 @@ class Loaded:
 
     def _compile(self, program: Program) -> Executable:
         try:
-            return self.device.compile(program, self.config)
+            return keep_states(self.device.compile(program, self.config), program)
         except NotImplementedIEError:
             require_runnable(program, self.device)
             raise
@@ -88,7 +90,7 @@ class Loaded:
                     self._smaller = self.network.clone()
                 self._smaller.set_batch(batch)
                 program = self._smaller.lower()
-                self._variants[batch] = (self._compile(program), program)
+                self._variants[batch] = (self._compile(program), without_states(program))
             return self._variants[batch]
 
     def input_types(self) -> Iterator[tuple[str, TensorState, TensorType]]:

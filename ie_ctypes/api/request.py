@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ie_ctypes.api.blob import Blob
+from ie_ctypes.api.blob import Blob, TensorDesc
 from ie_ctypes.api.constants import StatusCode
 from ie_ctypes.api.errors import UnknownInputError
 from ie_ctypes.api.preprocess import PreProcessInfo
 from ie_ctypes.api.slots import InputSlot, OutputSlot
+from ie_ctypes.devices.stateful import StatefulRequest, Variable
 from ie_ctypes.errors import IEError, NotAllocatedError, NotFoundError, ParameterMismatchError, RequestBusyError
+from ie_ctypes.model.dtypes import from_numpy
+from ie_ctypes.model.layouts import default_layout
 
 if TYPE_CHECKING:
     from ie_ctypes.api.loaded import Loaded
@@ -81,6 +84,43 @@ class _Run:
     def blocks(self) -> bool:
         """Is the request in use, seen from this thread? Inside its own callback it is not."""
         return not self.done and not (self.ended and self.thread == threading.get_ident())
+
+
+class VariableState:
+    """A value that a request keeps from one inference to the next."""
+
+    def __init__(self, request: InferRequest, variable: Variable):
+        self._request = request
+        self._variable = variable
+
+    @property
+    def name(self) -> str:
+        return self._variable.name
+
+    @property
+    def state(self) -> Blob:
+        """A copy of the value, which cannot be written; assign a Blob or an array of as many elements to replace it."""
+        with self._request._lock:
+            self._request._check_idle()
+            value = self._variable.value.copy()
+        desc = TensorDesc(from_numpy(value.dtype).name, value.shape, default_layout(value.ndim))
+        value.flags.writeable = False
+        return Blob._over(desc, value)
+
+    @state.setter
+    def state(self, value: Blob | np.ndarray) -> None:
+        array = value.buffer if isinstance(value, Blob) else np.asarray(value)
+        with self._request._lock:
+            self._request._check_idle()
+            if array.size != self._variable.value.size:
+                raise ParameterMismatchError(f"state {self.name} has shape {list(self._variable.value.shape)}, got {list(array.shape)}")
+            self._variable.set(array)
+
+    def reset(self) -> None:
+        """Back to the initial value."""
+        with self._request._lock:
+            self._request._check_idle()
+            self._variable.reset()
 
 
 class InferRequest:
@@ -295,9 +335,12 @@ class InferRequest:
                 self._batch = before
                 raise
 
-    def query_state(self) -> list[Any]:
-        """The variable states of the network: none, networks with memory layers are not loaded yet."""
-        return []
+    def query_state(self) -> list[VariableState]:
+        """The states of this request: what the memory layers of the network keep from one inference to the next."""
+        with self._lock:
+            self._check_idle()
+            request = self._request
+            return [VariableState(self, v) for v in request.variables] if isinstance(request, StatefulRequest) else []
 
     # -- inside ----------------------------------------------------------------------------------------------------------
     def _check_idle(self) -> None:

@@ -367,11 +367,26 @@ def _integer(text: str) -> int:
         return int(number)
 
 
-class Lowering:
-    """One pass over a graph. After ``run`` every (layer, output) has a Value and ``program`` can be taken."""
+@dataclass(slots=True, eq=False)
+class StateValues:
+    """A state while lowering. Without ``next`` it keeps its value."""
 
-    def __init__(self, graph: Graph):
+    entry: Value | None = None
+    next: Value | None = None
+    initial: np.ndarray | None = None
+    fresh: Value | None = None
+
+
+class Lowering:
+    """One pass over a graph. After ``run`` every (layer, output) has a Value and ``program`` can be taken.
+
+    ``keeps_states``: who takes the program hands on the states too; elsewhere (bodies) layers with a state are an error.
+    """
+
+    def __init__(self, graph: Graph, keeps_states: bool = False):
         self.graph = graph
+        self.keeps_states = keeps_states
+        self.states: dict[str, StateValues] = {}
         self.steps: list[Step] = []
         self.values: dict[tuple[int, int], Value] = {}  # (id(node), output index)
 

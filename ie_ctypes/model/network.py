@@ -14,7 +14,7 @@ from ie_ctypes.model.graph import Graph, Node, Port, PreProcess, Shape
 from ie_ctypes.model.layouts import MEMORY_ORDER, default_layout, memory_shape
 from ie_ctypes.model.lowering import Layer, Lowering, Value, compute_dtype
 from ie_ctypes.model.old_api import legacy_element_type, restore_axis_order
-from ie_ctypes.model.program import Program, TensorType
+from ie_ctypes.model.program import Program, State, TensorType
 
 _LEGACY_INPUT = {"FP16": "FP32", "Q78": "I16"}
 _OPSET_VIEW = {"FP16": "FP32", "BF16": "FP32", "FP64": "FP32", "I64": "I32", "U64": "I32", "U32": "I32", "BOOL": "U8"}
@@ -175,7 +175,7 @@ class Network:
                 raise ParameterMismatchError(f"Dims and format are inconsistent. Input {name} of shape {old} cannot become {list(shape)}")
             if min(shape, default=1) < 1:
                 raise ParameterMismatchError(f"input {name}: shape {list(shape)} has a dimension below 1")
-        lowering = Lowering(self.graph)
+        lowering = Lowering(self.graph, keeps_states=True)
         given: dict[tuple[int, int], Value] = {}
         for name, state in self.inputs.items():
             shape = tuple(int(d) for d in shapes.get(name, state.shape))
@@ -227,7 +227,7 @@ class Network:
         A blob of layout NHWC has the program shape (N, H, W, C). Inputs and outputs are in the order of the dictionaries. The outputs of
         ``opaque`` layers, which are not translated, become further inputs, of the shapes in the file.
         """
-        lowering = Lowering(self.graph)
+        lowering = Lowering(self.graph, keeps_states=True)
         given: dict[tuple[int, int], Value] = {}
         inputs: list[tuple[str, Value]] = []
         for name, state in self.inputs.items():
@@ -241,13 +241,38 @@ class Network:
                 given[id(node), i] = Value(TensorType(dtype, self._known(node.name, port.shape)), node.output_name(i))
                 inputs.append((node.output_name(i), given[id(node), i]))
         lowering.run(given)
+        visible = len(inputs)
+        for name, kept in lowering.states.items():
+            inputs += [(f"{name}/{what}", v) for what, v in (("state", kept.entry), ("fresh", kept.fresh)) if v is not None]
         outputs: list[tuple[str, Value]] = []
         taken = {id(v) for _, v in inputs}
         for name, out in self.outputs.items():
             value = self._leave(lowering, out, lowering.values[id(out.node), out.port], taken)
             taken.add(id(value))
             outputs.append((name, value))
-        return lowering.program(self.graph.name, inputs, outputs)
+        states = self._states(lowering, visible, outputs, taken)
+        program = lowering.program(self.graph.name, inputs, outputs)
+        program.states = states
+        return program
+
+    def _states(self, lowering: Lowering, place: int, outputs: list[tuple[str, Value]], taken: set[int]) -> list[State]:
+        """Append the next values of the states to the outputs; ``place`` is the first state's among the inputs."""
+        states: list[State] = []
+        for name, kept in lowering.states.items():
+            if kept.entry is None or kept.initial is None:  # stored, but never read
+                continue
+            value = kept.entry if kept.next is None else kept.next
+            if value.type != kept.entry.type:
+                is_, was = (f"{v.dtype} {list(v.shape)}" for v in (value, kept.entry))
+                raise ModelError(f"state {name} is read as {was} and stored as {is_}")
+            if value.is_const or id(value) in taken:
+                value = Layer(lowering, self.graph.nodes[0], [], label=f"state_{name}").copy(value)
+            taken.add(id(value))
+            outputs.append((f"{name}/state", value))
+            fresh = place + 1 if kept.fresh is not None else -1
+            states.append(State(name, place, len(outputs) - 1, kept.initial, fresh))
+            place += 1 if kept.fresh is None else 2
+        return states
 
     def _enter(self, lowering: Lowering, state: InputState, value: Value) -> Value:
         """From the user's blob to the tensor that the network computes with."""

@@ -55,8 +55,22 @@ class ProgramNode:
 
 
 @dataclass(slots=True)
+class State:
+    """A value that a request keeps from one inference to the next. Numbers are places in the program's inputs and outputs."""
+
+    name: str
+    input: int
+    output: int
+    initial: np.ndarray  # of the input's type
+    fresh: int = -1  # a bool input that is true while nothing is stored: the program then computes the value; -1 none
+
+
+@dataclass(slots=True)
 class Program:
-    """A lowered network or loop body. ``inputs`` and ``outputs`` index ``tensors``."""
+    """A lowered network or loop body. ``inputs`` and ``outputs`` index ``tensors``.
+
+    The inputs and outputs of ``states`` come behind those of the network; who runs the program hands outputs on to inputs.
+    """
 
     name: str
     tensors: list[Tensor] = field(default_factory=list)
@@ -65,3 +79,4 @@ class Program:
     input_names: list[str] = field(default_factory=list)
     outputs: list[int] = field(default_factory=list)
     output_names: list[str] = field(default_factory=list)
+    states: list[State] = field(default_factory=list)
