@@ -70,6 +70,10 @@ static iec_status read_count(const char *key, const char *value, int32_t *out, i
   return IEC_OK;
 }
 
+/* Float operations in shared steps (about 30 us of one core) below which a plan gets one thread unless told otherwise: less
+ * to win from a second core than to lose when that core is busy with something else. */
+static const double TEAM_COST = 2e6;
+
 static int is_switch(const char *value) { return strcmp(value, "YES") == 0 || strcmp(value, "NO") == 0; }
 
 static iec_status configure(iec_exec *exec, const iec_kv *config, size_t count, iec_error *err) {
@@ -92,7 +96,7 @@ static iec_status configure(iec_exec *exec, const iec_kv *config, size_t count, 
     }
     if (status) return status;
   }
-  if (threads == 0) threads = cpu_machine_cores();
+  if (threads == 0) threads = cpu_plan_shared_cost(exec->plan) < TEAM_COST ? 1 : cpu_machine_cores();
   exec->stream_count = streams > 0 ? streams : 1;
   exec->thread_count = threads > exec->stream_count ? threads / exec->stream_count : 1;
   return IEC_OK;
@@ -116,8 +120,8 @@ static iec_status driver_compile(iec_driver *driver, const iec_graph *graph, con
   if (!exec) return cpu_fail(err, IEC_OUT_OF_MEMORY, NULL, "out of memory");
   memset(exec, 0, sizeof *exec);
   exec->host = host;
-  iec_status status = configure(exec, config, count, err);
-  if (!status) status = cpu_plan_create(host, graph, &exec->plan, err);
+  iec_status status = cpu_plan_create(host, graph, &exec->plan, err);
+  if (!status) status = configure(exec, config, count, err);
   if (!status)
     status =
         cpu_streams_create(host, exec->plan, exec->stream_count, exec->thread_count, &exec->streams, err);
