@@ -60,7 +60,7 @@ def _scaled(layer: Layer, x: Value, offset: float, factor: float) -> Value:
 
 @opset("NV12toRGB", "NV12toBGR", "I420toRGB", "I420toBGR")
 def to_rgb(layer: Layer) -> None:
-    """1.164 (Y - 16) and shares of U - 128 and V - 128, clipped to 0..255; bytes are truncated."""
+    """1.164 (Y - 16) and shares of U - 128 and V - 128, clipped to 0..255; bytes are rounded."""
     x = layer.input(0)
     y, u, v = _planes(layer, x)
     u, v = (_doubled(layer, plane) for plane in (u, v))
@@ -74,4 +74,4 @@ def to_rgb(layer: Layer) -> None:
         channels.append(channel)
     colour = layer.emit("Concat", channels, axis=3)
     colour = layer.emit("Unary", [colour], op="clamp", alpha=0.0, beta=255.0, gamma=0.0)
-    layer.set_output(0, layer.convert(colour, x.dtype))
+    layer.set_output(0, colour if x.dtype == "float32" else layer.emit("Convert", [colour], dtype=x.dtype, round="nearest"))

@@ -60,28 +60,25 @@ def random_uniform(layer: Layer) -> None:
     """Numbers in [minimum, maximum), drawn once at load: every inference sees the same ones. Both seeds 0: new ones at each load.
 
     Inputs, all constants: shape, minimum, maximum. The words are those of Philox with the global seed as key and the
-    operation's as counter; a float takes the low bits of a word as its mantissa, a 64-bit integer two words.
+    operation's as counter. A float takes the low 23 bits of a word as its mantissa, an integer the remainder of a word, or of
+    two where the limits are 2^32 and more apart. 16-bit floats and 64-bit integers get what the original's CPU device gave them.
     """
     shape = tuple(layer.const_ints(0))
     if min(shape, default=0) < 0:
         raise layer.fail(f"shape {list(shape)} is negative")
-    text = layer.str("output_type", "f32").lower()
     dtype = element_type(layer, "output_type", "f32")
     seeds = [layer.int(name, 0) for name in ("global_seed", "op_seed")]
     key, counter = seeds if any(seeds) else (secrets.randbits(64), secrets.randbits(64))
     count = math.prod(shape)
-    words = philox(key, counter, -(-count * (2 if text == "i64" else 1) // 4))
     low, high = layer.const(1).ravel()[0], layer.const(2).ravel()[0]
     if not low < high:
         raise layer.fail(f"minimum is {low} and maximum {high}, expected minimum < maximum")
     if dtype.kind == "f":
-        bits = {"f16": 10, "bf16": 7, "f64": 23}.get(text, 23)
-        unit = (words[:count] & np.uint32(2**bits - 1)).astype(np.float32) / np.float32(2**bits)
+        unit = (philox(key, counter, -(-count // 4))[:count] & np.uint32(2**23 - 1)).astype(np.float32) / np.float32(2**23)
         numbers = unit * np.float32(high - low) + np.float32(low)
-    elif text == "i64":
-        pairs = words.reshape(-1, 2).astype(np.uint64)
-        wide = (pairs[:, 1] << np.uint64(32)) + pairs[:, 0]
-        numbers = (wide[:count] % np.uint64(int(high) - int(low))).astype(np.int64) + int(low)
     else:
-        numbers = (words[:count] % np.uint32(int(high) - int(low))).astype(np.int64) + int(low)
+        span = int(high) - int(low)
+        words = philox(key, counter, -(-count * (1 if span < 2**32 else 2) // 4)).astype(np.uint64)
+        wide = words if span < 2**32 else (words[1::2] << np.uint64(32)) + words[::2]
+        numbers = (wide[:count] % np.uint64(span)).astype(np.int64) + int(low)
     layer.set_output(0, layer.value(numbers.astype(dtype).reshape(shape)))
