@@ -140,6 +140,13 @@ def test_legacy_scatter_drops_what_lies_outside():
         run_one("ScatterUpdate", [X, np.zeros(3, np.int32), updates], {"axis": 0})
 
 
+def test_legacy_scatter_along_the_last_axis_counts_from_the_place():
+    data, index, updates = np.zeros((2, 5), np.float32), np.array([[4, 0], [1, 3]]), np.array([[1, 2], [3, 4]], np.float32)
+    np.testing.assert_array_equal(run_one("ScatterUpdate", [data, index, updates], {"axis": 1}), [[0, 2, 0, 0, 1], [0, 3, 0, 0, 4]])
+    plain = run_one("ScatterElementsUpdate", [data, index, updates, np.array(1)], constants=[3])
+    np.testing.assert_array_equal(plain, [[2, 0, 0, 0, 1], [0, 3, 0, 4, 0]])
+
+
 _TYPES = ("legacy/ScatterUpdate", "opset/ScatterUpdate", "opset/ScatterElementsUpdate", "opset/ScatterNDUpdate")
 
 

@@ -103,6 +103,7 @@ def _block_inputs(layer: Layer) -> tuple[list[int], list[int], list[int]]:
     return blocks, begins, ends
 
 
+@legacy("SpaceToBatch")
 @opset("SpaceToBatch")
 def space_to_batch(layer: Layer) -> None:
     """Positions inside a block become batches, the position on the last axis changing fastest, above the old batch."""
@@ -119,6 +120,7 @@ def space_to_batch(layer: Layer) -> None:
     layer.set_output(0, _via(layer, x, split, order, (n * math.prod(blocks), *outer)))
 
 
+@legacy("BatchToSpace")
 @opset("BatchToSpace")
 def batch_to_space(layer: Layer) -> None:
     """The inverse of SpaceToBatch, then the borders are cut."""

@@ -100,7 +100,7 @@ def _axis(layer: Layer, rank: int) -> int:
     return layer.axis(listed[0], rank)
 
 
-@legacy("ScatterUpdate", "ScatterElementsUpdate")
+@legacy("ScatterUpdate")
 def legacy_scatter(layer: Layer) -> None:
     """Element by element; indices outside are dropped. The axis may be an input.
 
@@ -132,6 +132,7 @@ def scatter_update(layer: Layer) -> None:
     layer.set_output(0, emit_scatter(layer, data, positions, updates))
 
 
+@legacy("ScatterElementsUpdate")
 @opset("ScatterElementsUpdate")
 def scatter_elements_update(layer: Layer) -> None:
     """``out[indices[i, j], j] = updates[i, j]`` (axis 0); opset12 reduces, by default together with the value that was there."""
