@@ -23,6 +23,7 @@ def run(
     clip: float = 0.0,
     lengths: np.ndarray | None = None,
     activations: str = "",
+    const: tuple[int, ...] = (4, 5, 6),
 ) -> None:
     rng = np.random.default_rng(n * steps + size)
     dirs = 2 if direction == "bidirectional" else 1
@@ -41,7 +42,7 @@ def run(
         inputs,
         rtol=2e-5,
         atol=2e-5,
-        const=(4, 5, 6),
+        const=const,
         cell=cell,
         direction=direction,
         clip=clip,
@@ -62,6 +63,12 @@ def test_cells(isa: str, cell: str, linear: int, direction: str, n: int) -> None
 @pytest.mark.parametrize(("cell", "linear"), [("gru", 0), ("lstm", 0), ("gru", 1)])
 def test_one_row_shares_its_units_among_threads(isa: str, cell: str, linear: int) -> None:
     run(cell, "forward", 1, 20, 64, 200, linear=linear)
+    run(cell, "forward", 1, 4, 64, 200, linear=linear, const=())
+
+
+@pytest.mark.parametrize(("cell", "linear"), [("rnn", 0), ("gru", 0), ("gru", 1), ("lstm", 0)])
+def test_weights_may_be_computed(isa: str, cell: str, linear: int) -> None:
+    run(cell, "bidirectional", linear=linear, const=(5,))
 
 
 @pytest.mark.parametrize("dtype", ["int32", "int64"])

@@ -2,8 +2,10 @@
 /* Kind Recurrent: RNN, GRU and LSTM over time, float32. Formulas: docs/kinds.md and IR 5.1.
  *
  * W x + b of all steps is computed first. The steps then run one (batch row, direction) a member, or, when
- * there are too few of those, all members share the units of each step and meet at barriers. */
+ * there are too few of those, all members share the units of each step and meet at barriers. Constant weights
+ * are packed for the register tiles of gemm.h; others are read as they come, a dot product a row. */
 #include "cpu/kernels/common.h"
+#include "cpu/kernels/gemm.h"
 #include "cpu/kernels/vmath.h"
 
 enum { RNN, GRU, LSTM };
@@ -16,6 +18,9 @@ static const char *const directions[] = {"forward", "reverse", "bidirectional"};
 
 typedef struct recurrent_state {
   int64_t n, steps, d, size, dirs, gates, bias; /* gates and bias in rows: G * S and GB * S */
+  int64_t wide;     /* S rounded up to 16: a gate's place in sums and in W x + b */
+  int64_t sums;     /* G * wide */
+  float *w, *r, *b; /* packed constants, or NULL: [dirs][gate][gemm group][D or S][nb * 16]; [dirs][sums] */
   int32_t cell, reverse, linear, lengths_dtype; /* linear: linear_before_reset; lengths_dtype 0: all steps */
   int32_t act[2][3], last_h, last_c;            /* last_*: the output exists */
   float clip;
@@ -71,12 +76,55 @@ static int32_t supports(const cpu_node *node) {
 }
 
 /* Scratch of one (row, direction): h twice, c, reset * h, and the gates' sums. */
-static int64_t pair_floats(const recurrent_state *s) {
-  return op_div_up(4 * s->size + s->gates + s->size, 16) * 16;
+static int64_t pair_floats(const recurrent_state *s) { return 4 * s->wide + s->sums; }
+
+static int64_t wx_floats(const recurrent_state *s) { return s->dirs * s->n * s->steps * s->sums; }
+
+/* x in blocks of 16 inputs: [block][row and step][16]. */
+static int64_t x_floats(const recurrent_state *s) {
+  return s->w ? op_div_up(s->d, 16) * 16 * s->n * s->steps : 0;
 }
 
-static int64_t wx_floats(const recurrent_state *s) {
-  return op_div_up(s->dirs * s->n * s->steps * s->gates, 16) * 16;
+static void release(const iec_host_api *host, void *state) {
+  recurrent_state *s = state;
+  if (!s) return;
+  host->release(host->self, s->w);
+  host->release(host->self, s->r);
+  host->release(host->self, s->b);
+  host->release(host->self, s);
+}
+
+/* Rows of [dirs][gates * S][depth] into panels, a gate beginning with a new one. */
+static void pack(const recurrent_state *s, const float *from, int64_t depth, float *to) {
+  int64_t blocks = s->wide / 16, deep = op_div_up(depth, 16) * 16;
+  for (int64_t gate = 0; gate < s->dirs * s->gates / s->size; gate++)
+    for (int64_t j = 0; j < gemm_groups(blocks); j++) {
+      int64_t first = gemm_group_start(blocks, j) * 16, end = gemm_group_start(blocks, j + 1) * 16;
+      for (int64_t k = 0; k < deep; k++)
+        for (int64_t i = first; i < end; i++)
+          *to++ = i < s->size && k < depth ? from[(gate * s->size + i) * depth + k] : 0.0f;
+    }
+}
+
+static iec_status pack_constants(const iec_host_api *host, const cpu_node *node, recurrent_state *s,
+                                 cpu_prepared *out, iec_error *err) {
+  if (!node->inputs[W]->data || !node->inputs[R]->data || !node->inputs[B]->data || !s->size) return IEC_OK;
+  size_t rows = (size_t)(s->dirs * s->sums) * sizeof(float);
+  s->w = host->alloc(host->self, rows * (size_t)(op_div_up(op_max(s->d, 1), 16) * 16), 64);
+  s->r = host->alloc(host->self, rows * (size_t)s->wide, 64);
+  s->b = host->alloc(host->self, rows, 64);
+  if (!s->w || !s->r || !s->b)
+    return cpu_fail(err, IEC_OUT_OF_MEMORY, node->name, "out of memory for the weights");
+  pack(s, node->inputs[W]->data, s->d, s->w);
+  pack(s, node->inputs[R]->data, s->size, s->r);
+  memset(s->b, 0, rows);
+  const float *bias = node->inputs[B]->data;
+  for (int64_t d = 0; d < s->dirs; d++)
+    for (int64_t g = 0; g < s->gates / s->size; g++)
+      memcpy(s->b + d * s->sums + g * s->wide, bias + d * s->bias + g * s->size,
+             (size_t)s->size * sizeof(float));
+  out->packed_inputs = (uint64_t)1 << W | (uint64_t)1 << R;
+  return IEC_OK;
 }
 
 static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_prepared *out, iec_error *err) {
@@ -99,8 +147,16 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   s->last_h = node->output_count > 1 && node->outputs[1];
   s->last_c = s->cell == LSTM && node->output_count > 2 && node->outputs[2];
   s->clip = (float)op_float(node, "clip", 0);
+  s->wide = op_div_up(s->size, 16) * 16;
+  s->sums = cell_gates[s->cell] * s->wide;
   activations(node, s->cell, (int)s->dirs, s->act);
-  out->scratch_size = (size_t)(wx_floats(s) + s->n * s->dirs * pair_floats(s)) * sizeof(float);
+  status = pack_constants(host, node, s, out, err);
+  if (status != IEC_OK) {
+    release(host, s);
+    out->state = NULL;
+    return status;
+  }
+  out->scratch_size = (size_t)(wx_floats(s) + s->n * s->dirs * pair_floats(s) + x_floats(s)) * sizeof(float);
   out->cost = 2.0 * (double)(s->n * s->dirs * s->steps) * (double)s->gates * (double)(s->d + s->size);
   out->exec_type = "recurrent_" CPU_ISA_NAME;
   return IEC_OK;
@@ -134,7 +190,7 @@ static void activate_row(int code, float *v, int64_t n, float clip) {
 }
 
 typedef struct recurrent_pair { /* one (batch row, direction) while it runs */
-  const float *wx, *r, *rest;   /* [steps][gates]; [gates][S]; bias of the recurrent part of a linear GRU */
+  const float *wx, *r, *rest; /* [steps][sums]; [gates][S] or packed; bias of a linear GRU's recurrent part */
   const int32_t *act;
   float *h, *next, *c, *reset, *sum; /* the state, its next value, cell state, reset * h, sums of the gates */
   float *y;                          /* [steps][S] */
@@ -142,19 +198,47 @@ typedef struct recurrent_pair { /* one (batch row, direction) while it runs */
   int reverse;
 } recurrent_pair;
 
-/* Sums of gates [g0, g1) for units [j0, j1): W x + b + R h, without the bias of a linear GRU's last gate. */
+/* sum += R h of one gate for units [j0, j1), which are whole gemm groups when R is packed. */
+static void add_product(const recurrent_state *s, const recurrent_pair *p, const float *h, int gate,
+                        int64_t j0, int64_t j1) {
+  static const int64_t no_distance = 0;
+  float *sum = p->sum + gate * s->wide;
+  if (!s->r) {
+    for (int64_t j = j0; j < j1; j++) sum[j] += dot(p->r + (gate * s->size + j) * s->size, h, s->size);
+    return;
+  }
+  int64_t blocks = s->wide / 16;
+  for (int64_t j = 0; j < gemm_groups(blocks); j++) {
+    int64_t first = gemm_group_start(blocks, j), nb = gemm_group_start(blocks, j + 1) - first;
+    if (first * 16 < j0 || first * 16 >= j1) continue;
+    gemm_args a = {.x = h,
+                   .w = p->r + (gate * s->wide + first * 16) * s->wide,
+                   .y = sum + first * 16,
+                   .taps = &no_distance,
+                   .tap_count = 1,
+                   .blocks = blocks,
+                   .block_step = 16,
+                   .last_lanes = 16,
+                   .y_pixel = s->wide,
+                   .y_block = 16,
+                   .accumulate = 1};
+    gemm_pixels(&a, 16, (int32_t)nb, 1);
+  }
+}
+
+/* Sums of gates [g0, g1) for units [j0, j1): W x + b + R h. */
 static void sums(const recurrent_state *s, const recurrent_pair *p, int64_t at, const float *h, int g0,
                  int g1, int64_t j0, int64_t j1) {
-  for (int g = g0; g < g1; g++)
-    for (int64_t j = j0; j < j1; j++) {
-      int64_t row = g * s->size + j;
-      p->sum[row] = p->wx[at * s->gates + row] + dot(p->r + row * s->size, h, s->size);
-    }
+  for (int g = g0; g < g1; g++) {
+    memcpy(p->sum + g * s->wide + j0, p->wx + at * s->sums + g * s->wide + j0,
+           (size_t)(j1 - j0) * sizeof(float));
+    add_product(s, p, h, g, j0, j1);
+  }
 }
 
 static void lstm_step(const recurrent_state *s, const recurrent_pair *p, int64_t at, int64_t j0, int64_t j1) {
-  int64_t size = s->size, n = j1 - j0;
-  float *f = p->sum + j0, *i = f + size, *k = i + size, *o = k + size;
+  int64_t n = j1 - j0;
+  float *f = p->sum + j0, *i = f + s->wide, *k = i + s->wide, *o = k + s->wide;
   sums(s, p, at, p->h, 0, 4, j0, j1);
   activate_row(p->act[0], f, n, s->clip);
   activate_row(p->act[0], i, n, s->clip);
@@ -167,16 +251,16 @@ static void lstm_step(const recurrent_state *s, const recurrent_pair *p, int64_t
 
 static void gru_step(const recurrent_state *s, const recurrent_pair *p, int64_t at, int64_t j0, int64_t j1,
                      const cpu_run *shared) {
-  int64_t size = s->size, n = j1 - j0;
-  float *z = p->sum + j0, *r = z + size, *c = r + size;
+  int64_t n = j1 - j0;
+  float *z = p->sum + j0, *r = z + s->wide, *c = r + s->wide;
   sums(s, p, at, p->h, 0, 2, j0, j1);
   activate_row(p->act[0], z, n, s->clip);
   activate_row(p->act[0], r, n, s->clip);
   if (s->linear) {
-    for (int64_t j = 0; j < n; j++) {
-      int64_t row = 2 * size + j0 + j;
-      c[j] = p->wx[at * s->gates + row] + r[j] * (dot(p->r + row * size, p->h, size) + p->rest[j0 + j]);
-    }
+    memcpy(c, p->rest + j0, (size_t)n * sizeof(float));
+    add_product(s, p, p->h, 2, j0, j1);
+    const float *wx = p->wx + at * s->sums + 2 * s->wide + j0;
+    for (int64_t j = 0; j < n; j++) c[j] = wx[j] + r[j] * c[j];
   } else {
     for (int64_t j = 0; j < n; j++) p->reset[j0 + j] = r[j] * p->h[j0 + j];
     if (shared) cpu_barrier(shared);
@@ -218,19 +302,22 @@ static recurrent_pair begin(const recurrent_state *s, const cpu_run *r, int64_t 
     const void *p = r->inputs[LENGTHS];
     length = s->lengths_dtype == IEC_I64 ? ((const int64_t *)p)[n] : ((const int32_t *)p)[n];
   }
-  recurrent_pair p = {.wx = (const float *)r->scratch + (d * s->n + n) * s->steps * s->gates,
-                      .r = (const float *)r->inputs[R] + d * s->gates * s->size,
-                      .rest = (const float *)r->inputs[B] + d * s->bias + 3 * s->size * s->linear,
-                      .act = s->act[d],
-                      .h = scratch,
-                      .next = scratch + s->size,
-                      .c = scratch + 2 * s->size,
-                      .reset = scratch + 3 * s->size,
-                      .sum = scratch + 4 * s->size,
-                      .y = (float *)r->outputs[0] + pair * s->steps * s->size,
-                      .length = op_min(op_max(length, 0), s->steps),
-                      .reverse = s->reverse || d == 1};
+  recurrent_pair p = {
+      .wx = (const float *)r->scratch + (d * s->n + n) * s->steps * s->sums,
+      .r = s->r ? s->r + d * s->sums * s->wide : (const float *)r->inputs[R] + d * s->gates * s->size,
+      .rest = (const float *)r->inputs[B] + d * s->bias + 3 * s->size * s->linear,
+      .act = s->act[d],
+      .h = scratch,
+      .next = scratch + s->wide,
+      .c = scratch + 2 * s->wide,
+      .reset = scratch + 3 * s->wide,
+      .sum = scratch + 4 * s->wide,
+      .y = (float *)r->outputs[0] + pair * s->steps * s->size,
+      .length = op_min(op_max(length, 0), s->steps),
+      .reverse = s->reverse || d == 1};
   size_t bytes = (size_t)(j1 - j0) * sizeof(float);
+  if (j1 == s->size) /* what packed weights meet behind the last unit */
+    for (int64_t j = j1; j < s->wide; j++) p.h[j] = p.next[j] = p.reset[j] = 0.0f;
   memcpy(p.h + j0, (const float *)r->inputs[H0] + pair * s->size + j0, bytes);
   if (s->cell == LSTM) memcpy(p.c + j0, (const float *)r->inputs[C0] + pair * s->size + j0, bytes);
   return p;
@@ -243,8 +330,45 @@ static void finish(const recurrent_state *s, const cpu_run *r, const recurrent_p
   if (s->last_c) memcpy((float *)r->outputs[2] + pair * s->size + j0, p->c + j0, bytes);
 }
 
-/* Rows of W x + b: items are a direction and a gate row, done for all inputs while the weights are in cache.
- */
+/* x in blocks of 16 inputs; behind x's last input are zeros. */
+static void pack_x(const recurrent_state *s, const cpu_run *r, float *to) {
+  int64_t b, e, columns = s->n * s->steps;
+  while (cpu_next_phase(r, 2, op_div_up(s->d, 16), 1, &b, &e)) {
+    const float *x = (const float *)r->inputs[X] + b * 16;
+    int64_t count = op_min(16, s->d - b * 16);
+    for (int64_t i = 0; i < columns; i++)
+      for (int64_t k = 0; k < 16; k++) to[(b * columns + i) * 16 + k] = k < count ? x[i * s->d + k] : 0.0f;
+  }
+}
+
+/* W x + b of all steps from packed weights: items are a direction, a gate and a gemm group. */
+static void packed_inputs(const recurrent_state *s, const cpu_run *r) {
+  static const int64_t no_distance = 0;
+  int64_t b, e, columns = s->n * s->steps, blocks = s->wide / 16, groups = gemm_groups(blocks);
+  int64_t deep = op_div_up(s->d, 16) * 16;
+  float *x = (float *)r->scratch + wx_floats(s) + s->n * s->dirs * pair_floats(s);
+  pack_x(s, r, x);
+  cpu_barrier(r);
+  while (cpu_next(r, s->dirs * s->gates / s->size * groups, 1, &b, &e)) {
+    int64_t gate = b / groups, first = gemm_group_start(blocks, b % groups);
+    int64_t nb = gemm_group_start(blocks, b % groups + 1) - first, row = gate * s->wide + first * 16;
+    gemm_args a = {.x = x,
+                   .w = s->w + row * deep,
+                   .y = (float *)r->scratch + row / s->sums * columns * s->sums + row % s->sums,
+                   .bias = s->b + row,
+                   .taps = &no_distance,
+                   .tap_count = 1,
+                   .blocks = deep / 16,
+                   .block_step = columns * 16,
+                   .last_lanes = 16,
+                   .y_pixel = s->sums,
+                   .y_block = 16};
+    gemm_pixels(&a, 16, (int32_t)nb, columns);
+  }
+}
+
+/* The same from weights as they come: items are a direction and a gate row, done for all inputs while the
+ * weights are in cache. */
 static void inputs(const recurrent_state *s, const cpu_run *r) {
   int64_t b, e, columns = s->n * s->steps;
   while (cpu_next(r, s->dirs * s->gates, 16, &b, &e))
@@ -252,15 +376,26 @@ static void inputs(const recurrent_state *s, const cpu_run *r) {
       int64_t d = b / s->gates, row = b % s->gates;
       const float *w = (const float *)r->inputs[W] + b * s->d, *x = r->inputs[X];
       float bias = ((const float *)r->inputs[B])[d * s->bias + row];
-      float *to = (float *)r->scratch + d * columns * s->gates + row;
-      for (int64_t i = 0; i < columns; i++) to[i * s->gates] = dot(w, x + i * s->d, s->d) + bias;
+      float *to = (float *)r->scratch + d * columns * s->sums + row / s->size * s->wide + row % s->size;
+      for (int64_t i = 0; i < columns; i++) to[i * s->sums] = dot(w, x + i * s->d, s->d) + bias;
     }
+}
+
+/* The first unit of a member when all share a step: a multiple of 16 in packed weights, the begin of a gemm
+ * group. */
+static int64_t share(const recurrent_state *s, int64_t member, int64_t members) {
+  int64_t blocks = s->wide / 16;
+  if (!s->r) return s->size * member / members;
+  return op_min(s->size, gemm_group_start(blocks, gemm_groups(blocks) * member / members) * 16);
 }
 
 static void run(const void *state, const cpu_run *r) {
   const recurrent_state *s = state;
   int64_t b, e, pairs = s->n * s->dirs;
-  inputs(s, r);
+  if (s->w)
+    packed_inputs(s, r);
+  else
+    inputs(s, r);
   cpu_barrier(r);
   if (pairs % r->members == 0 || pairs >= 4 * (int64_t)r->members) {
     while (cpu_next_phase(r, 1, pairs, 1, &b, &e)) {
@@ -270,7 +405,7 @@ static void run(const void *state, const cpu_run *r) {
     }
     return;
   }
-  int64_t j0 = s->size * r->member / r->members, j1 = s->size * (r->member + 1) / r->members;
+  int64_t j0 = share(s, r->member, r->members), j1 = share(s, r->member + 1, r->members);
   for (int64_t pair = 0; pair < pairs; pair++) {
     recurrent_pair p = begin(s, r, pair, j0, j1);
     cpu_barrier(r);
@@ -279,5 +414,9 @@ static void run(const void *state, const cpu_run *r) {
   }
 }
 
-const cpu_kernel IEC_ISA(cpu_kernel_recurrent) = {
-    .kind = "Recurrent", .name = "recurrent", .supports = supports, .prepare = prepare, .run = run};
+const cpu_kernel IEC_ISA(cpu_kernel_recurrent) = {.kind = "Recurrent",
+                                                  .name = "recurrent",
+                                                  .supports = supports,
+                                                  .prepare = prepare,
+                                                  .run = run,
+                                                  .release = release};
