@@ -178,6 +178,12 @@ def test_a_computed_count_joins_up_to_the_size_of_the_file():
         loop(None, True, doubling(sizes=(-1, 2, 3))).lower()
 
 
+def test_a_loop_without_an_end_is_refused():
+    for again in (None, True):
+        with pytest.raises(ModelError, match="the loop never ends"):
+            loop(-1, True, doubling(again=again, joined=False)).lower()
+
+
 def growing():
     """Body: state -> state, state joined: a carried value whose shape grows."""
     inner = NetworkBuilder.opset("body")

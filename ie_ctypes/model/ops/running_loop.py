@@ -124,6 +124,8 @@ def emit_loop(layer: Layer, body: Body) -> None:
         going, again = _counted(layer, tools, made, counter, going, again)
     if going.is_const and not bool(going.data):
         limit = 0
+    if limit == UNLIMITED and again is None:
+        raise layer.fail("the loop never ends: it has neither a trip count nor a condition that changes")
     _emit(layer, body, made, values, inner, limit, going, again)
 
 
