@@ -24,7 +24,7 @@ def _labels(layer: Layer, term: str, rank: int, ellipsis: int) -> list[str]:
     else:
         count = rank - len(head) - len(tail) if rank >= 0 else ellipsis
         labels = [*head, *(f"{i}" for i in range(count - 1, -1, -1)), *tail]
-    if any(not c.isalpha() and not c.isdigit() for c in labels) or (rank >= 0 and len(labels) != rank):
+    if any(not c.isalpha() for c in head + tail) or (rank >= 0 and len(labels) != rank):
         raise layer.fail(f"term {term!r} of the equation does not fit an input of rank {rank}")
     return labels
 
