@@ -61,6 +61,10 @@ static void pack_rows(const matmul *s, const float *a, int64_t block, float *to)
   a += block * 16 * q->a_col;
   for (int64_t i = 0; i < s->m; i++, to += 16) {
     const float *from = a + i * q->a_row;
+    if (count == 16 && q->a_col == 1) {
+      memcpy(to, from, 16 * sizeof *to);
+      continue;
+    }
     for (int64_t k = 0; k < count; k++) to[k] = from[k * q->a_col];
     for (int64_t k = count; k < 16; k++) to[k] = 0.0f;
   }

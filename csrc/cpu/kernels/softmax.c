@@ -37,9 +37,13 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
 static float greatest(const float *x, int64_t n) {
   vf m = vf_set(-INFINITY);
   int64_t i = 0;
-  for (; i + VL <= n; i += VL) m = vf_max(m, vf_load(x + i));
-  float top = -INFINITY;
-  for (int k = 0; k < VL; k++) top = m[k] > top || m[k] != m[k] ? m[k] : top;
+  for (; i + VL <= n; i += VL) m = vf_max(vf_load(x + i), m);
+  for (int half = VL / 2; half; half /= 2) { /* lane k meets lane k + half */
+    vi other;
+    for (int k = 0; k < VL; k++) other[k] = (k + half) % VL;
+    m = vf_max(__builtin_shuffle(m, other), m);
+  }
+  float top = m[0];
   for (; i < n; i++) top = x[i] > top || x[i] != x[i] ? x[i] : top;
   return top;
 }
