@@ -100,3 +100,29 @@ def test_an_addend_that_is_the_first_operand_too_is_not_overwritten() -> None:
     y = b.binary(b.binary(x, b.const(per_channel(shape, 1)), "mul"), x, "add")
     b.output(b.unary(y, "tanh"))
     compare(b, [values(*shape, seed=2)])
+
+
+# Channels in and out, size, kernel, stride, groups: 1x1, many channels in several passes, Winograd, depthwise, first layer.
+CONVOLUTIONS = [(20, 23, 9, 1, 1, 1), (160, 70, 11, 3, 2, 1), (40, 37, 18, 3, 1, 1), (21, 21, 13, 3, 1, 21), (3, 19, 20, 3, 2, 1)]
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("case", CONVOLUTIONS, ids=str)
+@pytest.mark.parametrize("limit", ["relu", "clamp", "leaky", "none"])
+def test_sum_and_limits_of_a_convolution(case: tuple[int, ...], limit: str) -> None:
+    c, o, size, kernel, stride, groups = case
+    b = Builder()
+    x = b.input(2, c, size, size)
+    w = values(groups, o // groups, c // groups, kernel, kernel, seed=1) * np.float32(c**-0.5)
+    pads = (kernel // 2,) * 2
+    y = b.node("Conv", x, b.const(w), b.const(values(o, seed=2)), strides=(stride,) * 2, dilations=(1, 1), pads_begin=pads, pads_end=pads)
+    other = b.input(*b.program.tensors[y].type.shape)
+    y = b.binary(other, y, "add")
+    if limit == "clamp":
+        y = b.unary(y, "clamp", alpha=0.25, beta=1.5)
+    elif limit != "none":
+        y = b.unary(y, "relu", alpha=0.5 if limit == "leaky" else 0.0)
+    y = b.binary(y, b.const(values(1, o, 1, 1, seed=3)), "mul")
+    b.output(b.node("Reduce", y, op="sum", axes=(1,), keep_dims=1), y)
+    inputs = [values(2, c, size, size, seed=4), values(*b.program.tensors[other].type.shape, seed=5)]
+    compare(b, inputs, rtol=1e-4, atol=1e-4)

@@ -44,6 +44,7 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   conv_geom *q = &s->geom;
   conv_geometry(node, 0, 1, q);
   post_init(&s->posts, node);
+  post_take(&s->posts, 0);
   s->blocks = op_div_up(q->c, 16);
   conv_inner(q, 2, &s->inner_first, &s->inner_end);
   s->weights = host->alloc(host->self, (size_t)(s->blocks * q->taps * 16) * sizeof(float), 64);
@@ -69,6 +70,7 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
 typedef struct row_taps {
   const float *x; /* column 0 of the first of these rows */
   const float *w;
+  const float *limits;                                           /* least and greatest result */
   int64_t depths, heights, x_depth, x_height, w_depth, w_height; /* counts, and floats from one to the next */
 } row_taps;
 
@@ -95,8 +97,9 @@ static inline __attribute__((always_inline)) void pixels(const conv_geom *q, con
           acc[i] += weight[i % PARTS] * vf_load(x + i / PARTS * stride * 16 + i % PARTS * VL);
       }
     }
+  vf low = vf_set(r->limits[0]), high = vf_set(r->limits[1]);
 #pragma GCC unroll 8
-  for (int i = 0; i < count * PARTS; i++) vf_store(y + i * VL, acc[i]);
+  for (int i = 0; i < count * PARTS; i++) vf_store(y + i * VL, vf_at_most(vf_at_least(acc[i], low), high));
 }
 
 static __attribute__((noinline)) void tile_stride1(const conv_geom *q, const row_taps *r, const float *bias,
@@ -135,6 +138,7 @@ static void row(const conv_depthwise *s, const row_taps *r, const float *bias, f
 static void run(const void *state, const cpu_run *run) {
   const conv_depthwise *s = state;
   const conv_geom *q = &s->geom;
+  static const float none[2] = {-INFINITY, INFINITY};
   int64_t begin, end, rows = q->out[0] * q->out[1], count = q->n * s->blocks * rows;
   while (cpu_next(run, count, op_grain(run, count, 1), &begin, &end))
     for (int64_t i = begin; i < end; i++) {
@@ -144,7 +148,8 @@ static void run(const void *state, const cpu_run *run) {
       conv_valid_taps(q, 1, oh, &h0, &h1);
       int64_t id = od * q->stride[0] - q->pad[0] + d0 * q->dil[0],
               ih = oh * q->stride[1] - q->pad[1] + h0 * q->dil[1];
-      row_taps r = {.depths = d1 - d0,
+      row_taps r = {.limits = s->posts.limited ? s->posts.limits : none,
+                    .depths = d1 - d0,
                     .heights = h1 - h0,
                     .x_depth = q->dil[0] * q->in[1] * q->in[2] * 16,
                     .x_height = q->dil[1] * q->in[2] * 16,
@@ -155,7 +160,7 @@ static void run(const void *state, const cpu_run *run) {
       r.w = s->weights + ((block * q->k[0] + d0) * q->k[1] + h0) * q->k[2] * 16;
       float *y = (float *)run->outputs[0] + i * q->out[2] * 16;
       row(s, &r, s->bias + block * 16, y);
-      post_blocked(&s->posts, run, y, q->out[2], block * 16, q->c);
+      if (post_left(&s->posts)) post_blocked(&s->posts, run, y, q->out[2], block * 16, q->c);
     }
 }
 

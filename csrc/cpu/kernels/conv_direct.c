@@ -117,6 +117,7 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   plan(node, q, &s->gather);
   merge_rows(s);
   post_init(&s->posts, node);
+  post_take(&s->posts, 1);
   s->lanes = few_channels(q) ? 1 : 16;
   s->in_blocks = s->lanes == 1 ? 1 : op_div_up(q->cg, 16);
   s->out_blocks = op_div_up(q->og, 16);
@@ -167,6 +168,9 @@ static void run_item(const conv_direct *s, const cpu_run *r, const float *x, con
   const float *weights = s->weights + out_block * 16 * depth(s);
   x += (w->image * all_in + w->group * s->in_blocks) * s->gather.plane * s->lanes;
   float *y = (float *)r->outputs[0] + (w->image * q->g * s->out_blocks + out_block) * q->out_size * 16;
+  const float *addend = NULL; /* lies as y does */
+  if (s->posts.addend >= 0)
+    addend = (const float *)r->inputs[s->posts.addend] + (y - (const float *)r->outputs[0]);
   gemm_args a = {.bias = s->bias + out_block * 16,
                  .taps = s->taps,
                  .tap_count = s->tap_count,
@@ -182,9 +186,11 @@ static void run_item(const conv_direct *s, const cpu_run *r, const float *x, con
       a.blocks = op_min(chunk, s->in_blocks - b);
       a.last_lanes = b + chunk < s->in_blocks ? 16 : s->last_lanes;
       a.accumulate = b > 0;
+      a.addend = addend && b == 0 ? addend + to * 16 : NULL;
+      a.limits = s->posts.limited && b + chunk >= s->in_blocks ? s->posts.limits : NULL;
       gemm_pixels(&a, s->lanes, (int32_t)w->nb, pixels);
     }
-  if (!s->posts.count) return;
+  if (!post_left(&s->posts)) return;
   for (int64_t u = w->begin; u < w->end; u++) {
     int64_t from, to, pixels = unit_pixels(s, w, u, &from, &to);
     for (int64_t i = 0; i < w->nb; i++)

@@ -90,6 +90,7 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   conv_geom *q = &s->geom;
   conv_geometry(node, 0, 1, q);
   post_init(&s->posts, node);
+  post_take(&s->posts, 0);
   s->in_blocks = op_div_up(q->c, 16);
   s->out_blocks = op_div_up(q->o, 16);
   s->groups = gemm_groups(s->out_blocks);
@@ -158,9 +159,10 @@ static __attribute__((noinline)) void tile_in(const float *x, int64_t pitch, flo
   }
 }
 
-/* At m A plus bias into 4x4 pixels at y, `pitch` floats a row. */
-static __attribute__((noinline)) void tile_out(const float *m, int64_t step, const float *bias, float *y,
-                                               int64_t pitch) {
+/* At m A plus bias within limits into 4x4 pixels at y, `pitch` floats a row. */
+static __attribute__((noinline)) void tile_out(const float *m, int64_t step, const float *bias,
+                                               const float limits[2], float *y, int64_t pitch) {
+  vf low = vf_set(limits[0]), high = vf_set(limits[1]);
   for (int part = 0; part < 16; part += VL) {
     vf half[4][6], d[6], r[4], b = vf_load(bias + part);
 #pragma GCC unroll 6
@@ -175,7 +177,8 @@ static __attribute__((noinline)) void tile_out(const float *m, int64_t step, con
     for (int i = 0; i < 4; i++) {
       line_out(half[i], r);
 #pragma GCC unroll 4
-      for (int j = 0; j < 4; j++) vf_store(y + i * pitch + j * 16 + part, r[j] + b);
+      for (int j = 0; j < 4; j++)
+        vf_store(y + i * pitch + j * 16 + part, vf_at_most(vf_at_least(r[j] + b, low), high));
     }
   }
 }
@@ -203,16 +206,18 @@ static void block_in(const conv_winograd *s, const float *x, int64_t begin, int6
 static void block_out(const conv_winograd *s, const float *m, int64_t step, const float *bias, int64_t begin,
                       int64_t end, float *y) {
   const conv_geom *q = &s->geom;
+  static const float none[2] = {-INFINITY, INFINITY};
+  const float *limits = s->posts.limited ? s->posts.limits : none;
   int64_t pitch = q->out[2] * 16;
   for (int64_t t = begin; t < end; t++, m += 16) {
     int64_t top = t / s->columns * 4, left = t % s->columns * 4;
     float *to = y + (top * q->out[2] + left) * 16;
     if (top + 4 <= q->out[1] && left + 4 <= q->out[2]) {
-      tile_out(m, step, bias, to, pitch);
+      tile_out(m, step, bias, limits, to, pitch);
       continue;
     }
     float edge[4 * 4 * 16];
-    tile_out(m, step, bias, edge, 4 * 16);
+    tile_out(m, step, bias, limits, edge, 4 * 16);
     for (int64_t row = 0; row < op_min(4, q->out[1] - top); row++)
       memcpy(to + row * pitch, edge + row * 4 * 16, (size_t)op_min(4, q->out[2] - left) * 16 * sizeof *y);
   }
@@ -260,7 +265,7 @@ static void run_item(const conv_winograd *s, const cpu_run *r, int64_t image, in
     for (int64_t i = 0; i < nb; i++) {
       float *y = (float *)r->outputs[0] + (image * s->out_blocks + first + i) * q->out_size * 16;
       block_out(s, m + i * count * 16, nb * count * 16, s->bias + (first + i) * 16, begin, end, y);
-      if (s->posts.count) fuse(s, r, begin, end, y, (first + i) * 16);
+      if (post_left(&s->posts)) fuse(s, r, begin, end, y, (first + i) * 16);
     }
   }
 }

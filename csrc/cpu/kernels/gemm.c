@@ -33,6 +33,12 @@ static inline __attribute__((always_inline)) void tile(const gemm_args *a, const
       else
         acc[p * width + v] = a->bias ? vf_load(a->bias + v * VL) : (vf){0};
     }
+  if (a->addend)
+#pragma GCC unroll 28
+    for (int p = 0; p < p_count; p++)
+#pragma GCC unroll 4
+      for (int v = 0; v < width; v++)
+        acc[p * width + v] += vf_load(a->addend + p * a->y_pixel + v / PARTS * a->y_block + v % PARTS * VL);
   for (int64_t b = 0; b < a->blocks; b++, x += a->block_step) {
     const int64_t used = lanes == 1 ? 1 : b + 1 < a->blocks ? lanes : a->last_lanes;
     for (int64_t t = 0; t < a->tap_count; t++) {
@@ -50,6 +56,11 @@ static inline __attribute__((always_inline)) void tile(const gemm_args *a, const
         }
       }
     }
+  }
+  if (a->limits) {
+    vf low = vf_set(a->limits[0]), high = vf_set(a->limits[1]);
+#pragma GCC unroll 28
+    for (int i = 0; i < p_count * width; i++) acc[i] = vf_at_most(vf_at_least(acc[i], low), high);
   }
 #pragma GCC unroll 28
   for (int p = 0; p < p_count; p++)
@@ -104,6 +115,7 @@ void gemm_pixels(const gemm_args *args, int32_t lanes, int32_t nb, int64_t pixel
     int64_t begin = pixels * i / count, p = pixels * (i + 1) / count - begin;
     a.x = args->x + begin * lanes;
     a.y = args->y + begin * args->y_pixel;
+    if (a.addend) a.addend = args->addend + begin * args->y_pixel;
     tiles[nb][p][lanes == 16](&a);
   }
 }

@@ -24,6 +24,8 @@ typedef struct gemm_args {
   int64_t last_lanes;         /* used lanes of the last block, 1 to 16 */
   int64_t y_pixel, y_block;   /* floats from one output pixel, one output block to the next */
   int32_t accumulate;         /* add to y */
+  const float *addend;        /* laid out like y, added; NULL: nothing. Not read when accumulate is set */
+  const float *limits;        /* least and greatest result; NULL: none */
 } gemm_args;
 
 /* y[p][o] = bias[o] + sum over blocks, taps, lanes of x * w, for `pixels` pixels. lanes: 16 or 1; nb: 1 to

@@ -19,6 +19,8 @@ void post_init(post_set *set, const cpu_node *node) {
   const cpu_tensor *y = node->outputs[0];
   set->count = node->post_count;
   set->clean = 1;
+  set->addend = -1;
+  set->limited = 0;
   set->shape.blocked = op_blocked(y);
   set->shape.channels = y->ndim >= 2 ? y->shape[1] : 1;
   set->shape.plane = op_max(1, op_product(y->shape, 2, y->ndim)) * (op_blocked(y) ? 16 : 1);
@@ -28,6 +30,20 @@ void post_init(post_set *set, const cpu_node *node) {
     if (p->type == CPU_POST_UNARY && vm_unary(p->op, vf_set(0), p->alpha, p->beta, p->gamma)[0] != 0.0f)
       set->clean = 0;
   }
+}
+
+void post_take(post_set *set, int sum) {
+  const cpu_post *p = set->posts, *end = p + set->count;
+  if (sum && p < end && p->type == CPU_POST_SUM) set->addend = p++->input;
+  if (p < end && p->type == CPU_POST_UNARY) {
+    set->limited = p->op == CPU_UNARY_CLAMP || (p->op == CPU_UNARY_RELU && p->alpha == 0.0f);
+    set->limits[0] = p->op == CPU_UNARY_CLAMP ? p->alpha : 0.0f;
+    set->limits[1] = p->op == CPU_UNARY_CLAMP ? p->beta : INFINITY;
+    p += set->limited;
+  }
+  int32_t taken = (int32_t)(p - set->posts);
+  set->count -= taken;
+  memmove(set->posts, p, (size_t)set->count * sizeof *p);
 }
 
 /* The constants of a channel, or of the channels of a block. */

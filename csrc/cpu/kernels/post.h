@@ -16,6 +16,9 @@ typedef struct post_set {
   int32_t count;
   int32_t clean; /* results of 0 stay 0: lanes past the last channel need no clearing */
   post_shape shape;
+  int32_t addend;  /* after post_take: the input that the store adds, -1: none */
+  int32_t limited; /* and 1 when it keeps results within these */
+  float limits[2];
 } post_set;
 
 /* The can_fuse of every kernel that ends in one of the functions below. */
@@ -26,6 +29,12 @@ static inline int32_t post_can_fuse(const cpu_node *node, const cpu_post *post) 
 
 /* The can_fuse of kernels that end in post_range: a channel's operation wants long runs of that channel. */
 int32_t IEC_ISA(post_can_fuse_range)(const cpu_node *node, const cpu_post *post);
+
+/* Takes what a kernel's own store can do out of the front of the set: a sum (when `sum` says so), then
+ * limits. */
+void IEC_ISA(post_take)(post_set *set, int sum);
+/* 1 when post_blocked has something left to do. */
+static inline int post_left(const post_set *set) { return set->count || !set->clean; }
 
 void IEC_ISA(post_init)(post_set *set, const cpu_node *node);
 /* `count` values of one channel; `y` lies in output 0, here and below. */
@@ -41,6 +50,7 @@ void IEC_ISA(post_blocked)(const post_set *set, const cpu_run *run, float *y, in
 void IEC_ISA(post_range)(const post_set *set, const cpu_run *run, float *y, int64_t begin, int64_t end);
 
 #define post_can_fuse_range IEC_ISA(post_can_fuse_range)
+#define post_take IEC_ISA(post_take)
 #define post_range IEC_ISA(post_range)
 #define post_init IEC_ISA(post_init)
 #define post_plain IEC_ISA(post_plain)
