@@ -358,13 +358,17 @@ class Layer:
 
 
 def _integer(text: str) -> int:
+    """``"3"`` or ``"3.0"``; what no 64 bits hold is an OverflowError."""
     try:
-        return int(text)
+        number = int(text)
     except ValueError:
-        number = float(text)
-        if number != int(number):
+        real = float(text)
+        number = int(real)
+        if real != number:
             raise
-        return int(number)
+    if not -(1 << 63) <= number < 1 << 63:
+        raise OverflowError(text)
+    return number
 
 
 @dataclass(slots=True, eq=False)
