@@ -154,12 +154,30 @@ void post_plain(const post_set *set, const cpu_run *run, float *y, int64_t count
   }
 }
 
+/* CPU_POST_CHANNEL on neighbouring channels. */
+static void scale_row(const cpu_post *p, float *y, int64_t count, int64_t channel) {
+  vf scale = vf_set(1.0f), shift = vf_set(0.0f);
+  for (int64_t j = 0; j < count; j += VL) {
+    int64_t rest = count - j;
+    if (p->scale) scale = vf_load(p->scale + channel + j);
+    if (p->shift) shift = vf_load(p->shift + channel + j);
+    if (rest >= VL)
+      vf_store(y + j, vf_load(y + j) * scale + shift);
+    else
+      vf_store_n(y + j, vf_load_n(y + j, rest) * scale + shift, rest);
+  }
+}
+
 void post_row(const post_set *set, const cpu_run *run, float *y, int64_t count, int64_t channel) {
   channel_set c;
   for (int32_t i = 0; i < set->count; i++) {
     const cpu_post *p = set->posts + i;
     if (!by_channel(p)) {
       apply_run(p, y, sum_input(p, run, y), count, &c);
+      continue;
+    }
+    if (p->type == CPU_POST_CHANNEL) {
+      scale_row(p, y, count, channel);
       continue;
     }
     for (int64_t j = 0; j < count; j += 16) {

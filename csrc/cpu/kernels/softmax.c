@@ -34,17 +34,18 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   return IEC_OK;
 }
 
+/* The greatest of a row. A NaN may be missed: it makes the sum, and so the whole row, NaN anyway. */
 static float greatest(const float *x, int64_t n) {
   vf m = vf_set(-INFINITY);
   int64_t i = 0;
-  for (; i + VL <= n; i += VL) m = vf_max(vf_load(x + i), m);
+  for (; i + VL <= n; i += VL) m = vf_at_least(vf_load(x + i), m);
   for (int half = VL / 2; half; half /= 2) { /* lane k meets lane k + half */
     vi other;
     for (int k = 0; k < VL; k++) other[k] = (k + half) % VL;
-    m = vf_max(__builtin_shuffle(m, other), m);
+    m = vf_at_least(__builtin_shuffle(m, other), m);
   }
   float top = m[0];
-  for (; i < n; i++) top = x[i] > top || x[i] != x[i] ? x[i] : top;
+  for (; i < n; i++) top = x[i] > top ? x[i] : top;
   return top;
 }
 
@@ -52,11 +53,12 @@ static float greatest(const float *x, int64_t n) {
 static void row(const softmax_state *s, const float *x, float *y) {
   float top = greatest(x, s->n);
   vf sum = vf_set(0);
+  const int64_t n = s->n, log = s->log;
   int64_t i = 0;
-  for (; i + VL <= s->n; i += VL) {
+  for (; i + VL <= n; i += VL) {
     vf e = vm_exp(vf_load(x + i) - top);
     sum += e;
-    if (!s->log) vf_store(y + i, e);
+    if (!log) vf_store(y + i, e);
   }
   float total = vf_sum(sum);
   if (i < s->n) {
