@@ -110,6 +110,8 @@ static inline void gather_row(const conv_geom *q, const conv_gather *g, int64_t 
       memcpy(y + first * lanes, x + (from + first) * lanes, (size_t)((end - first) * lanes) * sizeof *y);
     else if (lanes == 16)
       for (int64_t j = first; j < end; j++) memcpy(y + j * 16, x + (from + j * step) * 16, 16 * sizeof *y);
+    else if (step == 2) /* of its own: the compiler makes vectors of it */
+      for (int64_t j = first; j < end; j++) y[j] = x[from + j * 2];
     else
       for (int64_t j = first; j < end; j++) y[j] = x[from + j * step];
   }

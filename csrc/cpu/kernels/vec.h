@@ -47,9 +47,23 @@ static inline void vf_store_n(float *p, vf x, int64_t n) {
 /* Lane-wise mask ? a : b, for masks made by comparisons. */
 static inline vf vf_sel(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); }
 
-/* Maximum and minimum as numpy has them: NaN wins. */
+/* Maximum and minimum as numpy has them: NaN wins. The instructions of x86 give b when either is NaN. */
+#if defined(__AVX512F__)
+static inline vf vf_max(vf a, vf b) {
+  __mmask16 nan = _mm512_cmp_ps_mask((__m512)a, (__m512)a, _CMP_UNORD_Q);
+  return (vf)_mm512_mask_mov_ps(_mm512_max_ps((__m512)a, (__m512)b), nan, (__m512)a);
+}
+static inline vf vf_min(vf a, vf b) {
+  __mmask16 nan = _mm512_cmp_ps_mask((__m512)a, (__m512)a, _CMP_UNORD_Q);
+  return (vf)_mm512_mask_mov_ps(_mm512_min_ps((__m512)a, (__m512)b), nan, (__m512)a);
+}
+#elif defined(__AVX2__)
+static inline vf vf_max(vf a, vf b) { return vf_sel(a != a, a, (vf)_mm256_max_ps((__m256)a, (__m256)b)); }
+static inline vf vf_min(vf a, vf b) { return vf_sel(a != a, a, (vf)_mm256_min_ps((__m256)a, (__m256)b)); }
+#else
 static inline vf vf_max(vf a, vf b) { return vf_sel((a > b) | (a != a), a, b); }
 static inline vf vf_min(vf a, vf b) { return vf_sel((a < b) | (a != a), a, b); }
+#endif
 
 /* x, but not below lo (above hi); NaN and the sign of zero stay. One instruction on x86: its max gives the
  * second operand where neither is greater. */
