@@ -46,7 +46,7 @@ def _image(x: np.ndarray, number: np.float32) -> np.ndarray:
 
 
 def _half_away(v: np.ndarray) -> np.ndarray:
-    return np.trunc(v + np.copysign(np.float32(0.5), v))
+    return np.asarray(np.trunc(v + np.copysign(np.float32(0.5), v)))
 
 
 def _listed(rois: np.ndarray) -> np.ndarray:
