@@ -50,7 +50,7 @@ def test_every_row_of_a_batch_is_the_recorded_answer(model: str, check_models: M
     feed = first_inputs(net, gold)
     single = core.load_network(net, "CPU").infer(feed)
     double = {k: np.concatenate([v, v], axis=v.shape.index(1)) for k, v in feed.items()}
-    if "gru_bidirectional" in model:  # its Reshape layers carry batch and length as constants
+    if "gru_bidirectional" in model:  # its initial states and Reshape constants are of batch 1
         with pytest.raises(ie_ctypes.IEError, match="layer hybridsequential0_gru0_"):
             net.reshape({k: v.shape for k, v in double.items()})
         assert net.inputs["data"].shape == list(feed["data"].shape)
