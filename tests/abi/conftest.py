@@ -11,17 +11,10 @@ from pathlib import Path
 import pytest
 
 from ie_ctypes import runtime
-from ie_ctypes.runtime.library import path as library_path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 INCLUDE = ROOT / "csrc" / "include"
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _library() -> None:
-    if not library_path().exists():
-        pytest.skip(f"libiec is not built: {library_path()}")
 
 
 @pytest.fixture(scope="session")

@@ -316,15 +316,16 @@ def test_nothing_is_left_when_the_last_user_goes(gate: GateDevice, copy_net: IEN
 
 
 def test_threads_end_with_their_network(gate: GateDevice, copy_net: IENetwork) -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())  # threads of earlier tests may end meanwhile
     held = IECore().load_network(copy_net, "GATE", num_requests=2)
     gate.gate.set()
     for i in range(2):
         held.start_async(i)
     held.wait()
-    assert threading.active_count() > before
+    workers = set(threading.enumerate()) - before
+    assert workers
     del held
-    until(lambda: gc.collect() is not None and threading.active_count() <= before)
+    until(lambda: gc.collect() is not None and not any(t.is_alive() for t in workers))
 
 
 def test_arrays_given_to_start_async_may_change_at_once(held: ExecutableNetwork, gate: GateDevice) -> None:

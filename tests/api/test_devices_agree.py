@@ -13,14 +13,6 @@ from ie_ctypes import IECore, IENetwork, MeanVariant
 from .conftest import legacy_network, opset_network
 
 
-@pytest.fixture(autouse=True)
-def _cpu(core: IECore) -> None:
-    try:
-        core.get_versions("CPU")
-    except RuntimeError as e:
-        pytest.skip(f"no CPU device: {e}")
-
-
 @pytest.mark.parametrize("files", [opset_network(), legacy_network()], ids=["opset", "legacy"])
 @pytest.mark.parametrize("batch", [1, 3])
 def test_float_networks(core: IECore, files: tuple[bytes, bytes], batch: int) -> None:

@@ -6,12 +6,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import pytest
 
 from ie_ctypes.devices.base import Executable
+from ie_ctypes.devices.cpu import CpuDevice
 from ie_ctypes.model import ops  # noqa: F401  registers the kinds
 from ie_ctypes.model.ops.registry import KINDS
 from ie_ctypes.model.program import AttrValue, Program, ProgramNode, Tensor, TensorType
+from ie_ctypes.runtime.objects import cpu_info
 
 
 class Builder:
@@ -92,14 +93,13 @@ def random_inputs(program: Program, seed: int = 1) -> list[np.ndarray]:
 
 
 def load(program: Program, **config: str) -> Executable:
-    """The program on the CPU device; skips when the library is not built."""
-    try:
-        from ie_ctypes.devices.cpu import CpuDevice
+    """The program on the CPU device."""
+    return CpuDevice().compile(program, config)
 
-        device = CpuDevice()
-    except (ImportError, OSError) as error:
-        pytest.skip(f"libiec is not built: {error}")
-    return device.compile(program, config)
+
+def has_isa(name: str) -> bool:
+    """Must the CPU device offer this instruction set on this machine?"""
+    return name in ("scalar", "neon") or {"avx2": "avx2", "avx512": "avx512f"}[name] in cpu_info().isa
 
 
 def infer(executable: Executable, program: Program, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -8,30 +8,20 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from cpu_programs import Builder, infer, load, reference
+from cpu_programs import Builder, has_isa, infer, load, reference
 
 from ie_ctypes.model.program import AttrValue
 
 BLOCKED = "nChw16c"
 
 
-def _available(monkeypatch: pytest.MonkeyPatch, isa: str) -> bool:
-    monkeypatch.setenv("IE_CTYPES_ISA", isa)
-    b = Builder()
-    x = b.input(1)
-    try:
-        load(b.output(b.unary(x, "abs")).program)
-    except RuntimeError:
-        return False
-    return True
-
-
 @pytest.fixture(params=["scalar", "neon"] if platform.machine() == "aarch64" else ["scalar", "avx2", "avx512"])
 def isa(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Each instruction set of this machine in turn, chosen for the test."""
     name: str = request.param
-    if not _available(monkeypatch, name):
-        pytest.skip(f"this machine or build has no {name}")
+    if not has_isa(name):
+        pytest.skip(f"this machine has no {name}")
+    monkeypatch.setenv("IE_CTYPES_ISA", name)
     return name
 
 

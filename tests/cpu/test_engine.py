@@ -7,7 +7,7 @@ import threading
 
 import numpy as np
 import pytest
-from cpu_programs import Builder, check, infer, kinds_run, load, random_inputs, reference
+from cpu_programs import Builder, check, has_isa, infer, kinds_run, load, random_inputs, reference
 
 RNG = np.random.default_rng(7)
 THREADS = pytest.mark.parametrize("threads", ["1", "2", "3"])
@@ -286,10 +286,8 @@ def test_many_threads_on_one_executable(streams: str) -> None:
 def test_every_instruction_set_gives_the_same_network(isa: str, monkeypatch: pytest.MonkeyPatch) -> None:
     b = residual_network(24)
     monkeypatch.setenv("IE_CTYPES_ISA", isa)
-    try:
-        load(b.program)
-    except RuntimeError as error:
-        pytest.skip(str(error))
+    if not has_isa(isa):
+        pytest.skip(f"this machine has no {isa}")
     executable = check(b, rtol=1e-4, atol=1e-4)
     assert any(isa in step["primitiveType"] for step in executable.exec_graph())
 
