@@ -64,6 +64,17 @@ def test_detections_of_all_classes(isa: str, kind: str, sort: str, across: int, 
     node(kind, scene(3, 2, 3, 10, span=9.0), rtol=1e-4, **attrs)
 
 
+@pytest.mark.parametrize("kind", ["MatrixNms", "MulticlassNms"])
+def test_score_at_the_threshold(isa: str, kind: str) -> None:
+    boxes, scores = scene(5, 1, 2, 6)
+    attrs = {
+        "sort": "score", "sort_result_across_batch": 0, "index_dtype": "int32", "score_threshold": float(np.sort(scores.ravel())[5]),
+        "nms_top_k": -1, "keep_top_k": -1, "background_class": -1, "normalized": 1,
+    }  # fmt: skip
+    kinds = {"MatrixNms": {"decay_function": "linear", "gaussian_sigma": 2.0, "post_threshold": 0.0}}
+    node(kind, [boxes, scores], rtol=1e-4, **attrs, **kinds.get(kind, {"iou_threshold": 0.9, "nms_eta": 1.0}))
+
+
 @pytest.mark.parametrize("counts", [[8], [3, 5], [0, 2, 4], [-1, 99, 3]])
 def test_regions_are_counted_by_image(isa: str, counts: list[int]) -> None:
     boxes, scores = scene(4, 3, 1, 8)

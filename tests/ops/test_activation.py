@@ -118,6 +118,12 @@ def test_relu_slope_and_power_defaults():
     np.testing.assert_allclose(run_one("Power", [x], {"power": 2, "scale": 3, "shift": -1}), (3 * x - 1) ** 2, rtol=1e-5)
 
 
+def test_integers_come_back_as_the_nearest():
+    x = np.array([-3, 0, 1, 4], np.int32)
+    for type, want in (("Sigmoid", [0, 0, 1, 1]), ("Exp", [0, 1, 3, 55]), ("Cos", [-1, 1, 1, -1])):
+        np.testing.assert_array_equal(run_one(type, [x], version="opset1", result="I32"), want)
+
+
 def test_swish_takes_a_computed_factor():
     x, beta = random(3, 4), np.array(1.5, np.float32)
     expected = x / (1 + np.exp(-1.5 * x))

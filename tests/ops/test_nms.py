@@ -179,12 +179,29 @@ def test_sorting_across_images_exchanges_rows():
     assert by_class[:, 0].tolist() == [0] * 6 + [1] * 6
 
 
+def test_matrix_nms_of_one_image_is_sorted_by_score_even_by_class():
+    """The original sorts by class only across images."""
+    params = {"sort_result_type": "classid", "gaussian_sigma": 2, "decay_function": "linear", "keep_top_k": -1, "nms_top_k": -1}
+    boxes, scores = np.array([[[0, 0, 1, 1], [2, 2, 3, 3]]], np.float32), np.array([[[0.9, 0.1], [0.5, 0.6]]], np.float32)
+    (rows, *_) = run_layer("MatrixNms", [boxes, scores], params, version="opset8", outputs=3)
+    np.testing.assert_array_equal(rows[:, 0], [0, 1, 1, 0])
+    (rows, *_) = run_layer("MatrixNms", [boxes, scores], params | {"sort_result_across_batch": True}, version="opset8", outputs=3)
+    np.testing.assert_array_equal(rows[:, 0], [0, 0, 1, 1])
+
+
+def test_a_score_at_the_threshold_counts_only_for_multiclass_nms():
+    boxes, scores = np.array([[[0, 0, 1, 1], [2, 2, 3, 3]]], np.float32), np.array([[[0.5, 0.25]]], np.float32)
+    for kind, params, count in (("MulticlassNms", {"iou_threshold": 0.5}, 2), ("MatrixNms", {"decay_function": "linear"}, 1)):
+        (*_, counts) = run_layer(kind, [boxes, scores], {"score_threshold": 0.25, **params}, version="opset8", outputs=3)
+        assert counts.tolist() == [count]
+
+
 def test_counted_regions_are_named_by_region_and_class():
     boxes, scores = scene(images=2, classes=1, count=5)
     out, index, count = run_kind(
         "MulticlassNms", [boxes, scores[:, 0], np.array([2, 3], np.int32)], **MULTI, iou_threshold=1.1, nms_eta=1.0
     )
-    kept = scores[:, 0] > 0.2
+    kept = scores[:, 0] >= np.float32(0.2)
     assert count.tolist() == [int(kept[:, :2].sum()), int(kept[:, 2:].sum())]
     for (c, score), (i,) in zip(out[:, :2], index, strict=True):
         if i >= 0:

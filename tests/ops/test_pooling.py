@@ -72,6 +72,14 @@ def test_legacy_rounds_up_unless_told(rounding, size):
     assert run_one("Pooling", [random(1, 1, 5, 5)], params).shape == (1, 1, size, size)
 
 
+@pytest.mark.parametrize(("rounding", "size"), [("floor", 2), ("ceil", 3)])
+@pytest.mark.parametrize("type", ["MaxPool", "AvgPool"])
+def test_without_padding_the_rounding_counts(type, rounding, size):
+    params = {"kernel": "3", "strides": "2", "pads_begin": "1", "pads_end": "1", "auto_pad": "valid", "rounding_type": rounding}
+    y = run_one(type, [random(1, 1, 6)], params, version="opset1")
+    assert y.shape == (1, 1, size)
+
+
 def test_legacy_drops_a_window_that_starts_beyond_the_input():
     params = {"kernel": "1,1", "strides": "3,3", "pads_begin": "0,0", "pads_end": "1,1", "pool-method": "max"}
     assert run_one("Pooling", [random(1, 1, 4, 4)], params).shape == (1, 1, 2, 2)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import corpus
 import numpy as np
 import pytest
-from layers import run_one
+from layers import random, run_one
 
 from ie_ctypes.errors import ModelError
 
@@ -44,6 +44,19 @@ def test_bits(dtype):
         y = run_one(f"Bitwise{name}", [a, b[:1]], version="opset13", result=precision)
         np.testing.assert_array_equal(y, function(a, b[:1]))
     np.testing.assert_array_equal(run_one("BitwiseNot", [a], version="opset13", result=precision), ~a)
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_places_in_sorted_rows(right):
+    rows, values = np.sort(random(2, 5)), random(2, 7, seed=1)
+    values[:, :2] = rows[:, 1:3]
+    side = "right" if right else "left"
+    y = run_one("SearchSorted", [rows, values], {"right_mode": right}, version="opset15", result="I64")
+    np.testing.assert_array_equal(y, [np.searchsorted(r, v, side) for r, v in zip(rows, values, strict=True)])
+    y = run_one("SearchSorted", [rows[0], values], {"right_mode": right, "output_type": "i32"}, version="opset15", result="I32")
+    np.testing.assert_array_equal(y, np.searchsorted(rows[0], values, side))
+    with pytest.raises(ModelError, match=r"sorted input \[2, 5\] and values \[7\]"):
+        run_one("SearchSorted", [rows, values[0]], version="opset15")
 
 
 def test_shifts_keep_the_sign_and_wrap_their_count():

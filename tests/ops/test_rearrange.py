@@ -13,6 +13,16 @@ from ie_ctypes.errors import ModelError
 X = random(2, 12, 2, 3)
 
 
+def test_blocks_on_every_axis_of_the_largest_rank():
+    x = random(2, 2, 3, 2, 4)
+    blocks, none = np.array([1, 2, 3, 2, 2]), np.zeros(5, np.int64)
+    y = run_one("SpaceToBatch", [x, blocks, none, none], version="opset2", constants=[1, 2, 3])
+    assert y.shape == (48, 1, 1, 1, 2)
+    for n, i, j, k, m in np.ndindex(2, 2, 3, 2, 4):
+        assert y[(((i * 3 + j) * 2 + k) * 2 + m % 2) * 2 + n, 0, 0, 0, m // 2] == x[n, i, j, k, m]
+    np.testing.assert_array_equal(run_one("BatchToSpace", [y, blocks, none, none], version="opset2", constants=[1, 2, 3]), x)
+
+
 @pytest.mark.parametrize("mode", ["blocks_first", "depth_first"])
 def test_depth_to_space_places_blocks(mode):
     y = run_one("DepthToSpace", [X], {"block_size": 2, "mode": mode}, version="opset1")

@@ -151,3 +151,14 @@ def test_pad_of_both_dialects():
 )
 def test_corpus(path):
     corpus.check(path)
+
+
+def test_slices_are_replaced():
+    x, updates = random(5, 6, 4), random(2, 6, 2, seed=1)
+    ints = [np.array(v) for v in ((1, 3), (5, -5), (2, -2), (0, 2))]
+    y = run_one("SliceScatter", [x, updates, *ints], version="opset15", constants=[2, 3, 4, 5])
+    want = x.copy()
+    want[1:5:2, :, 3::-2] = updates
+    np.testing.assert_array_equal(y, want)
+    with pytest.raises(ModelError, match=r"updates have shape \[2, 6, 1\], the slice has \[2, 6, 2\]"):
+        run_one("SliceScatter", [x, updates[:, :, :1], *ints], version="opset15", constants=[2, 3, 4, 5])

@@ -99,3 +99,27 @@ _SPARSE = tuple(f"legacy/Sparse{n}" for n in ("FillEmptyRows", "SegmentMean", "S
 @pytest.mark.parametrize("path", corpus.cases(*_BAGS, *_SPARSE))
 def test_corpus(path):
     corpus.check(path)
+
+
+def test_means_of_bags():
+    params = {"reduction": "mean"}
+    offsets = np.array([0, 2, 2, 5], np.int32)
+    y = run_one("EmbeddingBagOffsets", [TABLE, INDICES, offsets, np.int32(3).reshape(())], params, version="opset15")
+    want = bags([0, 0, 2, 2, 2], 4, 3)
+    want[0] /= 2
+    want[2] /= 3
+    np.testing.assert_allclose(y, want, rtol=1e-5, atol=1e-6)
+    index = INDICES[:4].reshape(2, 2)
+    y = run_one("EmbeddingBagPacked", [TABLE, index], params, version="opset15")
+    np.testing.assert_allclose(y, TABLE[index].mean(1), rtol=1e-5, atol=1e-6)
+    with pytest.raises(ModelError, match="'reduction' is 'max', expected sum or mean"):
+        run_one("EmbeddingBagPacked", [TABLE, index], {"reduction": "max"}, version="opset15")
+
+
+@pytest.mark.parametrize(("fill", "empty"), [("ZERO", 0), ("LOWEST", np.finfo(np.float32).min)])
+def test_largest_rows_of_segments(fill, empty):
+    segments = np.array([0, 0, 0, 2, 2, 2], np.int64)
+    y = run_one("SegmentMax", [-abs(TABLE), segments, np.array(4)], {"fill_mode": fill}, version="opset16", constants=[1, 2])
+    np.testing.assert_array_equal(y[[0, 2]], [-abs(TABLE[:3]).min(0), -abs(TABLE[3:]).min(0)])
+    assert (y[[1, 3]] == empty).all()
+    assert run_one("SegmentMax", [TABLE, segments], {"fill_mode": fill}, version="opset16", constants=[1]).shape == (3, 2, 3)

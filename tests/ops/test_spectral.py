@@ -57,3 +57,19 @@ def test_axes_and_sizes_are_checked():
 @pytest.mark.parametrize("path", corpus.cases("opset/DFT", "opset/IDFT", "opset/RDFT", "opset/IRDFT"))
 def test_corpus(path):
     corpus.check(path)
+
+
+@pytest.mark.parametrize("points_first", [False, True])
+def test_transforms_of_frames(points_first):
+    x, window = random(2, 20), random(6, seed=1, low=0.1)
+    inputs = [x, window, np.array(8), np.array(3)]
+    y = run_one("STFT", inputs, {"transpose_frames": points_first}, version="opset15", constants=[2, 3])
+    frames = np.stack([x[:, t : t + 8] for t in range(0, 13, 3)], 1) * np.pad(window, 1)
+    want = np.fft.rfft(frames)
+    want = want.transpose(0, 2, 1) if points_first else want
+    np.testing.assert_allclose(y, np.stack([want.real, want.imag], -1), rtol=1e-4, atol=1e-5)
+
+
+def test_frames_longer_than_the_signal_are_refused():
+    with pytest.raises(ModelError, match=r"signal \[1, 4\], window \[3\], frame size 5"):
+        run_one("STFT", [random(1, 4), random(3), np.array(5), np.array(1)], version="opset15", constants=[2, 3])

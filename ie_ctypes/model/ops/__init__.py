@@ -23,6 +23,7 @@ from ie_ctypes.model.ops import (  # noqa: F401
     generators,
     gridsample,
     interpolate,
+    inverse,
     loops,
     matmul,
     movement,

@@ -135,7 +135,10 @@ def unary(attrs: Attrs, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray]
 
 
 def emit_unary(layer: Layer, x: Value, op: str, alpha: float = 0.0, beta: float = 0.0, gamma: float = 0.0) -> Value:
-    """A Unary node in the type of ``x``: types that the operation does not take go through one that it takes and back."""
+    """A Unary node in the type of ``x``: types that the operation does not take go through one that it takes and back.
+
+    Integers come back from floating point as the nearest ones, as the original's CPU device stores them.
+    """
     if op in INTEGER_OPS:
         work = x.dtype if x.dtype in NUMBERS else "int32"
     elif op == "not":
@@ -143,6 +146,8 @@ def emit_unary(layer: Layer, x: Value, op: str, alpha: float = 0.0, beta: float 
     else:
         work = "float32"
     y = layer.emit("Unary", [layer.convert(x, work)], op=op, alpha=alpha, beta=beta, gamma=gamma)
+    if work == "float32" and x.dtype in NUMBERS:
+        return layer.emit("Convert", [y], dtype=x.dtype, round="nearest") if x.dtype != work else y
     return layer.convert(y, x.dtype)
 
 

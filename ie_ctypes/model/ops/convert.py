@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kind Convert, and the layers that hold or copy data: Convert, ConvertLike, Copy, Const."""
+"""Kind Convert, and the layers that hold or copy data: Convert, ConvertLike, Copy, Identity, Const."""
 
 from __future__ import annotations
 
@@ -81,6 +81,7 @@ def convert_like(layer: Layer) -> None:
 
 
 @legacy("Copy")
+@opset("Identity")
 def copy(layer: Layer) -> None:
     layer.set_output(0, layer.input(0))
 

@@ -55,11 +55,16 @@ def _detections(attrs: Attrs, types: Sequence[TensorType | None]) -> list[Tensor
     return [TensorType("float32", (rows, 6)), TensorType(index, (rows, 1)), TensorType(index, (images,))]
 
 
+def _best(attrs: Attrs, scores: np.ndarray, passing: np.ndarray) -> np.ndarray:
+    """The first ``nms_top_k`` of the boxes whose scores pass the threshold, by falling score."""
+    order: np.ndarray = best_first(scores)
+    order = order[passing[order]]
+    return order[: integer(attrs, "nms_top_k")] if integer(attrs, "nms_top_k") >= 0 else order
+
+
 def _lowered(attrs: Attrs, boxes: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Boxes of one class and their scores, lowered by the overlap with better boxes; those that stay above the last threshold."""
-    order = best_first(scores)
-    order = order[scores[order] > np.float32(number(attrs, "score_threshold"))]
-    order = order[: integer(attrs, "nms_top_k")] if integer(attrs, "nms_top_k") >= 0 else order
+    order = _best(attrs, scores, scores > np.float32(number(attrs, "score_threshold")))
     gaussian, sigma = text(attrs, "decay_function", ("gaussian", "linear")) == "gaussian", np.float32(number(attrs, "gaussian_sigma"))
     extra, last = 0.0 if integer(attrs, "normalized") else 1.0, np.float32(number(attrs, "post_threshold"))
     worst = np.zeros(len(order), np.float32)  # the largest overlap of each box with a better one
@@ -91,9 +96,7 @@ def _adaptive(boxes: np.ndarray, order: np.ndarray, threshold: float, extra: flo
 
 def _suppressed(attrs: Attrs, boxes: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Boxes of one class that overlap no better one too much, and their scores."""
-    order = best_first(scores)
-    order = order[scores[order] > np.float32(number(attrs, "score_threshold"))]
-    order = order[: integer(attrs, "nms_top_k")] if integer(attrs, "nms_top_k") >= 0 else order
+    order = _best(attrs, scores, scores >= np.float32(number(attrs, "score_threshold")))
     extra = 0.0 if integer(attrs, "normalized") else 1.0
     kept = _adaptive(boxes, order, number(attrs, "iou_threshold"), extra, number(attrs, "nms_eta"))
     return kept, scores[kept]
@@ -163,7 +166,11 @@ def multiclass_nms(attrs: Attrs, arrays: Sequence[np.ndarray | None]) -> list[np
     return _run(attrs, arrays, _suppressed)
 
 
-def _emit(layer: Layer, kind_name: str, **attrs: AttrValue) -> None:
+def _sort(layer: Layer) -> str:
+    return layer.str("sort_result_type", layer.str("sort_result", "none")).lower()
+
+
+def _emit(layer: Layer, kind_name: str, sort: str, **attrs: AttrValue) -> None:
     inputs = [layer.float_input(0), layer.float_input(1)]
     if layer.has_input(2):
         counts = layer.input(2)
@@ -171,7 +178,7 @@ def _emit(layer: Layer, kind_name: str, **attrs: AttrValue) -> None:
     outputs = layer.emit_many(
         kind_name,
         inputs,
-        sort=layer.str("sort_result_type", layer.str("sort_result", "none")).lower(),
+        sort=sort,
         sort_result_across_batch=int(layer.bool("sort_result_across_batch", False)),
         index_dtype="int32" if layer.str("output_type", "i64") == "i32" else "int64",
         score_threshold=layer.float("score_threshold", 0.0),
@@ -187,9 +194,12 @@ def _emit(layer: Layer, kind_name: str, **attrs: AttrValue) -> None:
 
 @opset("MatrixNms")
 def translate_matrix_nms(layer: Layer) -> None:
+    """The original sorts by class only across images; the rows of one image are always sorted by score."""
+    sort = _sort(layer)
     _emit(
         layer,
         "MatrixNms",
+        sort="score" if sort == "classid" and not layer.bool("sort_result_across_batch", False) else sort,
         decay_function=layer.str("decay_function", "linear").lower(),
         gaussian_sigma=layer.float("gaussian_sigma", 2.0),
         post_threshold=layer.float("post_threshold", 0.0),
@@ -198,4 +208,4 @@ def translate_matrix_nms(layer: Layer) -> None:
 
 @opset("MulticlassNms")
 def translate_multiclass_nms(layer: Layer) -> None:
-    _emit(layer, "MulticlassNms", iou_threshold=layer.float("iou_threshold", 0.0), nms_eta=layer.float("nms_eta", 1.0))
+    _emit(layer, "MulticlassNms", _sort(layer), iou_threshold=layer.float("iou_threshold", 0.0), nms_eta=layer.float("nms_eta", 1.0))

@@ -182,9 +182,9 @@ def normalize_opset(layer: Layer) -> None:
 def mvn_layer(layer: Layer) -> None:
     """Mean over the spatial axes, and over channels too with ``across_channels``."""
     x = layer.float_input(0)
-    if len(x.shape) < 3:
-        raise layer.fail(f"input has shape {list(x.shape)}, expected rank >= 3")
     axes = tuple(range(1 if layer.bool("across_channels", False) else 2, len(x.shape)))
+    if not axes:
+        raise layer.fail(f"input has shape {list(x.shape)}, expected rank >= 3, or 2 across channels")
     variance = layer.bool("normalize_variance", not layer.legacy)
     y = layer.emit("MVN", [x], axes=axes, normalize_variance=int(variance), eps=layer.float("eps"), eps_mode="inside")
     layer.set_output(0, y)

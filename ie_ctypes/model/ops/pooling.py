@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -172,6 +173,9 @@ def pooling(layer: Layer) -> None:
 def _opset_attrs(layer: Layer, x: Value) -> tuple[dict[str, Shape], Shape]:
     """Window attributes of a pooling operation with padding worked out, and the dilations."""
     window = opset_window(layer, layer.ints("kernel"))
+    if window.auto_pad == "valid":  # no padding; the rounding still counts
+        none = (0,) * len(window.kernel)
+        window = replace(window, pads_begin=none, pads_end=none, auto_pad="")
     sizes = x.shape[2:]
     if len(window.kernel) != len(sizes):
         raise layer.fail(f"attribute 'kernel' has {len(window.kernel)} values, expected {len(sizes)}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Layers of comparisons: IsNaN, IsInf, IsFinite, Bucketize; the bitwise layers."""
+"""Layers of comparisons: IsNaN, IsInf, IsFinite, Bucketize, SearchSorted; the bitwise layers."""
 
 from __future__ import annotations
 
@@ -61,6 +61,20 @@ def count_bounds(layer: Layer, x: Value, bounds: Value, op: str) -> Value:
     column = layer.emit("Reshape", [layer.convert(x, work)], shape=(*x.shape, 1))
     hit = layer.emit("Binary", [layer.convert(bounds, work), column], op=op)
     return layer.emit("Reduce", [layer.convert(hit, "int32")], op="sum", axes=(len(x.shape),), keep_dims=0)
+
+
+@opset("SearchSorted")
+def search_sorted(layer: Layer) -> None:
+    """For each value the place on the last axis of the sorted input where it belongs; rows of values take those of the sorted input."""
+    ordered, values = layer.input(0), layer.input(1)
+    rank = len(values.shape)
+    if not ordered.shape or (len(ordered.shape) > 1 and ordered.shape[:-1] != values.shape[:-1]):
+        raise layer.fail(f"sorted input {list(ordered.shape)} and values {list(values.shape)} do not fit each other")
+    if len(ordered.shape) > 1:
+        ordered = layer.emit("Reshape", [ordered], shape=(*ordered.shape[:-1], *(1,) * min(rank, 1), ordered.shape[-1]))
+    dtype = element_type(layer, "output_type", "i64").name
+    op = "less_equal" if layer.bool("right_mode", False) else "less"
+    layer.set_output(0, layer.convert(count_bounds(layer, values, ordered, op), dtype))
 
 
 _BITWISE = {

@@ -109,15 +109,15 @@ def space_to_batch(layer: Layer) -> None:
     """Positions inside a block become batches, the position on the last axis changing fastest, above the old batch."""
     blocks, begins, ends = _block_inputs(layer)
     x = layer.emit("Pad", [layer.input(0)], pads_begin=tuple(begins), pads_end=tuple(ends), mode="constant", value=0.0)
-    n, *sizes = x.shape
-    blocks = blocks[1:]
-    if any(d % b for d, b in zip(sizes, blocks, strict=True)):
-        raise layer.fail(f"padded shape {list(x.shape)} is not a multiple of the block sizes {[1, *blocks]}")
-    outer = tuple(d // b for d, b in zip(sizes, blocks, strict=True))
-    k = len(blocks)
-    split = (n, *(v for pair in zip(outer, blocks, strict=True) for v in pair))
-    order = (*range(2, 2 * k + 1, 2), 0, *range(1, 2 * k, 2))
-    layer.set_output(0, _via(layer, x, split, order, (n * math.prod(blocks), *outer)))
+    if any(d % b for d, b in zip(x.shape, blocks, strict=True)):
+        raise layer.fail(f"padded shape {list(x.shape)} is not a multiple of the block sizes {blocks}")
+    for axis in reversed(range(1, len(blocks))):  # one by one: all at once would take more axes than a tensor may have
+        block = blocks[axis]
+        if block > 1:
+            n, between, size, after = x.shape[0], x.shape[1:axis], x.shape[axis] // block, x.shape[axis + 1 :]
+            split = (n, math.prod(between), size, block, math.prod(after))
+            x = _via(layer, x, split, (3, 0, 1, 2, 4), (n * block, *between, size, *after))
+    layer.set_output(0, x)
 
 
 @legacy("BatchToSpace")
@@ -126,17 +126,15 @@ def batch_to_space(layer: Layer) -> None:
     """The inverse of SpaceToBatch, then the borders are cut."""
     blocks, begins, ends = _block_inputs(layer)
     x = layer.input(0)
-    n, *sizes = x.shape
-    blocks = blocks[1:]
-    k = len(blocks)
-    if n % math.prod(blocks):
-        raise layer.fail(f"batch {n} is not a multiple of {math.prod(blocks)}")
-    batch = n // math.prod(blocks)
-    order = (k, *(v for i in range(k) for v in (k + 1 + i, i)))
-    merged = (batch, *(d * b for d, b in zip(sizes, blocks, strict=True)))
-    y = _via(layer, x, (*blocks, batch, *sizes), order, merged)
+    if x.shape[0] % math.prod(blocks):
+        raise layer.fail(f"batch {x.shape[0]} is not a multiple of {math.prod(blocks)}")
+    for axis, block in enumerate(blocks):
+        if block > 1:
+            n, between, size, after = x.shape[0] // block, x.shape[1:axis], x.shape[axis], x.shape[axis + 1 :]
+            split = (block, n, math.prod(between), size, math.prod(after))
+            x = _via(layer, x, split, (1, 2, 3, 0, 4), (n, *between, size * block, *after))
     cut = {"pads_begin": tuple(-b for b in begins), "pads_end": tuple(-e for e in ends)}
-    layer.set_output(0, layer.emit("Pad", [y], **cut, mode="constant", value=0.0))
+    layer.set_output(0, layer.emit("Pad", [x], **cut, mode="constant", value=0.0))
 
 
 @opset("Roll")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Layers that join, cut and pad: Concat, Split, VariadicSplit, Crop, StridedSlice, Slice, Reverse, Pad."""
+"""Layers that join, cut and pad: Concat, Split, VariadicSplit, Crop, StridedSlice, Slice, SliceScatter, Reverse, Pad."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ie_ctypes.model.ops.movement import PAD_MODES
 from ie_ctypes.model.ops.registry import legacy, opset
+from ie_ctypes.model.ops.scatter import emit_scatter
 
 if TYPE_CHECKING:
     from ie_ctypes.model.lowering import Layer, Value
@@ -198,17 +201,35 @@ def opset_strided_slice(layer: Layer) -> None:
     _strided_slice(layer, _entries(layer, used_bit=False))
 
 
-@opset("Slice")
-def opset_slice(layer: Layer) -> None:
+def _slice_entries(layer: Layer, first: int) -> list[_Entry]:
+    """An entry for each axis, from the inputs start, stop, step and axes; ``first`` is the number of the start."""
     x = layer.input(0)
-    starts, stops, steps = layer.const_ints(1), layer.const_ints(2), layer.const_ints(3)
-    axes = layer.const_ints(4) if layer.has_input(4) else list(range(len(starts)))
+    starts, stops, steps = (layer.const_ints(first + i) for i in range(3))
+    axes = layer.const_ints(first + 3) if layer.has_input(first + 3) else list(range(len(starts)))
     if not len(starts) == len(stops) == len(steps) == len(axes):
         raise layer.fail(f"start, stop, step and axes have {len(starts)}, {len(stops)}, {len(steps)} and {len(axes)} elements")
     entries = [_Entry(None, None, 1) for _ in x.shape]
     for start, stop, step, axis in zip(starts, stops, steps, axes, strict=True):
         entries[layer.axis(axis, len(x.shape))] = _Entry(start, stop, step)
-    _strided_slice(layer, entries)
+    return entries
+
+
+@opset("Slice")
+def opset_slice(layer: Layer) -> None:
+    _strided_slice(layer, _slice_entries(layer, 1))
+
+
+@opset("SliceScatter")
+def slice_scatter(layer: Layer) -> None:
+    """The data with the slice replaced by the updates, which have its shape."""
+    x, updates = layer.input(0), layer.input(1)
+    entries = _slice_entries(layer, 2)
+    if any(e.stride == 0 for e in entries):
+        raise layer.fail("a step is 0")
+    places = np.arange(x.type.size).reshape(x.shape)[tuple(slice(e.begin, e.end, e.stride) for e in entries)]
+    if updates.shape != places.shape:
+        raise layer.fail(f"updates have shape {list(updates.shape)}, the slice has {list(places.shape)}")
+    layer.set_output(0, emit_scatter(layer, x, layer.value(places.ravel(), "places"), layer.convert(updates, x.dtype)))
 
 
 @opset("Reverse")

@@ -46,13 +46,27 @@ def _segment_sizes(layer: Layer, segments: Value, count: int, dtype: str) -> Val
     return emit_scatter(layer, layer.value(np.zeros(count, dtype), "none"), segments, ones, "sum")
 
 
+def _is_mean(layer: Layer) -> bool:
+    """The attribute ``reduction`` of opset15."""
+    reduction = layer.str("reduction", "sum").lower()
+    if reduction not in ("sum", "mean"):
+        raise layer.fail(f"attribute 'reduction' is {reduction!r}, expected sum or mean")
+    return reduction == "mean"
+
+
 def _embed(layer: Layer, indices: Value, segments: Value, bags: int, default: int, weights: int) -> None:
-    """Weighted sums of table rows; ``default`` and ``weights`` are input numbers. An empty bag is the default row, or 0."""
+    """Weighted sums of table rows; ``default`` and ``weights`` are input numbers. An empty bag is the default row, or 0.
+
+    With ``reduction`` mean a sum is divided by the entries of its bag.
+    """
     table = layer.input(0)
     rows = _rows(layer, table, indices)
     if layer.has_input(weights):
         rows = layer.emit("Binary", [rows, _column(layer, layer.convert(layer.input(weights), table.dtype), len(rows.shape))], op="mul")
     y = _segment_sum(layer, rows, segments, bags)
+    if _is_mean(layer):
+        entries = layer.emit("Binary", [_segment_sizes(layer, segments, bags, "float32"), layer.scalar(1)], op="max")
+        y = layer.convert(layer.emit("Binary", [layer.convert(y, "float32"), _column(layer, entries, len(y.shape))], op="div"), y.dtype)
     if layer.has_input(default):
         row = _rows(layer, table, layer.emit("Reshape", [_integers(layer, default)], shape=(1,)))
         used = _segment_sizes(layer, segments, bags, "int32")
@@ -62,7 +76,7 @@ def _embed(layer: Layer, indices: Value, segments: Value, bags: int, default: in
 
 
 @legacy("EmbeddingBagOffsetsSum")
-@opset("EmbeddingBagOffsetsSum")
+@opset("EmbeddingBagOffsetsSum", "EmbeddingBagOffsets")
 def embedding_bag_offsets_sum(layer: Layer) -> None:
     """Bag b takes the indices from ``offsets[b]`` to the next offset. Inputs: table, indices, offsets, default row, weights."""
     indices, offsets = _integers(layer, 1), _integers(layer, 2)
@@ -83,7 +97,7 @@ def embedding_segments_sum(layer: Layer) -> None:
 
 
 @legacy("EmbeddingBagPackedSum")
-@opset("EmbeddingBagPackedSum")
+@opset("EmbeddingBagPackedSum", "EmbeddingBagPacked")
 def embedding_bag_packed_sum(layer: Layer) -> None:
     """Bags of one size: indices [bags, size], weights of the same shape."""
     table, indices = layer.input(0), _integers(layer, 1)
@@ -94,7 +108,23 @@ def embedding_bag_packed_sum(layer: Layer) -> None:
         weights = layer.convert(layer.input(2), table.dtype)
         weights = layer.emit("Reshape", [weights], shape=weights.shape + (1,) * (len(rows.shape) - 2))
         rows = layer.emit("Binary", [rows, weights], op="mul")
-    layer.set_output(0, layer.emit("Reduce", [rows], op="sum", axes=(1,), keep_dims=0))
+    layer.set_output(0, layer.emit("Reduce", [rows], op="mean" if _is_mean(layer) else "sum", axes=(1,), keep_dims=0))
+
+
+@opset("SegmentMax")
+def segment_max(layer: Layer) -> None:
+    """The largest rows of each segment: data, sorted segment of each row, number of segments (constant). Empty ones are 0 or lowest."""
+    data, segments = layer.input(0), _integers(layer, 1)
+    fill = layer.str("fill_mode", "ZERO").upper()
+    if fill not in ("ZERO", "LOWEST"):
+        raise layer.fail(f"attribute 'fill_mode' is {fill!r}, expected ZERO or LOWEST")
+    if layer.has_input(2):
+        (count,) = layer.const_ints(2)
+    else:
+        count = int(layer.const(1).max(initial=-1)) + 1
+    limits = np.finfo(np.float32) if data.dtype == "float32" else np.iinfo(data.dtype)
+    empty = np.full((count, *data.shape[1:]), limits.min if fill == "LOWEST" else 0, data.dtype)
+    layer.set_output(0, emit_scatter(layer, layer.value(empty, "empty"), segments, data, "max", use_init=False))
 
 
 @legacy("SparseSegmentSum", "SparseSegmentMean", "SparseSegmentSqrtN")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kind DFT and the layers DFT, IDFT, RDFT, IRDFT. Complex numbers are pairs on the last axis."""
+"""Kind DFT and the layers DFT, IDFT, RDFT, IRDFT, STFT. Complex numbers are pairs on the last axis."""
 
 from __future__ import annotations
 
@@ -90,19 +90,43 @@ def dft_layer(layer: Layer) -> None:
     layer.set_output(0, _transformed(layer, x, axes, sizes, int(layer.type.lower() == "idft")))
 
 
-@opset("RDFT")
-def rdft_layer(layer: Layer) -> None:
-    """Real numbers to pairs; the last of the axes keeps the first ``size / 2 + 1`` points, the others mirror them."""
-    x = layer.float_input(0)
-    axes = _axes(layer, len(x.shape))
-    sizes = _sizes(layer, axes, [x.shape[a] for a in axes])
+def _real(layer: Layer, x: Value, axes: Sequence[int], sizes: Sequence[int]) -> Value:
+    """Pairs of real numbers; the last of the axes keeps the first ``size / 2 + 1`` points, the others mirror them."""
     for axis, size in zip(axes, sizes, strict=True):
         x = _resized(layer, x, axis, size)
     real = layer.emit("Reshape", [x], shape=(*x.shape, 1))
     x = layer.emit("Concat", [real, layer.value(np.zeros(real.shape, np.float32), "imaginary")], axis=len(x.shape))
     x = layer.emit("DFT", [x], axis=axes[-1], inverse=0)
     x = _resized(layer, x, axes[-1], sizes[-1] // 2 + 1)
-    layer.set_output(0, _transformed(layer, x, axes[:-1], sizes[:-1], 0))
+    return _transformed(layer, x, axes[:-1], sizes[:-1], 0)
+
+
+@opset("RDFT")
+def rdft_layer(layer: Layer) -> None:
+    x = layer.float_input(0)
+    axes = _axes(layer, len(x.shape))
+    layer.set_output(0, _real(layer, x, axes, _sizes(layer, axes, [x.shape[a] for a in axes])))
+
+
+@opset("STFT")
+def stft_layer(layer: Layer) -> None:
+    """[.., length] to [.., frames, points, 2]: the transform of each frame times the window; ``transpose_frames`` puts points first."""
+    x, window = layer.float_input(0), layer.float_input(1)
+    (size,), (step,) = layer.const_ints(2), layer.const_ints(3)
+    length = x.shape[-1] if x.shape else 0
+    if len(x.shape) not in (1, 2) or len(window.shape) != 1 or not 1 <= window.shape[0] <= size <= length or step < 1:
+        raise layer.fail(f"signal {list(x.shape)}, window {list(window.shape)}, frame size {size} and step {step} do not fit each other")
+    before = (size - window.shape[0]) // 2
+    pads = {"pads_begin": (before,), "pads_end": (size - window.shape[0] - before,)}
+    window = layer.emit("Pad", [window], **pads, mode="constant", value=0.0)
+    places = np.arange((length - size) // step + 1)[:, None] * step + np.arange(size)
+    frames = layer.emit("Gather", [x, layer.value(places, "places")], axis=len(x.shape) - 1, batch_dims=0, wrap=0)
+    frames = layer.emit("Binary", [frames, window], op="mul")
+    last = len(frames.shape) - 1
+    y = _real(layer, frames, [last], [size])
+    if layer.bool("transpose_frames", False):
+        y = layer.emit("Transpose", [y], order=(*range(last - 1), last, last - 1, last + 1))
+    layer.set_output(0, y)
 
 
 @opset("IRDFT")
