@@ -4,13 +4,11 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from kernel_checks import floats, node
 
 
-@pytest.mark.parametrize("adjoint", [0, 1])
-def test_matrices_that_need_row_exchanges(isa: str, adjoint: int) -> None:
+def test_matrices_that_need_row_exchanges(isa: str) -> None:
     rng = np.random.default_rng(1)
     for n in (1, 2, 3, 5, 17):
         x = floats(rng, 3, n, n) + np.roll(np.eye(n, dtype=np.float32), 1, 0) * 4
-        node("Inverse", [x], rtol=1e-5, atol=1e-5, adjoint=adjoint)
+        node("Inverse", [x], rtol=1e-5, atol=1e-5)

@@ -80,6 +80,13 @@ def test_without_padding_the_rounding_counts(type, rounding, size):
     assert y.shape == (1, 1, size)
 
 
+@pytest.mark.parametrize(("rounding", "size"), [("floor", 5), ("ceil", 6)])
+@pytest.mark.parametrize("type", ["MaxPool", "AvgPool"])
+def test_with_automatic_padding_the_rounding_counts(type, rounding, size):
+    params = {"kernel": "1", "strides": "2", "pads_begin": "0", "pads_end": "0", "auto_pad": "same_lower", "rounding_type": rounding}
+    assert run_one(type, [random(1, 1, 10)], params, version="opset1").shape == (1, 1, size)
+
+
 def test_legacy_drops_a_window_that_starts_beyond_the_input():
     params = {"kernel": "1,1", "strides": "3,3", "pads_begin": "0,0", "pads_end": "1,1", "pool-method": "max"}
     assert run_one("Pooling", [random(1, 1, 4, 4)], params).shape == (1, 1, 2, 2)

@@ -6,7 +6,6 @@
 
 typedef struct inverse_state {
   int64_t count, n;
-  int32_t adjoint;
 } inverse_state;
 
 static int32_t supports(const cpu_node *node) {
@@ -23,37 +22,33 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   const cpu_tensor *x = node->inputs[0];
   s->n = x->shape[x->ndim - 1];
   s->count = op_product(x->shape, 0, x->ndim - 2);
-  s->adjoint = op_int(node, "adjoint", 0) != 0;
   out->member_scratch_size = (size_t)(s->n * s->n * 2) * sizeof(double);
   out->cost = 4.0 * (double)s->count * (double)s->n * (double)s->n * (double)s->n;
   out->exec_type = "inverse_" CPU_ISA_NAME;
   return IEC_OK;
 }
 
-/* `rows` holds each row of the matrix and, behind it, the same row of the identity. Returns the determinant;
- * the right half is the inverse then. */
-static double eliminate(int64_t n, double *rows) {
-  double determinant = 1;
+/* `rows` holds each row of the matrix and, behind it, the same row of the identity, afterwards of the
+ * inverse.
+ */
+static void eliminate(int64_t n, double *rows) {
   for (int64_t c = 0; c < n; c++) {
     int64_t pivot = c;
     for (int64_t i = c + 1; i < n; i++)
       if (fabs(rows[i * 2 * n + c]) > fabs(rows[pivot * 2 * n + c])) pivot = i;
     double *own = rows + c * 2 * n;
-    if (pivot != c) determinant = -determinant;
     for (int64_t j = 0; pivot != c && j < 2 * n; j++) {
       double held = own[j];
       own[j] = rows[pivot * 2 * n + j];
       rows[pivot * 2 * n + j] = held;
     }
     double divisor = own[c];
-    determinant *= divisor;
     for (int64_t j = 0; j < 2 * n; j++) own[j] /= divisor;
     for (int64_t i = 0; i < n; i++) {
       double factor = rows[i * 2 * n + c];
       for (int64_t j = 0; i != c && j < 2 * n; j++) rows[i * 2 * n + j] -= factor * own[j];
     }
   }
-  return determinant;
 }
 
 static void run(const void *state, const cpu_run *r) {
@@ -68,9 +63,8 @@ static void run(const void *state, const cpu_run *r) {
         rows[i / n * 2 * n + i % n] = x[i];
         rows[i / n * 2 * n + n + i % n] = i / n == i % n;
       }
-      double factor = eliminate(n, rows);
-      for (int64_t i = 0; i < n * n; i++)
-        y[i] = (float)(rows[i / n * 2 * n + n + i % n] * (s->adjoint ? factor : 1));
+      eliminate(n, rows);
+      for (int64_t i = 0; i < n * n; i++) y[i] = (float)rows[i / n * 2 * n + n + i % n];
     }
 }
 

@@ -136,7 +136,8 @@ static int64_t one_class(const multi_state *s, const cpu_run *r, int64_t image, 
   scored *list = r->member_scratch;
   if (c == s->background) return 0;
   for (int64_t i = begin; i < end; i++)
-    if (scores[i] > s->least || (!s->matrix && scores[i] == s->least)) list[n++] = (scored){scores[i], (int32_t)i, 0};
+    if (scores[i] > s->least || (!s->matrix && scores[i] == s->least))
+      list[n++] = (scored){scores[i], (int32_t)i, 0};
   list = scored_sort(list, list + s->boxes, n);
   n = op_min(n, s->top);
   float *worst = (float *)((scored *)r->member_scratch + 2 * s->boxes);

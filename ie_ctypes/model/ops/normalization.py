@@ -183,8 +183,11 @@ def mvn_layer(layer: Layer) -> None:
     """Mean over the spatial axes, and over channels too with ``across_channels``."""
     x = layer.float_input(0)
     axes = tuple(range(1 if layer.bool("across_channels", False) else 2, len(x.shape)))
-    if not axes:
-        raise layer.fail(f"input has shape {list(x.shape)}, expected rank >= 3, or 2 across channels")
+    if len(x.shape) < 2:
+        raise layer.fail(f"input has shape {list(x.shape)}, expected rank >= 2")
+    if not axes:  # each number is its own mean
+        layer.set_output(0, layer.emit("Binary", [x, x], op="sub"))
+        return
     variance = layer.bool("normalize_variance", not layer.legacy)
     y = layer.emit("MVN", [x], axes=axes, normalize_variance=int(variance), eps=layer.float("eps"), eps_mode="inside")
     layer.set_output(0, y)

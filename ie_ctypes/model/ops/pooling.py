@@ -12,7 +12,7 @@ import numpy as np
 from ie_ctypes.model.dtypes import BY_ELEMENT_TYPE
 from ie_ctypes.model.ops.attrs import FLOAT, NUMBERS, Attrs, array, expect_dtype, expect_rank, integer, integers, tensor, text
 from ie_ctypes.model.ops.registry import kind, legacy, opset
-from ie_ctypes.model.ops.windows import Window, checked_window, legacy_window, opset_window, output_sizes, padded, resolve, taps
+from ie_ctypes.model.ops.windows import Window, checked_window, legacy_window, opset_window, output_sizes, padded, resolve, same_begin, taps
 from ie_ctypes.model.program import Shape, TensorType
 
 if TYPE_CHECKING:
@@ -170,15 +170,24 @@ def pooling(layer: Layer) -> None:
     layer.set_output(0, layer.emit("AvgPool", [x], **attrs, ceil=0, divisor="valid" if valid else "legacy"))
 
 
+def _padded_window(w: Window, sizes: Shape) -> Window:
+    """The window with the padding that its ``auto_pad`` stands for, given explicitly."""
+    begin, end = [], []
+    for size, extent, stride in zip(sizes, w.extent(), w.strides, strict=True):
+        total = max(extent - (size % stride or stride), 0) if w.auto_pad != "valid" else 0
+        begin.append(same_begin(size, extent, stride, w.auto_pad == "same_lower") if total else 0)
+        end.append(total - begin[-1])
+    return replace(w, pads_begin=tuple(begin), pads_end=tuple(end), auto_pad="")
+
+
 def _opset_attrs(layer: Layer, x: Value) -> tuple[dict[str, Shape], Shape]:
     """Window attributes of a pooling operation with padding worked out, and the dilations."""
     window = opset_window(layer, layer.ints("kernel"))
-    if window.auto_pad == "valid":  # no padding; the rounding still counts
-        none = (0,) * len(window.kernel)
-        window = replace(window, pads_begin=none, pads_end=none, auto_pad="")
     sizes = x.shape[2:]
     if len(window.kernel) != len(sizes):
         raise layer.fail(f"attribute 'kernel' has {len(window.kernel)} values, expected {len(sizes)}")
+    if window.auto_pad:  # decides the padding only: the rounding still counts
+        window = _padded_window(window, sizes)
     rounding = layer.str("rounding_type", "floor").lower()
     if rounding not in ("floor", "ceil", "ceil_torch"):
         raise layer.fail(f"attribute 'rounding_type' is {rounding!r}, expected floor, ceil or ceil_torch")
