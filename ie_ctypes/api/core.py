@@ -7,7 +7,7 @@ import os
 import warnings
 from collections import namedtuple
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ie_ctypes.api.errors import check_config, check_type
 from ie_ctypes.api.executable import ExecutableNetwork
@@ -15,6 +15,12 @@ from ie_ctypes.api.network import IENetwork, Source, _read
 from ie_ctypes.api.registry import COMPOSITE, Registry, split_name
 from ie_ctypes.devices.base import Parameter
 from ie_ctypes.errors import IEError, NotFoundError, NotImplementedIEError, ParameterMismatchError
+
+if TYPE_CHECKING:
+    from ie_ctypes.plugins.manager import PluginManager
+
+#: The name that leaves the choice of the device to plugins.
+AUTO = "AUTO"
 
 #: Version of a device: ``major``, ``minor``, ``build_number``, ``description``.
 Versions = namedtuple("Versions", "major minor build_number description")
@@ -27,11 +33,15 @@ class IECore:
     """The entry point: devices by name, networks read and loaded on them. May be used by many threads.
 
     ``xml_config_file`` is a plugins.xml; "" stands for the devices that installed plugins provide. Drivers are opened at first use.
+    ``plugin_manager`` replaces the plugins of this process, for tests.
     """
 
-    def __init__(self, xml_config_file: str = ""):
+    def __init__(self, xml_config_file: str = "", *, plugin_manager: PluginManager | None = None):
+        from ie_ctypes.plugins.manager import default_manager
+
         check_type(xml_config_file, str, "xml_config_file")
-        self._registry = Registry(xml_config_file)
+        self._plugins = plugin_manager or default_manager()
+        self._registry = Registry(xml_config_file, self._plugins)
 
     # -- devices ---------------------------------------------------------------------------------------------------------
     @property
@@ -151,14 +161,15 @@ class IECore:
         """
         if init_from_buffer and not isinstance(model, (bytes, bytearray, memoryview)):
             raise TypeError(f"expected bytes, {type(model).__name__} found")
-        return IENetwork._of(_read(model, weights, "exist"))
+        return IENetwork._of(_read(model, weights, "exist", self._plugins))
 
     def load_network(
         self, network: IENetwork | str | os.PathLike[str], device_name: str, config: dict[str, str] | None = None, num_requests: int = 1
     ) -> ExecutableNetwork:
         """Load a network, or the model file of that path, on a device.
 
-        ``num_requests`` 0 asks the device for its optimal number. Later changes of ``network`` do not reach what is loaded.
+        ``num_requests`` 0 asks the device for its optimal number. Later changes of ``network`` do not reach what is loaded. The device
+        ``AUTO``, or ``AUTO:A,B`` for one of those, is the one that a plugin prefers, else CPU, else the first.
         Raises NotFoundError for an unknown device or key, ``ValueError`` for a negative number of requests, IEError for layers that the
         device cannot run: the text lists them all.
         """
@@ -174,14 +185,32 @@ class IECore:
             raise ParameterMismatchError(
                 f"Incorrect number of requests specified: {num_requests}. Expected positive integer number or zero for auto detection"
             )
-        name, config = split_name(device_name, config)
+        name, config = split_name(self._resolve(device_name), config)
         entry = self._registry.entry(name)
         device = self._registry.device(entry)
         model = network._need()
         if not model.inputs or not model.outputs:
             raise IEError("The network doesn't have inputs/outputs.")
         require_supported(model)
-        return ExecutableNetwork(Loaded(model, network._preprocess, entry.name, device, config, entry.exclusive), num_requests)
+        loaded = Loaded(model, network._preprocess, entry.name, device, config, entry.exclusive)
+        exec_network = ExecutableNetwork(loaded, num_requests)
+        self._plugins.network_compiled(exec_network)
+        return exec_network
+
+    def _resolve(self, device_name: str) -> str:
+        """``device_name``, or what ``AUTO`` stands for unless a device of that name is registered."""
+        base, _, rest = device_name.partition(":")
+        if base != AUTO or AUTO in self._registry.names():
+            return device_name
+        wanted = [name.strip() for name in rest.split(",") if name.strip()]
+        if self._plugins.chooses_devices:  # drivers are not opened only to count them
+            available = wanted or self.available_devices
+            chosen = self._plugins.default_device(available)
+            if chosen is not None and chosen not in available:
+                raise IEError(f"a plugin chose {chosen} for {device_name}, expected one of {', '.join(available)}")
+            if chosen is not None:
+                return chosen
+        return wanted[0] if wanted and "CPU" not in wanted else "CPU"
 
     def import_network(
         self, model_file: str | os.PathLike[str], device_name: str, config: dict[str, str] | None = None, num_requests: int = 1
@@ -209,6 +238,7 @@ class IECore:
         check_type(network, IENetwork, "network")
         check_type(device_name, str, "device_name")
         check_config(config)
+        device_name = self._resolve(device_name)
         name = device_name.partition(":")[0]
         if name == "MULTI":
             raise IEError("MULTI device does not support QueryNetwork")

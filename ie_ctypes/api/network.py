@@ -20,6 +20,7 @@ from ie_ctypes.model.graph import Graph, Node, Port
 if TYPE_CHECKING:
     from ie_ctypes.api.loaded import Loaded
     from ie_ctypes.model.network import Network
+    from ie_ctypes.plugins.manager import PluginManager
 
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes]
 
@@ -217,10 +218,14 @@ def _links(graph: Graph | None, name: str, port: int) -> PortLinks | None:
     return PortLinks(graph, node, port) if graph is not None and node is not None else None
 
 
-def _read(model: Source, weights: Source, verb: str) -> Network:
-    """Read a network; ``verb`` is how the generation spelt its error: "exists" (2019) or "exist"."""
+def _read(model: Source, weights: Source, verb: str, manager: PluginManager | None = None) -> Network:
+    """Read a network by the readers of a manager's plugins, None: this process'.
+
+    ``verb`` is how the generation spelt its error: "exists" (2019) or "exist".
+    """
     from ie_ctypes.model.network import Network
-    from ie_ctypes.model.readers import read
+    from ie_ctypes.plugins.manager import default_manager
+    from ie_ctypes.plugins.reading import read_graph
 
     if not _given(model):
         raise IEError("weights were given without a model")
@@ -229,7 +234,7 @@ def _read(model: Source, weights: Source, verb: str) -> Network:
             raise MissingFileError(f"Path to the {what} {os.fspath(source)} doesn't {verb} or it's a directory")
         if source is None or isinstance(source, (int, float)):
             raise TypeError(f"{what} of type {type(source).__name__}, expected a path, bytes or a file object")
-    return Network(read(model, weights))
+    return Network(read_graph(manager or default_manager(), model, weights))
 
 
 def exec_graph(loaded: Loaded) -> IENetwork:

@@ -9,11 +9,15 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ie_ctypes.api.workers import WorkerPool
 from ie_ctypes.devices.base import Device
 from ie_ctypes.errors import IEError, NotFoundError
 from ie_ctypes.plugins.records import Device as Record
+
+if TYPE_CHECKING:
+    from ie_ctypes.plugins.manager import PluginManager
 
 _PREFIX = "" if sys.platform == "win32" else "lib"
 _SUFFIX = {"win32": ".dll", "darwin": ".dylib"}.get(sys.platform, ".so")
@@ -37,11 +41,9 @@ class Entry:
 class Registry:
     """Devices by name, sorted. Every method may be called from any thread."""
 
-    def __init__(self, xml_config_file: str):
-        from ie_ctypes.plugins.manager import default_manager, devices
-
+    def __init__(self, xml_config_file: str, manager: PluginManager):
         self._lock = threading.RLock()
-        self._records = devices(default_manager())
+        self._records = manager.devices()
         self._entries: dict[str, Entry] = {}
         if xml_config_file:
             self.add_xml(xml_config_file)

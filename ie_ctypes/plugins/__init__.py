@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ie_ctypes.plugins.records import Device
+from ie_ctypes.plugins.records import Device, Reader, Subcommand
 
 if TYPE_CHECKING:
     from ie_ctypes.plugins.hookspecs import hookimpl
 
-__all__ = ["Device", "hookimpl"]
+__all__ = ["Device", "Reader", "Subcommand", "hookimpl"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The devices that come with the package, provided through the same hook as third parties' ones."""
+"""What comes with the package, provided through the same hooks as third parties' plugins and switched off in the same way."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import Any
 
 from ie_ctypes.devices.base import Device as DeviceBase
+from ie_ctypes.model.graph import Graph
 from ie_ctypes.plugins.hookspecs import hookimpl
-from ie_ctypes.plugins.records import Device
+from ie_ctypes.plugins.records import Device, Reader, Subcommand
 
 
 def _cpu() -> DeviceBase:
@@ -22,8 +24,56 @@ def _reference() -> DeviceBase:
     return ReferenceDevice()
 
 
-@hookimpl
-def ie_ctypes_devices() -> Iterable[Device]:
-    """CPU and REFERENCE."""
-    yield Device(name="CPU", driver=_cpu, aliases=("MKLDNNPlugin", "openvino_intel_cpu_plugin"))
-    yield Device(name="REFERENCE", driver=_reference)
+def _read_ir(model: Any, weights: Any) -> Graph:
+    from ie_ctypes.model.readers import read_ir
+
+    return read_ir(model, weights)
+
+
+def _read_onnx(model: Any, weights: Any) -> Graph:
+    from ie_ctypes.model.readers import read_onnx
+
+    return read_onnx(model)  # the weights are in it
+
+
+class _Devices:
+    """A plugin that provides devices."""
+
+    def __init__(self, *records: Device) -> None:
+        self._records = records
+
+    @hookimpl
+    def ie_ctypes_devices(self) -> Sequence[Device]:
+        return self._records
+
+
+class _Readers:
+    """A plugin that provides readers."""
+
+    def __init__(self, *records: Reader) -> None:
+        self._records = records
+
+    @hookimpl
+    def ie_ctypes_readers(self) -> Sequence[Reader]:
+        return self._records
+
+
+class _Commands:
+    """The subcommands that come with the package."""
+
+    @hookimpl
+    def ie_ctypes_subcommands(self) -> Sequence[Subcommand]:
+        from ie_ctypes.cli import commands
+
+        return commands()
+
+
+#: plugin name -> plugin
+PLUGINS: dict[str, object] = {
+    "builtin.cpu": _Devices(Device(name="CPU", driver=_cpu, aliases=("MKLDNNPlugin", "openvino_intel_cpu_plugin"))),
+    "builtin.reference": _Devices(Device(name="REFERENCE", driver=_reference)),
+    "builtin.ir": _Readers(Reader(name="ir", read=_read_ir, suffixes=(".xml",), begins=(b"<",))),
+    # An ONNX model begins with its version field; an XML text cannot begin with this byte.
+    "builtin.onnx": _Readers(Reader(name="onnx", read=_read_onnx, suffixes=(".onnx", ".prototxt"), begins=(b"\x08",))),
+    "builtin.commands": _Commands(),
+}

@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What plugins hand over."""
+"""What plugins hand over: frozen records. Nothing that a record names is opened or called before it is used."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import argparse
+
     from ie_ctypes.devices.base import Device as DeviceBase
+    from ie_ctypes.model.graph import Graph
 
 _NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 
@@ -18,7 +21,7 @@ _NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 class Device:
     """A device that a plugin provides: exactly one of ``driver`` and ``library``; neither is called before the device is used.
 
-    ``driver`` makes a :class:`ie_ctypes.devices.base.Device`; ``library`` gives the path of a shared library with a C driver. ``aliases``
+    ``driver`` makes a :class:`ie_ctypes.devices.Device`; ``library`` gives the path of a shared library with a C driver. ``aliases``
     are library names that ``register_plugin`` and plugins.xml may use for it, without prefix and suffix.
     """
 
@@ -37,7 +40,35 @@ class Device:
         """A new instance of the device."""
         if self.driver is not None:
             return self.driver()
-        from ie_ctypes.devices.native import load_driver
+        from ie_ctypes.devices.native import NativeDevice
 
         assert self.library is not None
-        return load_driver(self.library(), self.name)
+        return NativeDevice(self.name, path=self.library())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """A file format: ``read(model, weights)`` makes the graph of a network.
+
+    ``suffixes`` are the ends of file names, with the dot, in lower case; ``begins`` the first bytes by which a model in memory is known.
+    ``model`` is a path, bytes-like or a binary file object; ``weights`` the same or None.
+    """
+
+    name: str
+    read: Callable[[Any, Any], Graph]
+    suffixes: tuple[str, ...]
+    begins: tuple[bytes, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.suffixes or not all(s.startswith(".") and s == s.lower() for s in self.suffixes):
+            raise ValueError(f"reader {self.name}: suffixes {self.suffixes}, expected some, each with a dot in front and in lower case")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subcommand:
+    """``python -m ie_ctypes NAME``: ``configure`` adds the arguments to its parser, ``run`` gives the exit status."""
+
+    name: str
+    help: str
+    run: Callable[[argparse.Namespace], int]
+    configure: Callable[[argparse.ArgumentParser], None] | None = None
