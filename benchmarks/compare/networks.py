@@ -26,8 +26,8 @@ def resnet50(batch: int = 1) -> Graph:
             stride = 2 if stage and not block else 1
             y = s.conv(x, width, 1)
             y = s.conv(y, width, 3, stride)
-            y = s.conv(y, 4 * width, 1, act="")
-            x = s.add(y, s.conv(x, 4 * width, 1, stride, act="") if not block else x, "relu")
+            y = s.conv(y, 4 * width, 1, act="", gain=0.2)  # small, or the sums grow until the softmax knows one class only
+            x = s.add(y, s.conv(x, 4 * width, 1, stride, act="", gain=1.0) if not block else x, "relu")
     x = s.reshape(s.mean(x, (2, 3)), batch, 2048)
     return s.graph(s.softmax(s.dense(x, 1000), 1))
 

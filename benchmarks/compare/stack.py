@@ -53,7 +53,15 @@ class Stack:
 
     # -- layers ----------------------------------------------------------------------------------------------------------
     def conv(
-        self, x: Tensor, channels: int, kernel: int = 3, stride: int = 1, pad: int | None = None, groups: int = 1, act: str = "relu"
+        self,
+        x: Tensor,
+        channels: int,
+        kernel: int = 3,
+        stride: int = 1,
+        pad: int | None = None,
+        groups: int = 1,
+        act: str = "relu",
+        gain: float = 2.0,
     ) -> Tensor:
         """Convolution, bias, activation ("", "relu", "relu6", "leaky"). ``pad`` defaults to half of the kernel."""
         n, c, h, w = shape(x)
@@ -62,9 +70,9 @@ class Stack:
         fan_in = c // groups * kernel * kernel
         common = {"strides": [stride] * 2, "pads_begin": [pad] * 2, "pads_end": [pad] * 2, "dilations": [1, 1], "auto_pad": "explicit"}
         if groups == 1:
-            y = self._layer("Convolution", [x, self.weights((channels, c, kernel, kernel), fan_in)], out, **common)
+            y = self._layer("Convolution", [x, self.weights((channels, c, kernel, kernel), fan_in, gain)], out, **common)
         else:
-            w4 = self.weights((groups, channels // groups, c // groups, kernel, kernel), fan_in)
+            w4 = self.weights((groups, channels // groups, c // groups, kernel, kernel), fan_in, gain)
             y = self._layer("GroupConvolution", [x, w4], out, **common)
         y = self._layer("Add", [y, self.weights((1, channels, 1, 1), 100)], out, auto_broadcast="numpy")
         return self.activation(y, act)
