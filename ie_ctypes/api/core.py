@@ -232,16 +232,18 @@ class IECore:
         return self.load_network(network, device_name or stored, settings | check_config(config), num_requests)
 
     def query_network(self, network: IENetwork, device_name: str, config: dict[str, str] | None = None) -> dict[str, str]:
-        """Layer name -> device name for every layer that the device can run, sorted; others are absent."""
+        """Layer name -> device name for every layer that the device can run, sorted; others are absent.
+
+        For ``HETERO:A,B`` the name is that of the first device in the list that can run the layer; affinities are not looked at.
+        """
         from ie_ctypes.api.query import query
 
         check_type(network, IENetwork, "network")
         check_type(device_name, str, "device_name")
-        check_config(config)
         device_name = self._resolve(device_name)
         name = device_name.partition(":")[0]
         if name == "MULTI":
             raise IEError("MULTI device does not support QueryNetwork")
-        base, _ = split_name(device_name, {})
+        base, config = split_name(device_name, check_config(config))
         entry = self._registry.entry(base)
-        return query(network._need(), network._preprocess, self._registry.device(entry), entry.name)
+        return query(network._need(), network._preprocess, self._registry.device(entry), entry.name, config)

@@ -11,6 +11,7 @@ import numpy as np
 
 from ie_ctypes.api.constants import StatusCode
 from ie_ctypes.api.data import CDataPtr, DataPtr, InputInfoCPtr
+from ie_ctypes.api.errors import check_config
 from ie_ctypes.api.request import InferRequest
 from ie_ctypes.devices.base import Parameter
 from ie_ctypes.errors import IEError, OutOfBoundsError, ParameterMismatchError
@@ -114,6 +115,10 @@ class ExecutableNetwork:
     def get_config(self, config_name: str) -> Parameter:
         """A configuration value; :class:`~ie_ctypes.errors.NotFoundError` for an unknown key."""
         return self._loaded.get_config(config_name)
+
+    def set_config(self, config: dict[str, str]) -> None:
+        """Change settings while loaded. Of the built-in devices only MULTI can: ``MULTI_DEVICE_PRIORITIES``."""
+        self._loaded.set_config(check_config(config))
 
     def export(self, model_file: str | os.PathLike[str]) -> None:
         """Write the loaded network to a file for :meth:`IECore.import_network`: the network, its settings and the device's name.

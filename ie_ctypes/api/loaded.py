@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 
 from ie_ctypes.api.data import TensorState
 from ie_ctypes.api.preprocess import PreProcessInfo
-from ie_ctypes.api.query import prepared, require_runnable
+from ie_ctypes.api.query import prepared
 from ie_ctypes.api.workers import WorkerPool
-from ie_ctypes.devices.base import Device, Executable, Parameter, PerfCount
+from ie_ctypes.devices.base import Device, Executable, Parameter, PerfCount, refuse_layers, unsupported_layers
 from ie_ctypes.devices.stateful import keep_states, without_states
-from ie_ctypes.errors import IEError, NotFoundError, NotImplementedIEError
+from ie_ctypes.errors import IEError, NotFoundError, NotImplementedIEError, ParameterMismatchError
 from ie_ctypes.model.dtypes import from_numpy
 from ie_ctypes.model.network import Network
 from ie_ctypes.model.program import Program, TensorType
@@ -53,7 +53,7 @@ class Loaded:
         }
         self._variants: dict[int, tuple[Executable, Program]] = {self.batch: (self._compile(full), program)}
         self._settings = device.effective_config(config)
-        self.dynamic_batch = self._settings.get("DYN_BATCH_ENABLED") == "YES"
+        self.dynamic_batch = {**self._settings, **self.config}.get("DYN_BATCH_ENABLED") == "YES"
         self._smaller: Network | None = None  # the copy of the network that is reshaped for smaller batches
         self._lock = threading.Lock()
         self.pool = exclusive if self._settings.get("EXCLUSIVE_ASYNC_REQUESTS") == "YES" else WorkerPool(self.executable.streams)
@@ -76,7 +76,7 @@ class Loaded:
         try:
             return keep_states(self.device.compile(program, self.config), program)
         except NotImplementedIEError:
-            require_runnable(program, self.device)
+            refuse_layers(unsupported_layers(self.device, program))
             raise
 
     def variant(self, batch: int) -> tuple[Executable, Program]:
@@ -115,18 +115,30 @@ class Loaded:
         if name == "NETWORK_NAME":
             return self.name
         if name == "SUPPORTED_METRICS":
-            return list(_METRICS)
+            return [*_METRICS, *self.executable.metrics()]
         if name == "SUPPORTED_CONFIG_KEYS":
             return list(self._settings)
         if name == "OPTIMAL_NUMBER_OF_INFER_REQUESTS":
-            return self.executable.streams
-        raise NotFoundError(f"Unsupported ExecutableNetwork metric: {name}")
+            return self.executable.optimal_requests or self.executable.streams
+        extra = self.executable.metrics()
+        if name not in extra:
+            raise NotFoundError(f"Unsupported ExecutableNetwork metric: {name}")
+        return extra[name]
 
     def get_config(self, name: str) -> Parameter:
         """The value of a key that the network was loaded with."""
         if name not in self._settings:
             raise NotFoundError(f"Unsupported ExecutableNetwork config key: {name}")
         return self._settings[name]
+
+    def set_config(self, config: Mapping[str, str]) -> None:
+        """Change settings of what is loaded, as far as the device can."""
+        if not config:
+            raise ParameterMismatchError("The list of configuration values is empty")
+        with self._lock:
+            for executable, _ in self._variants.values():
+                self._settings |= executable.set_config(config)
+            self.config |= config  # for the batches that are compiled later
 
 
 def _freeze(name: str, precision: str, shape: tuple[int, ...], layout: str) -> TensorState:

@@ -246,9 +246,14 @@ def exec_graph(loaded: Loaded) -> IENetwork:
         raise NotImplementedIEError("[NOT_IMPLEMENTED] this device has no executable graph")
     graph = Graph(name=loaded.name, version=7, precision="FP32")
     known: dict[str, Node] = {}
+    labels: set[str] = set()
 
     def add(name: str, type: str, shape: Iterable[int], params: dict[str, str]) -> Node:
-        node = Node(id=len(graph.nodes), name=name, type=type, precision="FP32", params=params, outputs=[Port(1, tuple(shape))])
+        label = name
+        while label in labels:  # a reorder may have the name of what it reorders
+            label += "_copy"
+        labels.add(label)
+        node = Node(id=len(graph.nodes), name=label, type=type, precision="FP32", params=params, outputs=[Port(1, tuple(shape))])
         graph.nodes.append(node)
         known[name] = node
         return node

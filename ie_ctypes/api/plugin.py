@@ -11,6 +11,7 @@ from ie_ctypes.api.core import IECore
 from ie_ctypes.api.errors import check_config, check_type
 from ie_ctypes.api.executable import ExecutableNetwork
 from ie_ctypes.api.network import IENetwork
+from ie_ctypes.api.registry import COMPOSITE, split_name
 from ie_ctypes.errors import IEError, NotFoundError, ParameterMismatchError
 
 
@@ -32,6 +33,10 @@ class IEPlugin:
         if base not in registered:
             raise NotFoundError(f"Cannot find plugin to use :no installed plugin provides device {base}, there are {', '.join(registered)}")
         self._device = device
+        self._name = device  # of the registry: what a composite device is made of is one of its settings here
+        if device.partition(":")[0] in COMPOSITE:
+            self._name, config = split_name(device, {})
+            self._core._registry.device(self._core._registry.entry(self._name)).set_config(config)
 
     @property
     def device(self) -> str:
@@ -47,22 +52,26 @@ class IEPlugin:
 
     def load(self, network: IENetwork, num_requests: int = 1, config: dict[str, str] | None = None) -> ExecutableNetwork:
         """Load a network; see :meth:`IECore.load_network`."""
-        return self._core.load_network(network, self._device, config, num_requests)
+        return self._core.load_network(network, self._name, config, num_requests)
 
     def set_config(self, config: dict[str, str]) -> None:
-        """Settings for later loads. Raises for unknown keys and bad values."""
-        self._core.set_config(check_config(config), self._device)
+        """Settings for later loads, here ``TARGET_FALLBACK`` and ``MULTI_DEVICE_PRIORITIES`` too. Unknown keys and bad values raise."""
+        config = check_config(config)
+        if self._name in COMPOSITE:
+            self._core._registry.device(self._core._registry.entry(self._name)).set_config(config)
+        else:
+            self._core.set_config(config, self._name)
 
     def get_supported_layers(self, net: IENetwork) -> set[str]:
         """Names of the layers that the device can run."""
-        return set(self._core.query_network(net, self._device))
+        return set(self._core.query_network(net, self._name))
 
     def set_initial_affinity(self, net: IENetwork) -> None:
         """Write the device that HETERO would choose into the affinity of every layer. IEError on other devices."""
         if not self._device.startswith("HETERO"):
             raise IEError("set_initial_affinity method applicable only for HETERO device")
         layers = net.layers
-        for name, device in self._core.query_network(net, self._device).items():
+        for name, device in self._core.query_network(net, self._name).items():
             layers[name].affinity = device
 
     def add_cpu_extension(self, extension_path: str) -> None:

@@ -34,6 +34,7 @@ def pack(network: Network, preprocess: Mapping[str, PreProcessInfo], device: str
         "config": dict(config),
         "inputs": {k: [list(s.shape), s.precision, s.layout, preprocess[k]._to_json()] for k, s in network.inputs.items()},
         "outputs": [[s.node.name, s.port, k, s.precision, s.layout] for k, s in network.outputs.items()],
+        "affinities": {n.name: n.affinity for n in network.graph.nodes if n.affinity},
         "xml": xml.tell(),
         "bin": weights.tell(),
     }
@@ -64,6 +65,9 @@ def unpack(data: bytes) -> tuple[str, IENetwork, dict[str, str]]:
         for layer, port, name, precision, layout in header["outputs"]:
             network.add_output(layer, port)
             network.outputs[name].precision, network.outputs[name].layout = precision, layout
+        for layer, affinity in header.get("affinities", {}).items():
+            if (node := network.graph.node(layer)) is not None:
+                node.affinity = affinity
         return device.decode(), net, dict(header["config"])
     except (ValueError, KeyError, TypeError, IndexError) as e:
         if isinstance(e, ModelError):

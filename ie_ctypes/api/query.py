@@ -3,15 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from ie_ctypes.api.preprocess import PreProcessInfo
-from ie_ctypes.devices.base import Device
-from ie_ctypes.errors import NotFoundError
+from ie_ctypes.devices.base import CompositeDevice, Device, refuse_layers, unsupported_layers
 from ie_ctypes.model.graph import Node
 from ie_ctypes.model.network import Network, is_input
 from ie_ctypes.model.ops import find_translator
-from ie_ctypes.model.program import Program
 
 
 def unknown_layers(network: Network) -> list[Node]:
@@ -22,34 +20,28 @@ def unknown_layers(network: Network) -> list[Node]:
 
 def require_supported(network: Network) -> None:
     """Raise NotFoundError that lists every layer of unknown type."""
-    _refuse([(n.type, n.name) for n in unknown_layers(network)])
+    refuse_layers([(n.type, n.name) for n in unknown_layers(network)])
 
 
-def require_runnable(program: Program, device: Device) -> None:
-    """Raise NotFoundError that lists every layer that ``device`` refuses."""
-    verdicts = zip(program.nodes, device.query(program), strict=True)
-    _refuse(list(dict.fromkeys((node.layer_type, node.layer) for node, runs in verdicts if not runs)))
+def query(
+    network: Network, preprocess: Mapping[str, PreProcessInfo], device: Device, device_name: str, config: Mapping[str, str]
+) -> dict[str, str]:
+    """Layer name -> device name for the layers that ``device`` can run, sorted; constants and folded layers always can.
 
-
-def _refuse(layers: Sequence[tuple[str, str]]) -> None:
-    if layers:
-        (type, name), rest = layers[0], layers[1:]
-        more = f"; also unsupported: {', '.join(f'{n} ({t})' for t, n in rest)}" if rest else ""
-        raise NotFoundError(f"Unsupported primitive of type: {type} name: {name}{more}")
-
-
-def query(network: Network, preprocess: Mapping[str, PreProcessInfo], device: Device, device_name: str) -> dict[str, str]:
-    """Layer name -> ``device_name`` for the layers that ``device`` can run, sorted; constants and folded layers always can.
+    The device is ``device_name``, or the part of a composite device that would run the layer.
 
     Outputs of layers of unknown type are taken as the file describes them, so that what follows can still be judged.
     """
     twin = prepared(network, preprocess)
     unknown = unknown_layers(twin)
     program = twin.lower(opaque=unknown)
-    verdicts = zip(program.nodes, device.query(program), strict=True)
-    refused = {n.name for n in unknown} | {node.layer for node, runs in verdicts if not runs}
-    names = (n.name for n in twin.graph.nodes if n.type != "Result" and n.name not in refused)
-    return dict.fromkeys(sorted(names, key=str.encode), device_name)
+    refused = {n.name for n in unknown}
+    if not isinstance(device, CompositeDevice):
+        refused |= {name for _, name in unsupported_layers(device, program)}
+    names = sorted((n.name for n in twin.graph.nodes if n.type != "Result" and n.name not in refused), key=str.encode)
+    if isinstance(device, CompositeDevice):
+        return device.placement(program, names, config)
+    return dict.fromkeys(names, device_name)
 
 
 def prepared(network: Network, preprocess: Mapping[str, PreProcessInfo]) -> Network:

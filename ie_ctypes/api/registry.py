@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ie_ctypes.api.workers import WorkerPool
-from ie_ctypes.devices.base import Device
+from ie_ctypes.devices.base import CompositeDevice, Device
 from ie_ctypes.errors import IEError, NotFoundError
 from ie_ctypes.plugins.records import Device as Record
 
@@ -103,10 +103,20 @@ class Registry:
                 entry.device = self._create(entry)
             return entry.device
 
+    def find(self, name: str) -> tuple[Device, dict[str, str]]:
+        """A device that a composite one is made of, and the configuration that an id in its name stands for."""
+        base, config = split_name(name, {})
+        entry = self.entry(base)
+        if entry.name in COMPOSITE:
+            raise IEError(f"{entry.name} cannot be a part of another device: name the devices that it is made of")
+        return self.device(entry), config
+
     def _create(self, entry: Entry) -> Device:
         try:
             record = entry.record or Record(name="EXTERNAL", library=lambda: entry.location)
             device = record.create()
+            if isinstance(device, CompositeDevice):
+                device.find = self.find
             if entry.properties:
                 device.set_config(entry.properties)
             if entry.extensions:

@@ -308,7 +308,10 @@ class InferRequest:
             run = self._run
             if run is not None and run.blocks():
                 return {}
-            return perf_table(self._requests[self._batch].perf_counts() or self._loaded.perf_rows())
+            counts = self._requests[self._batch].perf_counts()
+            if not counts and self._loaded.executable.counts:
+                counts = self._loaded.perf_rows()
+            return perf_table(counts)
 
     def set_batch(self, size: int) -> None:
         """Compute only the first ``size`` rows from now on; the network must have been loaded with ``DYN_BATCH_ENABLED=YES``.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ie_ctypes.errors import NotFoundError, NotImplementedIEError
 from ie_ctypes.model.program import Program
 
 #: A metric or config value as the API returns it.
@@ -69,6 +70,10 @@ class Executable(abc.ABC):
 
     #: how many inferences run at the same time when started asynchronously
     streams: int = 1
+    #: OPTIMAL_NUMBER_OF_INFER_REQUESTS; 0 stands for ``streams``
+    optimal_requests: int = 0
+    #: False: the counters of its requests are empty, rather than those of layers that have not run
+    counts: bool = True
 
     @abc.abstractmethod
     def create_request(self) -> Request: ...
@@ -79,6 +84,15 @@ class Executable(abc.ABC):
         ``inputs``, when given, is a JSON list of the names of steps and network inputs that the step reads.
         """
         return []
+
+    def metrics(self) -> dict[str, Parameter]:
+        """Metrics of the loaded network beside those that every one has."""
+        return {}
+
+    def set_config(self, config: Mapping[str, str]) -> dict[str, Parameter]:
+        """Change settings while loaded; gives them as ``get_config`` shows them from now on. Most devices cannot."""
+        key = next(iter(config))
+        raise NotImplementedIEError(f"The following config value cannot be changed dynamically for ExecutableNetwork: {key}")
 
     def close(self) -> None:
         """Release what it holds. Idempotent."""
@@ -118,3 +132,31 @@ class Device(abc.ABC):
         """Check and keep defaults for later loads."""
         for key in config:
             raise RuntimeError(f"[NOT_FOUND] Unsupported property {key} by {self.name} plugin")
+
+
+#: From the name of a device, with or without an id, to the device and the configuration that the id stands for.
+DeviceSource = Callable[[str], tuple[Device, dict[str, str]]]
+
+
+class CompositeDevice(Device):
+    """A device made of others. ``find`` is set by who creates it, before anything else is called."""
+
+    find: DeviceSource
+
+    @abc.abstractmethod
+    def placement(self, program: Program, layers: Sequence[str], config: Mapping[str, str]) -> dict[str, str]:
+        """For each of ``layers`` the name of the device that would run it. Layers that none can run are absent."""
+
+
+def unsupported_layers(device: Device, program: Program) -> list[tuple[str, str]]:
+    """Type and name of every layer of which ``device`` refuses a node."""
+    verdicts = zip(program.nodes, device.query(program), strict=True)
+    return list(dict.fromkeys((node.layer_type, node.layer) for node, runs in verdicts if not runs))
+
+
+def refuse_layers(layers: Sequence[tuple[str, str]]) -> None:
+    """Raise NotFoundError that lists layers, given by type and name; nothing without any."""
+    if layers:
+        (type, name), rest = layers[0], layers[1:]
+        more = f"; also unsupported: {', '.join(f'{n} ({t})' for t, n in rest)}" if rest else ""
+        raise NotFoundError(f"Unsupported primitive of type: {type} name: {name}{more}")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -64,7 +65,9 @@ class ReferenceExecutable(Executable):
 
     def exec_graph(self) -> list[dict[str, str]]:
         graph = []
+        names = dict(zip(self._program.inputs, self._program.input_names, strict=True))  # tensor -> who makes it
         for i, node in enumerate(self._program.nodes):
+            names |= dict.fromkeys(node.outputs, node.name)
             types = [self._program.tensors[t].type for t in node.outputs]
             graph.append(
                 {
@@ -74,6 +77,7 @@ class ReferenceExecutable(Executable):
                     "originalLayersNames": node.layer,
                     "outputPrecisions": ",".join(t.dtype for t in types),
                     "primitiveType": "numpy",
+                    "inputs": json.dumps(list(dict.fromkeys(names[t] for t in node.inputs if t in names))),
                 }
             )
         return graph

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from ie_ctypes.devices.base import Executable, PerfCount, Request
+from ie_ctypes.devices.base import Executable, Parameter, PerfCount, Request
 from ie_ctypes.model.program import Program, State
 
 
@@ -86,12 +86,20 @@ class StatefulExecutable(Executable):
         self._inner = inner
         self._states = states
         self.streams = inner.streams
+        self.optimal_requests = inner.optimal_requests
+        self.counts = inner.counts
 
     def create_request(self) -> Request:
         return StatefulRequest(self._inner.create_request(), self._states)
 
     def exec_graph(self) -> list[dict[str, str]]:
         return self._inner.exec_graph()
+
+    def metrics(self) -> dict[str, Parameter]:
+        return self._inner.metrics()
+
+    def set_config(self, config: Mapping[str, str]) -> dict[str, Parameter]:
+        return self._inner.set_config(config)
 
     def close(self) -> None:
         self._inner.close()

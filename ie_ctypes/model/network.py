@@ -253,6 +253,7 @@ class Network:
         states = self._states(lowering, visible, outputs, taken)
         program = lowering.program(self.graph.name, inputs, outputs)
         program.states = states
+        program.affinities = {n.name: n.affinity for n in self.graph.nodes if n.affinity}
         return program
 
     def _states(self, lowering: Lowering, place: int, outputs: list[tuple[str, Value]], taken: set[int]) -> list[State]:

@@ -80,3 +80,4 @@ class Program:
     outputs: list[int] = field(default_factory=list)
     output_names: list[str] = field(default_factory=list)
     states: list[State] = field(default_factory=list)
+    affinities: Mapping[str, str] = field(default_factory=dict)  # layer -> device that the user wants it to run on

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trained networks cut among devices: the recorded outputs, wherever a layer runs."""
+
+from __future__ import annotations
+
+import pathlib
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+import ie_ctypes
+
+
+def recorded(path: pathlib.Path) -> tuple[ie_ctypes.IENetwork, dict[str, np.ndarray]]:
+    """The network, reshaped to the recorded inputs, and these."""
+    net, gold = ie_ctypes.IECore().read_network(str(path)), np.load(path.with_suffix(".npz"))
+    feed = {k: gold["in:" + k].astype(np.float32) if gold["in:" + k].dtype == np.uint8 else gold["in:" + k] for k in net.inputs}
+    changed = {k: v.shape for k, v in feed.items() if tuple(net.inputs[k].shape) != v.shape}
+    if changed:
+        net.reshape(changed)
+    return net, feed
+
+
+def check(result: dict[str, np.ndarray], path: pathlib.Path, check_models: ModuleType, tolerance: dict[str, object]) -> None:
+    """Compare with the recorded outputs as ``check_models.py`` does."""
+    gold = np.load(path.with_suffix(".npz"))
+    names = {k.split(":", 1)[1] for k in gold.files if k.startswith(("out:", "outs:"))}
+    assert set(result) == names
+    for name in sorted(names):
+        sampled = "outs:" + name in gold.files
+        value = result[name].ravel()[:: int(gold["k:" + name])] if sampled else result[name]
+        fault = check_models.compare(value, gold[("outs:" if sampled else "out:") + name], tolerance)
+        assert fault is None, f"{name}: {fault}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", ["CPU", "REFERENCE"])
+def test_every_second_layer_on_another_device(model: str, first: str, check_models: ModuleType, data_folder: pathlib.Path) -> None:
+    path = data_folder / "models" / model
+    net, feed = recorded(path)
+    devices = ("CPU", "REFERENCE") if first == "CPU" else ("REFERENCE", "CPU")
+    for i, layer in enumerate(net.layers.values()):
+        layer.affinity = devices[i % 2]
+    result = ie_ctypes.IECore().load_network(net, "HETERO").infer(feed)
+    check(result, path, check_models, check_models.tolerance(path))
+
+
+def test_what_one_device_runs_is_one_part(model: str, check_models: ModuleType, data_folder: pathlib.Path) -> None:
+    path = data_folder / "models" / model
+    net, feed = recorded(path)
+    assert set(ie_ctypes.IECore().query_network(net, "HETERO:CPU,REFERENCE").values()) == {"CPU"}
+    result = ie_ctypes.IECore().load_network(net, "HETERO:CPU,REFERENCE").infer(feed)
+    check(result, path, check_models, check_models.tolerance(path))
