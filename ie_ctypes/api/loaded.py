@@ -122,13 +122,13 @@ class Loaded:
             return self.executable.optimal_requests or self.executable.streams
         extra = self.executable.metrics()
         if name not in extra:
-            raise NotFoundError(f"Unsupported ExecutableNetwork metric: {name}")
+            raise NotFoundError(self.executable.unknown_metric.format(name))
         return extra[name]
 
     def get_config(self, name: str) -> Parameter:
         """The value of a key that the network was loaded with."""
         if name not in self._settings:
-            raise NotFoundError(f"Unsupported ExecutableNetwork config key: {name}")
+            raise NotFoundError(self.executable.unknown_config.format(name))
         return self._settings[name]
 
     def set_config(self, config: Mapping[str, str]) -> None:

@@ -18,7 +18,7 @@ from ie_ctypes.api.errors import UnknownInputError
 from ie_ctypes.api.preprocess import PreProcessInfo
 from ie_ctypes.api.slots import InputSlot, OutputSlot
 from ie_ctypes.devices.stateful import StatefulRequest, Variable
-from ie_ctypes.errors import IEError, NotAllocatedError, NotFoundError, ParameterMismatchError, RequestBusyError
+from ie_ctypes.errors import IEError, InferCancelledError, NotAllocatedError, NotFoundError, ParameterMismatchError, RequestBusyError
 from ie_ctypes.model.dtypes import from_numpy
 from ie_ctypes.model.layouts import default_layout
 
@@ -32,19 +32,22 @@ Callback = Callable[[int, Any], object]
 class _Run:
     """One asynchronous inference."""
 
-    __slots__ = ("callback", "data", "done", "ended", "error", "request", "thread")
+    __slots__ = ("callback", "cancelled", "data", "done", "ended", "error", "request", "thread")
 
     def __init__(self, request: InferRequest):
         self.request = request
         self.callback = request._callback
         self.data = request._callback_data
         self.error: IEError | None = None
+        self.cancelled = False
         self.ended = False  # the result is there
         self.done = False  # and the callback has returned
         self.thread = 0  # that runs the callback
 
     def run(self) -> None:
         try:
+            if self.cancelled:
+                raise InferCancelledError(f"infer request {self.request._id} was cancelled")
             self.request._execute()
         except IEError as e:
             self.error = e
@@ -281,6 +284,17 @@ class InferRequest:
         if run.error is not None:
             raise run.error
         return StatusCode.OK
+
+    def cancel(self) -> None:
+        """End a started inference: one that waits for its turn ends when that comes, one that runs if the device can stop it.
+
+        ``wait`` then raises :class:`~ie_ctypes.errors.InferCancelledError`, and the completion callback gets INFER_CANCELLED. Nothing
+        happens to a request that is not running.
+        """
+        run = self._run
+        if run is not None and not run.ended:
+            run.cancelled = True
+            self._request.cancel()
 
     def set_completion_callback(self, py_callback: Callback | None, py_data: Any = None) -> None:
         """Call ``py_callback(status, py_data)`` from another thread at the end of every asynchronous inference, failed ones too.

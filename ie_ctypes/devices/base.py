@@ -74,6 +74,9 @@ class Executable(abc.ABC):
     optimal_requests: int = 0
     #: False: the counters of its requests are empty, rather than those of layers that have not run
     counts: bool = True
+    #: texts of errors, with the name that was asked for
+    unknown_metric: str = "Unsupported ExecutableNetwork metric: {}"
+    unknown_config: str = "Unsupported ExecutableNetwork config key: {}"
 
     @abc.abstractmethod
     def create_request(self) -> Request: ...

@@ -85,9 +85,8 @@ class StatefulExecutable(Executable):
     def __init__(self, inner: Executable, states: Sequence[State]):
         self._inner = inner
         self._states = states
-        self.streams = inner.streams
-        self.optimal_requests = inner.optimal_requests
-        self.counts = inner.counts
+        self.streams, self.optimal_requests, self.counts = inner.streams, inner.optimal_requests, inner.counts
+        self.unknown_metric, self.unknown_config = inner.unknown_metric, inner.unknown_config
 
     def create_request(self) -> Request:
         return StatefulRequest(self._inner.create_request(), self._states)

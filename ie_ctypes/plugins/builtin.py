@@ -30,6 +30,12 @@ def _hetero() -> DeviceBase:
     return HeteroDevice()
 
 
+def _multi() -> DeviceBase:
+    from ie_ctypes.devices.multi import MultiDevice
+
+    return MultiDevice()
+
+
 def _read_ir(model: Any, weights: Any) -> Graph:
     from ie_ctypes.model.readers import read_ir
 
@@ -79,6 +85,7 @@ PLUGINS: dict[str, object] = {
     "builtin.cpu": _Devices(Device(name="CPU", driver=_cpu, aliases=("MKLDNNPlugin", "openvino_intel_cpu_plugin"))),
     "builtin.reference": _Devices(Device(name="REFERENCE", driver=_reference)),
     "builtin.hetero": _Devices(Device(name="HETERO", driver=_hetero, aliases=("HeteroPlugin",))),
+    "builtin.multi": _Devices(Device(name="MULTI", driver=_multi, aliases=("MultiDevicePlugin",))),
     "builtin.ir": _Readers(Reader(name="ir", read=_read_ir, suffixes=(".xml",), begins=(b"<",))),
     # An ONNX model begins with its version field; an XML text cannot begin with this byte.
     "builtin.onnx": _Readers(Reader(name="onnx", read=_read_onnx, suffixes=(".onnx", ".prototxt"), begins=(b"\x08",))),
