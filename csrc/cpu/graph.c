@@ -81,7 +81,8 @@ size_t cpu_tensor_bytes(const cpu_tensor *tensor) {
 }
 
 int cpu_tensor_can_block(const cpu_tensor *tensor) {
-  return tensor->dtype == IEC_F32 && tensor->ndim >= 3 && tensor->ndim <= 5 && !tensor->data;
+  return (tensor->dtype == IEC_F32 || tensor->grid) && tensor->ndim >= 3 && tensor->ndim <= 5 &&
+         !tensor->data;
 }
 
 int cpu_same_shape(const cpu_tensor *a, const cpu_tensor *b) {
@@ -121,8 +122,9 @@ cpu_op *cpu_graph_op(cpu_graph *graph, const char *kind, const char *name, int32
   return op;
 }
 
-cpu_value *cpu_graph_constant(cpu_graph *graph, int32_t ndim, const int64_t *shape, const char *name) {
-  cpu_tensor tensor = {.dtype = IEC_F32, .ndim = ndim};
+cpu_value *cpu_graph_constant(cpu_graph *graph, int32_t dtype, int32_t ndim, const int64_t *shape,
+                              const char *name) {
+  cpu_tensor tensor = {.dtype = dtype, .ndim = ndim};
   memcpy(tensor.shape, shape, (size_t)ndim * sizeof *shape);
   size_t bytes = (cpu_tensor_bytes(&tensor) + 63) / 64 * 64;
   cpu_value *value = cpu_graph_value(graph, &tensor, name);
@@ -195,6 +197,18 @@ void cpu_graph_merge(cpu_graph *graph, cpu_op *op, cpu_op *user) {
   op->index = place;
   cpu_graph_set_output(op, 0, result);
   user->outputs[0] = NULL;
+}
+
+iec_status cpu_graph_insert(cpu_graph *graph, const cpu_op *after, cpu_op *op, iec_error *err) {
+  if (!grow(graph, &graph->ops, graph->op_count, &graph->op_capacity)) return cpu_graph_no_memory(err);
+  int32_t place = after->index + 1;
+  for (int32_t i = graph->op_count++; i > place; --i) {
+    graph->ops[i] = graph->ops[i - 1];
+    if (graph->ops[i]) graph->ops[i]->index = i;
+  }
+  graph->ops[place] = op;
+  op->index = place;
+  return IEC_OK;
 }
 
 void cpu_graph_compact(cpu_graph *graph) {

@@ -7,6 +7,8 @@
 /* Layout changes and copies are nodes of this kind; it is not in docs/kinds.md because only the engine makes
  * them. */
 #define CPU_REORDER "Reorder"
+/* The numbers behind the bytes of a quantised tensor; made by the engine too. */
+#define CPU_DEQUANTIZE "Dequantize"
 
 typedef struct cpu_op cpu_op;
 typedef struct cpu_value cpu_value;
@@ -105,8 +107,9 @@ iec_status cpu_graph_fuse(cpu_graph *graph, cpu_op *op, const cpu_post *post, cp
 /* New parts. The op is not in the order yet. */
 cpu_value *cpu_graph_value(cpu_graph *graph, const cpu_tensor *tensor, const char *name);
 cpu_op *cpu_graph_op(cpu_graph *graph, const char *kind, const char *name, int32_t inputs, int32_t outputs);
-/* A float32 constant of `count` zeros, its memory rounded up to 16 elements; write through tensor.data. */
-cpu_value *cpu_graph_constant(cpu_graph *graph, int32_t ndim, const int64_t *shape, const char *name);
+/* A constant of zeros, its memory rounded up to 64 bytes; write through `owned`. */
+cpu_value *cpu_graph_constant(cpu_graph *graph, int32_t dtype, int32_t ndim, const int64_t *shape,
+                              const char *name);
 
 iec_status cpu_graph_set_input(cpu_graph *graph, cpu_op *op, int32_t port, cpu_value *value, iec_error *err);
 void cpu_graph_set_output(cpu_op *op, int32_t port, cpu_value *value);
@@ -116,6 +119,8 @@ iec_status cpu_graph_replace(cpu_graph *graph, cpu_value *from, cpu_value *to, i
 void cpu_graph_remove(cpu_graph *graph, cpu_op *op, cpu_op_state state, cpu_op *into);
 /* `user`, the only reader of `op`'s output 0, becomes part of `op`, which takes its place in the order. */
 void cpu_graph_merge(cpu_graph *graph, cpu_op *op, cpu_op *user);
+/* Puts a new op into the order, behind `after`. */
+iec_status cpu_graph_insert(cpu_graph *graph, const cpu_op *after, cpu_op *op, iec_error *err);
 void cpu_graph_compact(cpu_graph *graph);
 /* The op that alone reads the value, NULL when there are several readers or it is a network output. */
 cpu_op *cpu_value_only_user(const cpu_value *value);

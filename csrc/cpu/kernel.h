@@ -22,17 +22,28 @@
 #define IEC_ISA(name) CPU_PASTE(name, CPU_ISA)
 #define CPU_ISA_NAME CPU_TEXT(CPU_ISA) /* for exec_type: "winograd_" CPU_ISA_NAME */
 
-/* Memory layouts of an activation. BLOCKED16: [N][ceil(C/16)][spatial...][16], float32 only, rank 3 to 5;
- * channels past C are zero, and who writes such a tensor writes those zeros. A blocked buffer is aligned to
+/* Memory layouts of an activation. BLOCKED16: [N][ceil(C/16)][spatial...][16], float32 and quantised bytes,
+ * rank 3 to 5; channels past C are zero in float32, and who writes such a tensor writes those zeros; in bytes
+ * they are anything. A blocked buffer is aligned to
  * 64 bytes; a plain one may be the caller's or a part of another tensor and is aligned to its element size
  * only. */
 typedef enum { CPU_PLAIN = 0, CPU_BLOCKED16 = 1 } cpu_layout;
+
+/* What the bytes of a quantised tensor mean: x = (q - zero) * scale[c]. Activations are IEC_U8, q from 0 to
+ * top, c on axis 1; weights are IEC_I8, q from -128 to 127, c an output channel (of all groups together). */
+typedef struct cpu_grid {
+  int64_t count;      /* 1: the same scale for all channels, else as many as channels */
+  const float *scale; /* count numbers and zeros up to a multiple of 16; live as long as the plan */
+  float zero;         /* what stands for 0: a whole number from 0 to top where whole is 1 */
+  int32_t whole, top;
+} cpu_grid;
 
 typedef struct cpu_tensor { /* plan-time view; shape is logical whatever the layout */
   int32_t dtype, ndim;
   int64_t shape[IEC_MAX_NDIM];
   cpu_layout layout;
-  const void *data; /* constants (always plain); NULL for activations */
+  const void *data;     /* constants (always plain); NULL for activations */
+  const cpu_grid *grid; /* of a quantised tensor, else NULL */
 } cpu_tensor;
 
 /* Unary operations of docs/kinds.md, in its order. */
@@ -91,12 +102,15 @@ iec_status cpu_fail(iec_error *err, iec_status code, const char *where, const ch
 
 /* An operation fused behind a node, applied to each result in order. */
 typedef enum {
-  CPU_POST_UNARY,   /* x = unary(op, x); op is a cpu_unary code, alpha, beta, gamma as in docs/kinds.md */
-  CPU_POST_SUM,     /* x = x + input[input] (same type, shape and layout as output 0) */
-  CPU_POST_CHANNEL, /* x = x * scale[c] + shift[c]; either may be NULL */
-  CPU_POST_PRELU,   /* x = x > 0 ? x : x * scale[c] */
-  CPU_POST_QUANTIZE /* x = round_half_even((min(max(x, low[c]), high[c]) - low[c]) * scale[c]) * step[c] +
-                       shift[c] */
+  CPU_POST_UNARY,    /* x = unary(op, x); op is a cpu_unary code, alpha, beta, gamma as in docs/kinds.md */
+  CPU_POST_SUM,      /* x = x + input[input] (shape and layout of output 0; float32, and behind kernels with
+                        quantised inputs also quantised bytes) */
+  CPU_POST_CHANNEL,  /* x = x * scale[c] + shift[c]; either may be NULL */
+  CPU_POST_PRELU,    /* x = x > 0 ? x : x * scale[c] */
+  CPU_POST_QUANTIZE, /* x = round_half_even((min(max(x, low[c]), high[c]) - low[c]) * scale[c]) * step[c] +
+                        shift[c] */
+  CPU_POST_GRID      /* the same without step and shift: the bytes of a quantised output 0. The last one; only
+                        kernels with quantised inputs take it */
 } cpu_post_type;
 
 /* `c` is the index on axis 1 of output 0, on the last axis for MatMul. scale, shift, low, high and step live
@@ -108,7 +122,7 @@ typedef struct cpu_post {
   float alpha, beta, gamma;
   int32_t input; /* index into the node's inputs, CPU_POST_SUM only */
   const float *scale, *shift;
-  const float *low, *high, *step; /* CPU_POST_QUANTIZE only */
+  const float *low, *high, *step; /* CPU_POST_QUANTIZE, and the first two CPU_POST_GRID */
 } cpu_post;
 
 #define CPU_MAX_POSTS 8
@@ -184,8 +198,8 @@ typedef struct cpu_kernel { /* const, one per (source file, ISA) */
   int32_t (*supports)(const cpu_node *node);
   /* Layouts it wants for this node: fill in[i], out[i] (CPU_PLAIN preset). NULL: all plain. inputs[i]->layout
    * is the layout in which that input comes, so that a kernel that runs in both can follow it; the engine
-   * reorders where the wish differs. Entries of constants are ignored: constants stay plain. Tensors that are
-   * not float32 of rank 3 to 5 must stay plain. */
+   * reorders where the wish differs. Entries of constants are ignored: constants stay plain. Tensors that
+   * cannot be blocked (see cpu_layout) stay plain too. */
   void (*layouts)(const cpu_node *node, cpu_layout *in, cpu_layout *out);
   /* 1 when the kernel can apply `post` after the posts already on the node. NULL: none. For a sum,
    * post->input is the port that the addend gets after a yes, behind all optional inputs of the kind. */

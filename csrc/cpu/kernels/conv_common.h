@@ -32,12 +32,12 @@ static inline int conv_ints(const cpu_node *node, const char *name, int rank, in
   return 1;
 }
 
-/* Batch, channels and spatial sizes of input and output; 0 when they are not [N,C,s...] of the same type,
- * rank and batch. */
+/* Batch, channels and spatial sizes of input and output; 0 when they are not [N,C,s...] of the same rank and
+ * batch. */
 static inline int conv_sizes(const cpu_node *node, conv_geom *geom) {
   const cpu_tensor *x = node->input_count > 0 ? node->inputs[0] : NULL;
   const cpu_tensor *y = node->output_count > 0 ? node->outputs[0] : NULL;
-  if (!x || !y || x->dtype != y->dtype) return 0;
+  if (!x || !y) return 0;
   if (x->ndim < 3 || x->ndim > 5 || y->ndim != x->ndim || y->shape[0] != x->shape[0]) return 0;
   int rank = x->ndim - 2;
   geom->n = x->shape[0];
@@ -63,10 +63,10 @@ static inline int conv_window(const cpu_node *node, conv_geom *geom) {
 }
 
 /* Geometry of Conv (transposed 0: w [G,O/G,C/G,k...]) or Deconv (1: w [G,C/G,O/G,k...]) with weights in input
- * `wi`. 0 when the node is malformed or not float32. */
-static inline int conv_geometry(const cpu_node *node, int transposed, int wi, conv_geom *geom) {
+ * `wi`, of any types. 0 when the node is malformed. */
+static inline int conv_shapes(const cpu_node *node, int transposed, int wi, conv_geom *geom) {
   const cpu_tensor *w = node->input_count > wi ? node->inputs[wi] : NULL;
-  if (!w || w->dtype != IEC_F32 || !op_is(node, 0, IEC_F32) || !conv_sizes(node, geom)) return 0;
+  if (!w || !conv_sizes(node, geom)) return 0;
   int rank = node->inputs[0]->ndim - 2;
   if (w->ndim != rank + 3) return 0;
   geom->g = w->shape[0];
@@ -76,6 +76,12 @@ static inline int conv_geometry(const cpu_node *node, int transposed, int wi, co
   for (int i = 0; i < 3; i++) geom->k[i] = i < 3 - rank ? 1 : w->shape[3 + i - (3 - rank)];
   if (geom->k[0] < 1 || geom->k[1] < 1 || geom->k[2] < 1) return 0;
   return conv_window(node, geom);
+}
+
+/* The same; 0 also when it is not float32. */
+static inline int conv_geometry(const cpu_node *node, int transposed, int wi, conv_geom *geom) {
+  return op_is(node, 0, IEC_F32) && op_is(node, wi, IEC_F32) && node->output_count > 0 && node->outputs[0] &&
+         node->outputs[0]->dtype == IEC_F32 && conv_shapes(node, transposed, wi, geom);
 }
 
 /* An optional bias of O floats in input `index`; 0 when it is there but is something else. */

@@ -10,7 +10,8 @@ typedef enum { POOL_VALID, POOL_KERNEL, POOL_LEGACY } pool_divisor;
 
 /* Geometry of MaxPool or AvgPool; 0 when the node is malformed. */
 static inline int pool_geometry(const cpu_node *node, conv_geom *geom) {
-  if (!conv_sizes(node, geom) || geom->c != geom->o) return 0;
+  if (!conv_sizes(node, geom) || geom->c != geom->o || node->inputs[0]->dtype != node->outputs[0]->dtype)
+    return 0;
   if (!conv_ints(node, "kernel", node->inputs[0]->ndim - 2, 0, 1, geom->k)) return 0;
   for (int a = 0; a < 3; a++)
     if (geom->k[a] < 1 || geom->k[a] > POOL_MAX_KERNEL) return 0;

@@ -10,7 +10,7 @@
 
 int32_t post_can_fuse_range(const cpu_node *node, const cpu_post *post) {
   const cpu_tensor *y = node->outputs[0];
-  if (y->dtype != IEC_F32 || node->post_count == CPU_MAX_POSTS) return 0;
+  if (y->dtype != IEC_F32 || !post_can_fuse(node, post)) return 0;
   if (post->type == CPU_POST_UNARY || post->type == CPU_POST_SUM) return 1;
   return y->ndim >= 3 && op_product(y->shape, 2, y->ndim) >= SHORTEST_PLANE;
 }
@@ -100,6 +100,7 @@ static __attribute__((noinline)) void apply(const cpu_post *p, float *y, const f
         vf_store(y, vf_round((x - c->low[k]) * c->scale[k]) * c->step[k] + c->shift[k]);
       }
       break;
+    case CPU_POST_GRID: break; /* in the store of the kernels that take it */
   }
 }
 
@@ -193,6 +194,12 @@ void post_row(const post_set *set, const cpu_run *run, float *y, int64_t count, 
       memcpy(y + j, tail, size);
     }
   }
+}
+
+void post_block(const cpu_post *post, float *y, const float *other, int64_t pixels, int64_t channel) {
+  channel_set c;
+  if (by_channel(post)) block_channels(post, channel, &c);
+  apply(post, y, other, pixels * PARTS, &c, PARTS);
 }
 
 void post_blocked(const post_set *set, const cpu_run *run, float *y, int64_t pixels, int64_t channel,

@@ -23,8 +23,7 @@ typedef struct post_set {
 
 /* The can_fuse of every kernel that ends in one of the functions below. */
 static inline int32_t post_can_fuse(const cpu_node *node, const cpu_post *post) {
-  (void)post;
-  return node->post_count < CPU_MAX_POSTS;
+  return node->post_count < CPU_MAX_POSTS && post->type != CPU_POST_GRID;
 }
 
 /* The can_fuse of kernels that end in post_range: a channel's operation wants long runs of that channel. */
@@ -46,6 +45,10 @@ void IEC_ISA(post_row)(const post_set *set, const cpu_run *run, float *y, int64_
 void IEC_ISA(post_blocked)(const post_set *set, const cpu_run *run, float *y, int64_t pixels, int64_t channel,
                            int64_t channels);
 
+/* One operation on `pixels` blocks of 16 channels anywhere, the first of them `channel`; `other`: the addends
+ * of a sum. */
+void IEC_ISA(post_block)(const cpu_post *post, float *y, const float *other, int64_t pixels, int64_t channel);
+
 /* Elements [begin, end) of output 0, which starts at y; whole pixels when it is blocked. */
 void IEC_ISA(post_range)(const post_set *set, const cpu_run *run, float *y, int64_t begin, int64_t end);
 
@@ -56,4 +59,5 @@ void IEC_ISA(post_range)(const post_set *set, const cpu_run *run, float *y, int6
 #define post_plain IEC_ISA(post_plain)
 #define post_row IEC_ISA(post_row)
 #define post_blocked IEC_ISA(post_blocked)
+#define post_block IEC_ISA(post_block)
 #endif

@@ -8,7 +8,7 @@ enum { BLOCK = 16, CHUNK = 1 << 16 /* bytes that a copy hands out at a time */ }
 
 typedef struct reorder {
   int64_t images, channels, pixels; /* of a change; a copy uses `bytes` */
-  int64_t bytes;
+  int64_t bytes, size;              /* of all, of an element */
   int32_t to_blocked, copy;
 } reorder;
 
@@ -27,7 +27,8 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   for (int32_t i = 0; i < in->ndim; ++i)
     *(i == 0 ? &r->images : i == 1 ? &r->channels : &r->pixels) *= in->shape[i];
   int64_t channels = r->copy && !r->to_blocked ? r->channels : (r->channels + BLOCK - 1) / BLOCK * BLOCK;
-  r->bytes = r->images * channels * r->pixels * op_size(in->dtype);
+  r->size = op_size(in->dtype);
+  r->bytes = r->images * channels * r->pixels * r->size;
   out->cost = (double)r->bytes / 4;
   out->exec_type = "reorder_" CPU_ISA_NAME;
   return IEC_OK;
@@ -51,6 +52,19 @@ static void separate(const float *restrict from, float *restrict to, int64_t row
     for (int64_t p = begin; p < end; ++p) to[c * pixels + p] = from[p * BLOCK + c];
 }
 
+/* The same for quantised bytes. */
+static void interleave_bytes(const uint8_t *restrict from, uint8_t *restrict to, int64_t rows, int64_t pixels,
+                             int64_t begin, int64_t end) {
+  for (int64_t p = begin; p < end; ++p)
+    for (int64_t c = 0; c < BLOCK; ++c) to[p * BLOCK + c] = c < rows ? from[c * pixels + p] : 0;
+}
+
+static void separate_bytes(const uint8_t *restrict from, uint8_t *restrict to, int64_t rows, int64_t pixels,
+                           int64_t begin, int64_t end) {
+  for (int64_t c = 0; c < rows; ++c)
+    for (int64_t p = begin; p < end; ++p) to[c * pixels + p] = from[p * BLOCK + c];
+}
+
 static void run(const void *state, const cpu_run *job) {
   const reorder *r = state;
   int64_t begin, end;
@@ -59,8 +73,8 @@ static void run(const void *state, const cpu_run *job) {
       memcpy((char *)job->outputs[0] + begin, (const char *)job->inputs[0] + begin, (size_t)(end - begin));
     return;
   }
-  const float *from = job->inputs[0];
-  float *to = job->outputs[0];
+  const void *in = job->inputs[0];
+  void *out = job->outputs[0];
   int64_t blocks = (r->channels + BLOCK - 1) / BLOCK;
   /* Pieces of at most 512 pixels: 32 KB of each side. */
   int64_t piece = r->pixels < 512 ? r->pixels : 512, pieces = piece ? (r->pixels + piece - 1) / piece : 0;
@@ -70,10 +84,14 @@ static void run(const void *state, const cpu_run *job) {
     int64_t last = p + piece < r->pixels ? p + piece : r->pixels;
     int64_t plain = (image * r->channels + block * BLOCK) * r->pixels,
             blocked = (image * blocks + block) * BLOCK * r->pixels;
-    if (r->to_blocked)
-      interleave(from + plain, to + blocked, rows, r->pixels, p, last);
+    if (r->size == 1 && r->to_blocked)
+      interleave_bytes((const uint8_t *)in + plain, (uint8_t *)out + blocked, rows, r->pixels, p, last);
+    else if (r->size == 1)
+      separate_bytes((const uint8_t *)in + blocked, (uint8_t *)out + plain, rows, r->pixels, p, last);
+    else if (r->to_blocked)
+      interleave((const float *)in + plain, (float *)out + blocked, rows, r->pixels, p, last);
     else
-      separate(from + blocked, to + plain, rows, r->pixels, p, last);
+      separate((const float *)in + blocked, (float *)out + plain, rows, r->pixels, p, last);
   }
 }
 

@@ -16,15 +16,18 @@ static int read_unary(const cpu_op *user, cpu_post *out) {
   return out->op >= 0;
 }
 
-/* `user` as the sum of `value` and another activation of the same shape. */
-static cpu_value *read_sum(const cpu_op *user, const cpu_value *value, cpu_post *out) {
+/* `user` as the sum of `value` and another activation of the same shape; kernels of quantised inputs add the
+ * bytes that the other one is made of. */
+static cpu_value *read_sum(const cpu_op *op, const cpu_op *user, cpu_post *out) {
+  const cpu_value *value = op->outputs[0];
   if (strcmp(user->kind, "Binary") != 0 || strcmp(cpu_op_str(user, "op", ""), "add") != 0) return NULL;
   cpu_value *other = user->inputs[user->inputs[0] == value];
   if (!other || other == value || other->tensor.data || other->tensor.dtype != IEC_F32) return NULL;
   if (!cpu_same_shape(&other->tensor, &user->outputs[0]->tensor)) return NULL;
   if (!cpu_same_shape(&value->tensor, &user->outputs[0]->tensor)) return NULL;
   *out = (cpu_post){.type = CPU_POST_SUM};
-  return other;
+  int is_made = other->producer && strcmp(other->producer->kind, CPU_DEQUANTIZE) == 0;
+  return is_made && op->inputs[0]->tensor.grid ? other->producer->inputs[0] : other;
 }
 
 /* `user` as a slope or a scale and shift for each channel. */
@@ -76,7 +79,7 @@ static iec_status read_quantize(cpu_graph *graph, const cpu_op *op, const cpu_op
     if (!(scale[c] > 0 && isfinite(scale[c]))) return IEC_OK;
     limits[3][c] = (limits[3][c] - limits[2][c]) / steps;
   }
-  *out = (cpu_post){.type = CPU_POST_QUANTIZE,
+  *out = (cpu_post){.type = user->outputs[0]->tensor.grid ? CPU_POST_GRID : CPU_POST_QUANTIZE,
                     .low = limits[0],
                     .high = limits[1],
                     .scale = scale,
@@ -98,7 +101,7 @@ static iec_status fuse_user(cpu_graph *graph, cpu_op *op, int *out_fused, iec_er
   iec_status status = IEC_OK;
   if (read_unary(user, &post))
     found = 1;
-  else if ((addend = read_sum(user, op->outputs[0], &post)) != NULL)
+  else if ((addend = read_sum(op, user, &post)) != NULL)
     found = 1;
   else if (strcmp(user->kind, "FakeQuantize") == 0)
     status = read_quantize(graph, op, user, &post, &found, err);

@@ -36,7 +36,7 @@ static int map_weights(const cpu_op *op, weight_map *out) {
 static iec_status scale_weights(cpu_graph *graph, cpu_op *op, const weight_map *map, const float *scale,
                                 iec_error *err) {
   const cpu_tensor *old = &op->inputs[1]->tensor;
-  cpu_value *value = cpu_graph_constant(graph, old->ndim, old->shape, op->inputs[1]->name);
+  cpu_value *value = cpu_graph_constant(graph, IEC_F32, old->ndim, old->shape, op->inputs[1]->name);
   if (!value) return cpu_graph_no_memory(err);
   const float *from = old->data;
   float *to = value->owned;
@@ -50,7 +50,7 @@ static iec_status scale_weights(cpu_graph *graph, cpu_op *op, const weight_map *
 static iec_status change_bias(cpu_graph *graph, cpu_op *op, const cpu_affine *affine, iec_error *err) {
   const cpu_value *old = op->input_count > 2 ? op->inputs[2] : NULL;
   if (!old && !affine->shift) return IEC_OK;
-  cpu_value *value = cpu_graph_constant(graph, 1, &affine->channels, op->name);
+  cpu_value *value = cpu_graph_constant(graph, IEC_F32, 1, &affine->channels, op->name);
   if (!value) return cpu_graph_no_memory(err);
   float *to = value->owned;
   for (int64_t c = 0; c < affine->channels; ++c) {

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Convolution of quantised bytes in blocks of 16 channels: any kernel, stride, dilation and padding, groups
+ * of whole blocks. */
+#include "cpu/kernels/int8_conv.h"
+#include "cpu/kernels/int8_gemm.h"
+
+typedef struct int8_conv {
+  conv_geom geom;
+  int8_padding pad;
+  int8_store store;
+  int64_t in_blocks, out_blocks; /* of one group */
+  int8_panel *panels;            /* [group][out block] */
+  int8_t *weights;
+  int32_t *offsets; /* of the steps */
+  int32_t *pixels;  /* [out_size] bytes from the input's first */
+  uint8_t zero;
+  int32_t pixels_outer; /* more input than weights: all weights meet some pixels before the next */
+} int8_conv;
+
+/* Inputs of a block that exist, in steps of four. */
+static int64_t steps_of(const conv_geom *q, int64_t block) {
+  return op_div_up(op_min(16, q->cg - block * 16), 4);
+}
+
+static int64_t most_steps(const conv_geom *q) { return op_div_up(q->cg, 4) * q->taps * INT8_MOST_STEPS; }
+
+static int32_t supports(const cpu_node *node) {
+  conv_geom q;
+  int8_padding pad;
+  if (!int8_conv_geometry(node, &q, &pad) || node->inputs[0]->grid->count != 1) return 0;
+  if (q.g > 1 && (q.cg % 16 || q.og % 16)) return 0;
+  return most_steps(&q) <= INT8_MAX_BYTES / INT8_STEP / (op_div_up(q.og, 16) * q.g) ? 30 : 0;
+}
+
+static void layouts(const cpu_node *node, cpu_layout *in, cpu_layout *out) {
+  for (int32_t i = 0; i < node->input_count; i++) in[i] = CPU_BLOCKED16;
+  out[0] = CPU_BLOCKED16;
+}
+
+static void release(const iec_host_api *host, void *state) {
+  int8_conv *s = state;
+  if (!s) return;
+  int8_store_release(&s->store, host);
+  host->release(host->self, s->panels);
+  host->release(host->self, s->weights);
+  host->release(host->self, s->offsets);
+  host->release(host->self, s->pixels);
+  host->release(host->self, s);
+}
+
+/* The weights [16][4] of four input channels from `c` on and one tap for an output block. */
+static void gather_step(const conv_geom *q, const int8_t *w, int64_t group, int64_t block, int64_t c,
+                        int64_t tap, int8_t step[INT8_STEP]) {
+  memset(step, 0, INT8_STEP);
+  for (int64_t i = 0; i < 16 && block * 16 + i < q->og; i++)
+    for (int64_t j = 0; j < 4 && c + j < q->cg; j++)
+      step[i * 4 + j] = w[((group * q->og + block * 16 + i) * q->cg + c + j) * q->taps + tap];
+}
+
+static void pack(int8_conv *s, const int8_t *w) {
+  const conv_geom *q = &s->geom;
+  int8_t *to = s->weights, step[INT8_STEP];
+  int32_t *offsets = s->offsets;
+  int64_t t[3];
+  for (int64_t j = 0; j < q->g * s->out_blocks; j++) {
+    int8_panel *panel = s->panels + j;
+    *panel = (int8_panel){to, offsets, 0};
+    for (int64_t b = 0; b < s->in_blocks; b++)
+      for (int64_t tap = 0; tap < q->taps; tap++) {
+        t[0] = tap / (q->k[1] * q->k[2]) * q->dil[0];
+        t[1] = tap / q->k[2] % q->k[1] * q->dil[1];
+        t[2] = tap % q->k[2] * q->dil[2];
+        int64_t pixel = (t[0] * s->pad.size[1] + t[1]) * s->pad.size[2] + t[2] + b * s->pad.plane;
+        for (int64_t i = 0; i < steps_of(q, b); i++) {
+          gather_step(q, w, j / s->out_blocks, j % s->out_blocks, b * 16 + i * 4, tap, step);
+          int64_t count = int8_pack(step, (int32_t)(pixel * 16 + i * 4), to, offsets);
+          to += count * INT8_STEP;
+          offsets += count;
+          panel->steps += count;
+        }
+      }
+  }
+}
+
+static void list_pixels(int8_conv *s) {
+  const int64_t *out = s->geom.out;
+  int64_t at[3];
+  int32_t *to = s->pixels;
+  for (at[0] = 0; at[0] < out[0]; at[0]++)
+    for (at[1] = 0; at[1] < out[1]; at[1]++)
+      for (at[2] = 0; at[2] < out[2]; at[2]++) *to++ = (int32_t)(int8_pixel(&s->geom, &s->pad, at) * 16);
+}
+
+static iec_status prepare_store(int8_conv *s, const iec_host_api *host, const cpu_node *node,
+                                iec_error *err) {
+  const conv_geom *q = &s->geom;
+  float *factors = host->alloc(host->self, (size_t)q->o * 2 * sizeof *factors, 64);
+  if (!factors) return cpu_fail(err, IEC_OUT_OF_MEMORY, node->name, "out of memory for the scales");
+  int8_factors(node, q->o, q->cg * q->taps, factors, factors + q->o);
+  iec_status status = int8_store_init(&s->store, host, node, factors, factors + q->o, err);
+  host->release(host->self, factors);
+  return status;
+}
+
+static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_prepared *out, iec_error *err) {
+  iec_status status = op_state(host, node, sizeof(int8_conv), out, err);
+  if (status != IEC_OK) return status;
+  int8_conv *s = out->state;
+  conv_geom *q = &s->geom;
+  int8_conv_geometry(node, q, &s->pad);
+  s->in_blocks = op_div_up(q->cg, 16);
+  s->out_blocks = op_div_up(q->og, 16);
+  s->zero = (uint8_t)node->inputs[0]->grid->zero;
+  size_t blocks = (size_t)(q->g * s->out_blocks), steps = blocks * (size_t)most_steps(q);
+  s->panels = host->alloc(host->self, blocks * sizeof *s->panels, 64);
+  s->weights = host->alloc(host->self, steps * INT8_STEP, 64);
+  s->offsets = host->alloc(host->self, steps * sizeof *s->offsets, 64);
+  s->pixels = host->alloc(host->self, (size_t)q->out_size * sizeof *s->pixels, 64);
+  if (!s->panels || !s->weights || !s->offsets || !s->pixels)
+    status = cpu_fail(err, IEC_OUT_OF_MEMORY, node->name, "out of memory for the weights");
+  else
+    status = prepare_store(s, host, node, err);
+  if (status) {
+    release(host, s);
+    out->state = NULL;
+    return status;
+  }
+  pack(s, node->inputs[1]->data);
+  list_pixels(s);
+  s->pixels_outer = q->c * s->pad.plane > q->o * q->cg * q->taps;
+  if (s->pad.needed) out->scratch_size = (size_t)(q->n * q->g * s->in_blocks * s->pad.plane) * 16;
+  out->member_scratch_size = sizeof(int8_buffers);
+  out->cost = (double)(q->n * q->o * q->out_size) * (double)(q->cg * q->taps);
+  out->exec_type = "int8_conv_" CPU_ISA_NAME;
+  out->packed_inputs = 6;
+  return IEC_OK;
+}
+
+static void pad_input(const int8_conv *s, const cpu_run *r) {
+  const conv_geom *q = &s->geom;
+  int64_t rows = s->pad.size[0] * s->pad.size[1], count = q->n * q->g * s->in_blocks * rows, begin, end;
+  while (cpu_next_phase(r, 1, count, op_grain(r, count, 4), &begin, &end))
+    for (int64_t i = begin; i < end; i++)
+      int8_pad_row(q, &s->pad, i % rows, s->zero, (const uint8_t *)r->inputs[0] + i / rows * q->in_size * 16,
+                   (uint8_t *)r->scratch + i / rows * s->pad.plane * 16);
+}
+
+static void run(const void *state, const cpu_run *r) {
+  const int8_conv *s = state;
+  const conv_geom *q = &s->geom;
+  const uint8_t *x = r->inputs[0];
+  int8_buffers *buffers = r->member_scratch;
+  int64_t begin, end, columns = q->n * q->g * s->out_blocks;
+  if (s->pad.needed) {
+    pad_input(s, r);
+    cpu_barrier(r);
+    x = r->scratch;
+  }
+  int64_t pieces = op_div_up(q->out_size, INT8_PIXELS);
+  while (cpu_next(r, columns * pieces, 1, &begin, &end)) {
+    int64_t column = s->pixels_outer ? begin % columns : begin / pieces;
+    int64_t piece = s->pixels_outer ? begin / columns : begin % pieces;
+    int64_t image = column % q->n, block = column / q->n; /* images next to each other use the same weights */
+    int64_t first = q->out_size * piece / pieces, count = q->out_size * (piece + 1) / pieces - first;
+    const uint8_t *from = x + (image * q->g + block / s->out_blocks) * s->in_blocks * s->pad.plane * 16;
+    int8_sums(s->panels + block, from, s->pixels + first, count, buffers->sums);
+    int64_t at = ((image * q->g * s->out_blocks + block) * q->out_size + first) * 16;
+    int8_store_block(&s->store, r, buffers, at, count, block * 16);
+  }
+}
+
+const cpu_kernel IEC_ISA(cpu_kernel_int8_conv) = {.kind = "Conv",
+                                                  .name = "int8_conv",
+                                                  .supports = supports,
+                                                  .layouts = layouts,
+                                                  .can_fuse = int8_can_fuse,
+                                                  .prepare = prepare,
+                                                  .run = run,
+                                                  .release = release};

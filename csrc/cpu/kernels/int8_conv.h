@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What convolutions of quantised bytes share: their geometry, scale and bias, and the copy that padding
+ * needs.
+ */
+#ifndef IEC_CPU_INT8_CONV_H
+#define IEC_CPU_INT8_CONV_H
+#include "cpu/kernels/conv_common.h"
+#include "cpu/kernels/int8_store.h"
+
+/* Larger copies and more steps go to float kernels. */
+#define INT8_MAX_BYTES ((int64_t)1 << 30)
+
+typedef struct int8_padding { /* a copy with a frame of zeros: pixels of each axis, pixels before the first */
+  int64_t size[3], before[3];
+  int64_t plane; /* pixels */
+  int32_t needed;
+} int8_padding;
+
+/* Geometry of a Conv of bytes and integer weights; 0 when kernels of bytes cannot run it. */
+static inline int int8_conv_geometry(const cpu_node *node, conv_geom *q, int8_padding *pad) {
+  const cpu_tensor *x = op_in(node, 0), *w = op_in(node, 1);
+  if (!x || !w || !x->grid || !w->grid || x->dtype != IEC_U8 || w->dtype != IEC_I8 || !w->data) return 0;
+  if (!conv_shapes(node, 0, 1, q) || !conv_bias_ok(node, 2, q->o) || q->n < 1 || q->out_size < 1) return 0;
+  if (op_in(node, 2) && !node->inputs[2]->data) return 0;
+  memset(pad, 0, sizeof *pad);
+  pad->plane = 1;
+  for (int a = 0; a < 3; a++) {
+    int64_t last = (q->out[a] - 1) * q->stride[a] + (q->k[a] - 1) * q->dil[a] - q->pad[a];
+    pad->before[a] = op_max(q->pad[a], 0);
+    pad->size[a] = pad->before[a] + op_max(q->in[a], last + 1);
+    if (pad->before[a] || last >= q->in[a]) pad->needed = 1;
+    if (pad->size[a] > INT8_MAX_BYTES) return 0;
+    pad->plane *= pad->size[a];
+    if (pad->plane > INT8_MAX_BYTES) return 0;
+  }
+  if (pad->needed && !x->grid->whole) return 0;
+  int64_t bytes = op_div_up(q->c, 16) * 16;
+  return bytes <= INT8_MAX_BYTES / (pad->plane * q->n) && bytes * pad->plane * q->n <= INT8_MAX_BYTES;
+}
+
+/* Pixel of the (copied) input that output position `at` [3] of tap 0 reads. */
+static inline int64_t int8_pixel(const conv_geom *q, const int8_padding *pad, const int64_t at[3]) {
+  int64_t p = 0;
+  for (int a = 0; a < 3; a++) p = p * pad->size[a] + at[a] * q->stride[a] - q->pad[a] + pad->before[a];
+  return p;
+}
+
+/* Row `row` of the copy of one block of 16 channels. */
+static inline void int8_pad_row(const conv_geom *q, const int8_padding *pad, int64_t row, uint8_t zero,
+                                const uint8_t *x, uint8_t *y) {
+  int64_t d = row / pad->size[1] - pad->before[0], h = row % pad->size[1] - pad->before[1];
+  size_t all = (size_t)pad->size[2] * 16, left = (size_t)pad->before[2] * 16, width = (size_t)q->in[2] * 16;
+  y += (size_t)row * all;
+  if (d < 0 || d >= q->in[0] || h < 0 || h >= q->in[1]) {
+    memset(y, zero, all);
+    return;
+  }
+  memset(y, zero, left);
+  memcpy(y + left, x + (size_t)(d * q->in[1] + h) * width, width);
+  memset(y + left + width, zero, all - left - width);
+}
+
+/* The number behind a sum: scale[c] and bias[c] of `o` channels, bias taking out the input's zero. `scale`
+ * and `bias` hold o floats. */
+static inline void int8_factors(const cpu_node *node, int64_t o, int64_t inner, float *scale, float *bias) {
+  const cpu_grid *x = node->inputs[0]->grid, *w = node->inputs[1]->grid;
+  const int8_t *weights = node->inputs[1]->data;
+  const float *given = op_in(node, 2) ? node->inputs[2]->data : NULL;
+  for (int64_t c = 0; c < o; c++) {
+    int64_t sum = 0;
+    for (int64_t i = 0; i < inner; i++) sum += weights[c * inner + i];
+    scale[c] = w->scale[c] * x->scale[x->count == 1 ? 0 : c];
+    bias[c] = (float)((given ? (double)given[c] : 0.0) - (double)scale[c] * (double)x->zero * (double)sum);
+  }
+}
+#endif

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From integer sums to results. Compiled without multiply-add, so that bytes without posts are the same for
+ * every instruction set. */
+#include "cpu/kernels/int8_store.h"
+
+#include "cpu/kernels/post.h"
+#include "cpu/kernels/vec.h"
+
+#define PARTS (16 / VL) /* vectors of a block */
+
+enum { ARRAYS = 6 };
+
+/* ReLU and Clamp in front of the step to bytes only narrow its limits. 0: not such an operation. */
+static int read_limits(const cpu_post *post, float *least, float *most) {
+  int clamp = post->op == CPU_UNARY_CLAMP, relu = post->op == CPU_UNARY_RELU && post->alpha == 0.0f;
+  if (post->type != CPU_POST_UNARY || (!clamp && !relu)) return 0;
+  *least = clamp ? post->alpha : 0.0f;
+  *most = clamp ? post->beta : INFINITY;
+  return 1;
+}
+
+static void take_grid(int8_store *s) {
+  const cpu_post *grid = s->posts + --s->post_count;
+  float least = -INFINITY, most = INFINITY;
+  if (s->post_count && read_limits(s->posts + s->post_count - 1, &least, &most)) s->post_count--;
+  for (int64_t c = 0; c < s->channels; c++) {
+    float low = grid->low[c], high = grid->high[c];
+    s->factor[c] = grid->scale[c];
+    s->shift[c] = -low * grid->scale[c];
+    s->least[c] = rintf((fminf(fmaxf(least, low), high) - low) * grid->scale[c]);
+    s->most[c] = rintf((fmaxf(fminf(most, high), low) - low) * grid->scale[c]);
+    if (s->post_count) continue;
+    s->scale[c] *= s->factor[c];
+    s->bias[c] *= s->factor[c];
+    s->bias[c] += s->shift[c];
+  }
+}
+
+void int8_store_release(int8_store *store, const iec_host_api *host) {
+  host->release(host->self, store->scale);
+}
+
+iec_status int8_store_init(int8_store *s, const iec_host_api *host, const cpu_node *node, const float *scale,
+                           const float *bias, iec_error *err) {
+  const cpu_tensor *y = node->outputs[0];
+  s->channels = y->shape[strcmp(node->kind, "MatMul") == 0 ? y->ndim - 1 : 1];
+  size_t floats = (size_t)(op_div_up(s->channels, 16) * 16);
+  s->scale = host->alloc(host->self, ARRAYS * floats * sizeof(float), 64);
+  if (!s->scale) return cpu_fail(err, IEC_OUT_OF_MEMORY, node->name, "out of memory for the scales");
+  memset(s->scale, 0, ARRAYS * floats * sizeof(float));
+  float **const arrays[ARRAYS] = {&s->scale, &s->bias, &s->factor, &s->shift, &s->least, &s->most};
+  for (size_t i = 1; i < ARRAYS; i++) *arrays[i] = s->scale + i * floats;
+  memcpy(s->scale, scale, (size_t)s->channels * sizeof(float));
+  memcpy(s->bias, bias, (size_t)s->channels * sizeof(float));
+  s->post_count = node->post_count;
+  memcpy(s->posts, node->posts, sizeof s->posts);
+  for (int32_t i = 0; i < s->post_count; i++) {
+    if (s->posts[i].type != CPU_POST_SUM) continue;
+    const cpu_grid *grid = node->inputs[s->posts[i].input]->grid;
+    if (grid) s->addends[i] = *grid;
+  }
+  s->to_bytes = y->grid != NULL;
+  if (s->to_bytes) take_grid(s);
+  return IEC_OK;
+}
+
+static inline vf sums_at(const int32_t *sums) {
+  vi v;
+  memcpy(&v, sums, sizeof v);
+  return __builtin_convertvector(v, vf);
+}
+
+/* 16 numbers within 0 and 255 as bytes, half to even. */
+static inline void store_bytes(uint8_t *y, const vf *x) {
+#if defined(__AVX512F__)
+  _mm_storeu_si128((__m128i *)y, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32((__m512)x[0])));
+#elif defined(__AVX2__)
+  __m256i words = _mm256_packs_epi32(_mm256_cvtps_epi32((__m256)x[0]), _mm256_cvtps_epi32((__m256)x[1]));
+  words = _mm256_permute4x64_epi64(words, 0xd8);
+  _mm_storeu_si128((__m128i *)y,
+                   _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
+#else
+  for (int i = 0; i < 16; i++) y[i] = (uint8_t)(int32_t)vf_round(x[i / VL])[i % VL];
+#endif
+}
+
+/* Factors and limits of 16 channels. */
+typedef struct byte_step {
+  vf factor[PARTS], shift[PARTS], least[PARTS], most[PARTS];
+} byte_step;
+
+static void load_step(byte_step *step, const float *factor, const float *shift, const int8_store *s,
+                      int64_t channel) {
+  for (int i = 0; i < PARTS; i++) {
+    int64_t at = channel + i * VL;
+    step->factor[i] = vf_load(factor + at);
+    step->shift[i] = vf_load(shift + at);
+    step->least[i] = vf_load(s->least + at);
+    step->most[i] = vf_load(s->most + at);
+  }
+}
+
+static inline vf in_steps(const byte_step *step, int part, vf x) {
+  x = x * step->factor[part];
+  return vf_at_most(vf_at_least(x + step->shift[part], step->least[part]), step->most[part]);
+}
+
+static void sums_to_bytes(const int8_store *s, const int32_t *sums, uint8_t *y, int64_t count,
+                          int64_t channel) {
+  byte_step step;
+  load_step(&step, s->scale, s->bias, s, channel);
+  for (int64_t p = 0; p < count; p++, sums += 16) {
+    vf x[PARTS];
+    for (int i = 0; i < PARTS; i++) x[i] = in_steps(&step, i, sums_at(sums + i * VL));
+    store_bytes(y + p * 16, x);
+  }
+}
+
+static void numbers_to_bytes(const int8_store *s, const float *numbers, uint8_t *y, int64_t count,
+                             int64_t channel) {
+  byte_step step;
+  load_step(&step, s->factor, s->shift, s, channel);
+  for (int64_t p = 0; p < count; p++, numbers += 16) {
+    vf x[PARTS];
+    for (int i = 0; i < PARTS; i++) x[i] = in_steps(&step, i, vf_load(numbers + i * VL));
+    store_bytes(y + p * 16, x);
+  }
+}
+
+static void sums_to_numbers(const int8_store *s, const int32_t *sums, float *y, int64_t count,
+                            int64_t channel) {
+  vf scale[PARTS], bias[PARTS];
+  for (int i = 0; i < PARTS; i++) {
+    scale[i] = vf_load(s->scale + channel + i * VL);
+    bias[i] = vf_load(s->bias + channel + i * VL);
+  }
+  for (int64_t p = 0; p < count * 16; p += 16)
+    for (int i = 0; i < PARTS; i++) {
+      vf x = sums_at(sums + p + i * VL) * scale[i];
+      vf_store(y + p + i * VL, x + bias[i]);
+    }
+}
+
+/* Bytes of 16 channels as numbers. */
+static void bytes_to_numbers(const cpu_grid *grid, const uint8_t *x, float *y, int64_t count,
+                             int64_t channel) {
+  vf scale[PARTS], zero = vf_set(grid->zero);
+  for (int i = 0; i < PARTS; i++)
+    scale[i] = grid->count == 1 ? vf_set(grid->scale[0]) : vf_load(grid->scale + channel + i * VL);
+  for (int64_t p = 0; p < count * 16; p += 16)
+    for (int i = 0; i < PARTS; i++) {
+      vf v;
+#if defined(__AVX512F__)
+      v = (vf)_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(x + p))));
+#elif defined(__AVX2__)
+      v = (vf)_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(x + p + i * VL))));
+#else
+      for (int j = 0; j < VL; j++) v[j] = (float)x[p + i * VL + j];
+#endif
+      vf_store(y + p + i * VL, (v - zero) * scale[i]);
+    }
+}
+
+static void apply_posts(const int8_store *s, const cpu_run *run, int8_buffers *buffers, float *y, int64_t at,
+                        int64_t count, int64_t channel) {
+  for (int32_t i = 0; i < s->post_count; i++) {
+    const cpu_post *post = s->posts + i;
+    const float *other = NULL;
+    if (post->type == CPU_POST_SUM) {
+      const void *addend = run->inputs[post->input];
+      other = (const float *)addend + at;
+      if (s->addends[i].count) {
+        bytes_to_numbers(&s->addends[i], (const uint8_t *)addend + at, buffers->addends, count, channel);
+        other = buffers->addends;
+      }
+    }
+    post_block(post, y, other, count, channel);
+  }
+}
+
+void int8_store_block(const int8_store *s, const cpu_run *run, int8_buffers *buffers, int64_t at,
+                      int64_t count, int64_t channel) {
+  if (s->to_bytes && !s->post_count) {
+    sums_to_bytes(s, buffers->sums, (uint8_t *)run->outputs[0] + at, count, channel);
+    return;
+  }
+  float *y = s->to_bytes ? buffers->numbers : (float *)run->outputs[0] + at;
+  sums_to_numbers(s, buffers->sums, y, count, channel);
+  apply_posts(s, run, buffers, y, at, count, channel);
+  if (s->to_bytes)
+    numbers_to_bytes(s, y, (uint8_t *)run->outputs[0] + at, count, channel);
+  else
+    for (int64_t p = 0; channel + 16 > s->channels && p < count; p++)
+      for (int64_t lane = s->channels - channel; lane < 16; lane++) y[p * 16 + lane] = 0;
+}

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Kernels of quantised bytes against the references, bit for bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from cpu_programs import Builder
+from int8_checks import exact, fake_quantize, integer_weights, values
+
+
+def random_conv(rng: np.random.Generator) -> dict[str, tuple[int, ...]]:
+    rank = int(rng.integers(1, 4)) if rng.random() < 0.3 else 2
+    k, dilations, pads, ends, strides, free = (
+        tuple(int(v) for v in rng.integers(low, high, rank)) for low, high in ((1, 4), (1, 3), (0, 3), (0, 3), (1, 4), (1, 12))
+    )
+    size = tuple(v + (a - 1) * d for v, a, d in zip(free, k, dilations, strict=True))
+    return {"k": k, "size": size, "strides": strides, "dilations": dilations, "pads_begin": pads, "pads_end": ends}
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("seed", range(24))
+def test_convolutions_of_any_shape(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    case = random_conv(rng)
+    k, size = case.pop("k"), case.pop("size")
+    groups = int(rng.choice([1, 1, 1, 2]))
+    c, o = (int(v) for v in (rng.integers(1, 70, 2) if groups == 1 else 16 * rng.integers(1, 3, 2)))
+    zero = int(rng.choice([0, 0, 128, 77]))
+    b = Builder()
+    x = b.input(int(rng.integers(1, 3)), c * groups, *size)
+    w = integer_weights(rng, (groups, o, c, *k), int(rng.choice([127, 30])))
+    y = b.node("Conv", fake_quantize(b, x, zero), b.const(w), b.const(rng.integers(-50, 50, o * groups).astype(np.float32)), **case)
+    b.output(y)
+    assert "int8_conv" in exact(b, [values(rng, b.program.tensors[x].type.shape, zero)])
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("sign", [1, -1])
+def test_sums_of_the_largest_bytes_and_weights_do_not_saturate(sign: int) -> None:
+    b = Builder()
+    x = b.input(1, 512, 2, 3)
+    w = np.full((1, 17, 512, 1, 1), 127 * sign, np.float32)
+    w[:, ::2, ::3] = -128 * sign
+    w[:, 1, ::2] = 0
+    b.output(b.conv(fake_quantize(b, x, 0), w))
+    assert "int8_conv" in exact(b, [np.full((1, 512, 2, 3), 99, np.float32)])
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("activation", ["none", "relu", "clamp", "leaky", "abs"])
+@pytest.mark.parametrize("o", [16, 21])
+def test_bytes_go_from_one_convolution_to_the_next(o: int, activation: str) -> None:
+    rng = np.random.default_rng(o)
+    b = Builder()
+    x = b.input(1, 20, 9, 11)
+    y = b.conv(fake_quantize(b, x, 128), integer_weights(rng, (1, o, 20, 3, 3), 20))
+    if activation == "clamp":
+        y = b.unary(y, "clamp", alpha=-3.0, beta=6.25)
+    elif activation == "abs":
+        y = b.unary(y, "abs")
+    elif activation != "none":
+        y = b.unary(y, "relu", alpha=0.25 if activation == "leaky" else 0.0)
+    y = b.conv(fake_quantize(b, y, 100, 0.25), integer_weights(rng, (1, 33, o, 1, 1)))
+    b.output(y)
+    assert exact(b, [values(rng, (1, 20, 9, 11))]) == ["int8_quantize", "int8_conv", "int8_conv"]
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("bytes_too", [False, True])
+def test_residual_sum_of_bytes_and_of_numbers(bytes_too: bool) -> None:
+    rng = np.random.default_rng(3)
+    b = Builder()
+    x = b.input(1, 40, 7, 7)
+    q = fake_quantize(b, b.conv(fake_quantize(b, x, 128), integer_weights(rng, (1, 40, 40, 1, 1), 9)), 128, 0.5)
+    other = q if bytes_too else b.unary(b.input(1, 40, 7, 7), "abs")
+    y = b.conv(q, integer_weights(rng, (1, 40, 40, 3, 3), 9), rng.integers(-9, 9, 40).astype(np.float32), pad=1)
+    y = fake_quantize(b, y, 128, 0.5)
+    y = b.unary(b.binary(other, y, "add"), "relu")
+    b.output(b.conv(fake_quantize(b, y, 0, 1.0), integer_weights(rng, (1, 8, 40, 1, 1))))
+    inputs = [values(rng, (1, 40, 7, 7))] + ([] if bytes_too else [values(rng, (1, 40, 7, 7))])
+    kernels = exact(b, inputs)
+    assert kernels.count("int8_conv") == 3
+    assert "binary" not in kernels
+    assert "int8_dequantize" not in kernels
