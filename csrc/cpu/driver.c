@@ -102,6 +102,14 @@ static iec_status configure(iec_exec *exec, const iec_kv *config, size_t count, 
   return IEC_OK;
 }
 
+/* Threads that may pack weights: as many as the network may have; what is wrong with the setting `configure` says. */
+static int32_t compile_threads(const iec_kv *config, size_t count) {
+  int32_t threads = 0;
+  for (size_t i = 0; i < count; ++i)
+    if (strcmp(config[i].key, "CPU_THREADS_NUM") == 0) read_count(config[i].key, config[i].value, &threads, NULL);
+  return threads > 0 ? threads : cpu_machine_cores();
+}
+
 /* ---- executable */
 
 static void exec_release(iec_exec *exec) {
@@ -120,7 +128,7 @@ static iec_status driver_compile(iec_driver *driver, const iec_graph *graph, con
   if (!exec) return cpu_fail(err, IEC_OUT_OF_MEMORY, NULL, "out of memory");
   memset(exec, 0, sizeof *exec);
   exec->host = host;
-  iec_status status = cpu_plan_create(host, graph, &exec->plan, err);
+  iec_status status = cpu_plan_compile(host, graph, compile_threads(config, count), &exec->plan, err);
   if (!status) status = configure(exec, config, count, err);
   if (!status)
     status =

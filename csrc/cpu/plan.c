@@ -3,12 +3,17 @@
 #include "cpu/plan.h"
 
 #include <stdalign.h>
+#include <stdatomic.h>
 #include <string.h>
 
+#include "cpu/pages.h"
 #include "cpu/passes.h"
 
 /* Below this many float operations a step costs less than the two barriers around it (about 1 us). */
 static const double SHARED_COST = 16384;
+
+/* Bytes of constants from which a team is worth making for packing them. */
+static const size_t SHARED_CONSTANTS = 1 << 20;
 
 static iec_status prepare_op(cpu_graph *graph, cpu_op *op, const cpu_node *node, iec_error *err) {
   iec_status status = op->kernel->prepare(graph->host, node, &op->prepared, err);
@@ -20,18 +25,74 @@ static iec_status prepare_op(cpu_graph *graph, cpu_op *op, const cpu_node *node,
                   op->kernel->name); /* if it said nothing */
 }
 
-static iec_status prepare_all(cpu_graph *graph, int32_t *out_steps, iec_error *err) {
-  cpu_view view;
-  iec_status status = cpu_view_create(graph, &view, err);
-  *out_steps = 0;
-  for (int32_t i = 0; !status && i < graph->op_count; ++i) {
+/* Preparing all ops, shared by the members of a team: packing weights is most of a load. */
+typedef struct preparation {
+  cpu_graph *graph;
+  cpu_view *views;            /* of the members */
+  iec_error *errors;          /* of the members' first failures */
+  int32_t *failed;            /* their ops, op_count: none */
+  atomic_int_least32_t *next; /* op to be prepared */
+} preparation;
+
+static void prepare_some(void *arg, int32_t member, int32_t members) {
+  const preparation *p = arg;
+  cpu_graph *graph = p->graph;
+  (void)members;
+  while (p->failed[member] == graph->op_count) {
+    int32_t i = atomic_fetch_add(p->next, 1);
+    if (i >= graph->op_count) return;
     cpu_op *op = graph->ops[i];
-    op->step = -1;
     if (op->alias) continue;
-    status = prepare_op(graph, op, cpu_view_fill(&view, op), err);
-    op->step = (*out_steps)++;
+    const cpu_node *node = cpu_view_fill(&p->views[member], op);
+    if (prepare_op(graph, op, node, &p->errors[member]) != IEC_OK)
+      p->failed[member] = i;
+    else
+      for (int32_t j = 0; j < op->input_count && j < 64; ++j)
+        if (op->inputs[j] && op->prepared.packed_inputs >> j & 1) cpu_pages_drop(&op->inputs[j]->tensor);
   }
-  return status;
+}
+
+/* Bytes of the constants that kernels may pack. */
+static size_t constant_bytes(const cpu_graph *graph) {
+  size_t total = 0;
+  for (int32_t i = 0; i < graph->value_count; ++i)
+    if (graph->values[i]->tensor.data) total += cpu_tensor_bytes(&graph->values[i]->tensor);
+  return total;
+}
+
+static iec_status prepare_all(cpu_graph *graph, int32_t threads, int32_t *out_steps, iec_error *err) {
+  const iec_host_api *host = graph->host;
+  iec_team *team = NULL;
+  iec_status status = IEC_OK;
+  *out_steps = 0;
+  if (constant_bytes(graph) < SHARED_CONSTANTS) threads = 1;
+  atomic_int_least32_t next = 0;
+  preparation p = {.graph = graph, .next = &next};
+  p.views = cpu_graph_alloc(graph, (size_t)threads * sizeof *p.views);
+  p.errors = cpu_graph_alloc(graph, (size_t)threads * sizeof *p.errors);
+  p.failed = cpu_graph_alloc(graph, (size_t)threads * sizeof *p.failed);
+  if (!p.views || !p.errors || !p.failed) return cpu_graph_no_memory(err);
+  for (int32_t i = 0; !status && i < threads; ++i) {
+    p.failed[i] = graph->op_count;
+    p.errors[i].struct_size = sizeof p.errors[i];
+    status = cpu_view_create(graph, &p.views[i], err);
+  }
+  if (!status && threads > 1) status = host->team_create(host->self, threads, NULL, &team, err);
+  if (status) return status;
+  if (team)
+    host->team_run(team, prepare_some, &p);
+  else
+    prepare_some(&p, 0, 1);
+  host->team_release(team);
+  int32_t first = 0; /* ops are begun in their order, so the first one that fails is always among the failures */
+  for (int32_t i = 1; i < threads; ++i)
+    if (p.failed[i] < p.failed[first]) first = i;
+  if (p.failed[first] < graph->op_count) {
+    if (err) *err = p.errors[first];
+    return p.errors[first].code;
+  }
+  for (int32_t i = 0; i < graph->op_count; ++i) graph->ops[i]->step = graph->ops[i]->alias ? -1 : (*out_steps)++;
+  return IEC_OK;
 }
 
 /* The host's constants are borrowed: keeps a copy of those that kernels read at run time, drops ours that
@@ -61,6 +122,7 @@ static iec_status settle_constants(cpu_graph *graph, iec_error *err) {
       value->owned = host->alloc(host->self, bytes ? bytes : 1, 64);
       if (!value->owned) return cpu_graph_no_memory(err);
       memcpy(value->owned, value->tensor.data, bytes);
+      cpu_pages_drop(&value->tensor);
       value->tensor.data = value->owned;
     }
   }
@@ -98,6 +160,11 @@ static iec_status make_steps(cpu_plan *plan, iec_error *err) {
 }
 
 iec_status cpu_plan_create(const iec_host_api *host, const iec_graph *base, cpu_plan **out, iec_error *err) {
+  return cpu_plan_compile(host, base, 1, out, err);
+}
+
+iec_status cpu_plan_compile(const iec_host_api *host, const iec_graph *base, int32_t threads, cpu_plan **out,
+                            iec_error *err) {
   *out = NULL;
   cpu_plan *plan = host->alloc(host->self, sizeof *plan, alignof(max_align_t));
   if (!plan) return cpu_graph_no_memory(err);
@@ -106,7 +173,7 @@ iec_status cpu_plan_create(const iec_host_api *host, const iec_graph *base, cpu_
   iec_status status = cpu_graph_create(host, base, &plan->graph, err);
   if (!status) status = cpu_passes_run(plan->graph, err);
   if (!status) status = cpu_memory_bind(plan->graph, err);
-  if (!status) status = prepare_all(plan->graph, &plan->step_count, err);
+  if (!status) status = prepare_all(plan->graph, threads, &plan->step_count, err);
   if (!status) status = settle_constants(plan->graph, err);
   if (!status) status = make_steps(plan, err);
   if (status)

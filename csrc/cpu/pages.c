@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Gives back the memory of constants that are not read any more: the weights of a file are mapped, and once they are
+ * packed their pages would only be there twice. */
+#include "cpu/pages.h"
+
+#ifdef __linux__
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "cpu/graph.h"
+
+enum { PART = 1024 }; /* pages asked for at once */
+static const size_t LEAST = 64 * 1024;
+
+/* Bits of /proc/self/pagemap: the page is there; it is the file's (or shared memory's), not a private copy. */
+static const uint64_t PRESENT = (uint64_t)1 << 63, OF_FILE = (uint64_t)1 << 61;
+
+static int is_droppable(uint64_t entry) { return (entry & PRESENT) && (entry & OF_FILE); }
+
+void cpu_pages_drop(const cpu_tensor *constant) {
+  size_t page = (size_t)sysconf(_SC_PAGESIZE), bytes = cpu_tensor_bytes(constant);
+  uintptr_t first = ((uintptr_t)constant->data + page - 1) / page, end = ((uintptr_t)constant->data + bytes) / page;
+  if (bytes < LEAST || first >= end) return;
+  int map = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+  if (map < 0) return;
+  uint64_t entries[PART];
+  for (uintptr_t at = first; at < end; at += PART) {
+    size_t count = end - at < PART ? end - at : PART;
+    if (pread(map, entries, count * sizeof *entries, (off_t)(at * sizeof *entries)) !=
+        (ssize_t)(count * sizeof *entries))
+      break;
+    for (size_t i = 0, j; i < count; i = j + 1) { /* runs [i, j) */
+      for (j = i; j < count && is_droppable(entries[j]);) j++;
+      if (j > i) madvise((void *)((at + i) * page), (j - i) * page, MADV_DONTNEED);
+    }
+  }
+  close(map);
+}
+#else
+void cpu_pages_drop(const cpu_tensor *constant) { (void)constant; }
+#endif
