@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
-from cpu_programs import Builder, load
+from cpu_programs import Builder, infer, load
 from kernel_checks import compare, floats, node
 
 from ie_ctypes.model.program import AttrValue
@@ -72,13 +72,46 @@ def test_grouped_convolutions(isa: str, c: int, o: int, g: int) -> None:
     node("Conv", inputs, rtol=1e-4, atol=1e-4, const=(1, 2), **attrs)
 
 
-@pytest.mark.parametrize("sizes", [(9, 9), (12, 31), (10, 17)])
+def exact(x: np.ndarray, w: np.ndarray, begin: int, end: int) -> np.ndarray:
+    """A convolution of stride 1 in float64."""
+    x = np.pad(x.astype(np.float64), ((0, 0), (0, 0), (begin, end), (begin, end)))
+    windows = np.lib.stride_tricks.sliding_window_view(x, w.shape[2:], axis=(2, 3))
+    return np.einsum("nchwij,ocij->nohw", windows, w.astype(np.float64), optimize=True)
+
+
+@pytest.mark.parametrize(
+    ("shape", "o", "tile"),
+    [
+        ((2, 37, 9, 9), 50, 4),  # one item, tiles that stick out
+        ((1, 16, 41, 83), 40, 4),  # many items; strips of tiles
+        ((3, 300, 10, 17), 20, 4),  # several images, sums in slabs
+        ((1, 512, 7, 7), 33, 2),
+        ((1, 530, 7, 6), 64, 2),
+    ],
+)
 @pytest.mark.parametrize(("begin", "end"), [(1, 1), (0, 2), (2, 0)])
-def test_winograd_is_close_to_the_direct_sum(isa: str, sizes: tuple[int, int], begin: int, end: int) -> None:
-    rng = np.random.default_rng(sum(sizes))
-    x, w, bias = floats(rng, 2, 37, *sizes), floats(rng, 1, 50, 37, 3, 3), floats(rng, 50)
-    # Sums of 333 products of standard normals reach about 80; the transforms lose about three bits of them.
-    node("Conv", [x, w, bias], rtol=1e-4, atol=3e-4, const=(1, 2), **window(2, begin=begin, end=end))
+def test_winograd_is_close_to_the_exact_sum(isa: str, shape: tuple[int, ...], o: int, tile: int, begin: int, end: int) -> None:
+    rng = np.random.default_rng(sum(shape))
+    x, w = floats(rng, *shape), floats(rng, o, shape[1], 3, 3)
+    # The bound in units of the greatest sum of absolute products: a few roundings of the sum, times what the transforms amplify.
+    bound = {4: 2**-19, 2: 2**-21}[tile] * exact(np.abs(x), np.abs(w), begin, end).max()
+    b = Builder()
+    program = b.output(b.node("Conv", b.input(*shape), b.const(w[None]), **window(2, begin=begin, end=end))).program
+    for threads in ("1", "2"):
+        executable = load(program, CPU_THREADS_NUM=threads)
+        assert f"winograd{tile}_{isa}" in str(executable.exec_graph())
+        np.testing.assert_allclose(infer(executable, program, [x])[0], exact(x, w, begin, end), rtol=0, atol=bound)
+        executable.close()
+
+
+@pytest.mark.parametrize("sizes", [(9, 14), (23, 42)])
+def test_winograd_adds_the_residual_and_clamps(isa: str, sizes: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    b = Builder()
+    x = b.input(1, 40, *sizes)
+    y = b.conv(x, floats(rng, 1, 40, 40, 3, 3) * np.float32(0.1), floats(rng, 40), pad=1)
+    y = b.unary(b.binary(y, x, "add"), "clamp", -0.5, 0.75)
+    compare(b.output(y), [floats(rng, 1, 40, *sizes)], rtol=1e-4, atol=1e-4)
 
 
 def test_weights_and_bias_computed_at_run_time(isa: str) -> None:
@@ -111,6 +144,14 @@ def test_large_maps_are_shared_out_in_pieces(isa: str) -> None:
     node("Conv", [x, floats(rng, 1, 33, 16, 3, 3), None], rtol=1e-4, atol=1e-4, const=(1,), **window(2, stride=2, begin=1))
 
 
+@pytest.mark.parametrize(("n", "o", "size"), [(1, 400, 14), (5, 300, 7), (1, 20, 60)])
+def test_items_of_pixels_and_channels_cover_all_images(isa: str, n: int, o: int, size: int) -> None:
+    rng = np.random.default_rng(n)
+    x = floats(rng, n, 330, size, size)
+    node("Conv", [x, floats(rng, 1, o, 330, 1, 1), floats(rng, o)], rtol=1e-4, atol=3e-4, const=(1, 2), **window(2))
+    node("Conv", [x, floats(rng, 1, o, 330, 1, 1), floats(rng, o)], rtol=1e-4, atol=3e-4, const=(1, 2), **window(2, stride=2))
+
+
 def test_deep_inputs_are_summed_in_slabs(isa: str) -> None:
     rng = np.random.default_rng(0)
     x, w = floats(rng, 1, 700, 5, 6), floats(rng, 1, 70, 700, 3, 3) * np.float32(0.05)
@@ -122,8 +163,9 @@ def test_deep_inputs_are_summed_in_slabs(isa: str) -> None:
     [
         ((1, 3, 30, 30), (1, 16, 3, 7, 7), "conv_first"),
         ((1, 64, 30, 30), (1, 64, 64, 1, 1), "conv_direct"),
-        ((1, 64, 7, 7), (1, 64, 64, 3, 3), "conv_direct"),
-        ((1, 64, 30, 30), (1, 64, 64, 3, 3), "winograd"),
+        ((1, 64, 5, 5), (1, 64, 64, 3, 3), "conv_direct"),
+        ((1, 512, 9, 9), (1, 512, 512, 3, 3), "winograd2"),
+        ((1, 64, 30, 30), (1, 64, 64, 3, 3), "winograd4"),
         ((1, 64, 30, 30), (64, 1, 1, 3, 3), "conv_depthwise"),
         ((1, 64, 30, 30), (2, 32, 32, 3, 3), "conv_direct"),
         ((1, 8, 30, 30), (2, 4, 4, 3, 3), "conv_ref"),

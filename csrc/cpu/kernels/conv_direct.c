@@ -5,10 +5,10 @@
 #include "cpu/kernels/gemm.h"
 #include "cpu/kernels/post.h"
 
-#define FEW_CHANNELS 8          /* below it a plain input wastes less than a blocked one */
-#define SLAB_BYTES (256 * 1024) /* weights that one pass over the pixels uses: a part of the L2 cache */
-#define ITEM_PIXELS \
-  192 /* pixels of a work item at most: their outputs stay in the L1 cache until they are fused */
+#define FEW_CHANNELS 8  /* below it a plain input wastes less than a blocked one */
+#define ITEM_PIXELS 192 /* of a work item at most: a slab of their input stays in the L2 cache */
+#define LEAST_PIXELS 24 /* and at least, when threads share the work */
+#define ITEMS 6         /* of a thread: enough for all to finish together */
 
 typedef struct conv_direct {
   conv_geom geom;
@@ -18,12 +18,11 @@ typedef struct conv_direct {
   int64_t in_blocks, out_blocks; /* of one group */
   int64_t last_lanes;            /* channels in the last input block */
   int64_t tap_count;             /* with lanes 1: of all channels together */
-  int64_t rows[2], run; /* outputs as depth x rows x run: in a run, neighbours read neighbouring pixels */
-  int64_t *taps;        /* floats from the pixel */
-  float *weights;       /* [group][gemm group][block][tap][lane][nb * 16] */
-  int32_t pixels_outer; /* more input than weights: a work item's pixels meet all the weights before the next
-                           pixels */
-  float *bias;          /* [group][out_blocks * 16] */
+  int64_t slab;                  /* input blocks that one pass over the pixels uses */
+  int64_t *taps;                 /* floats from the pixel */
+  int32_t *at;    /* where each output's first pixel lies in the (gathered) input; NULL: in its own place */
+  float *weights; /* [group][slab][gemm group][block][tap][lane][nb * 16] */
+  float *bias;    /* [group][out_blocks * 16] */
 } conv_direct;
 
 static int few_channels(const conv_geom *q) { return q->g == 1 && q->c < FEW_CHANNELS; }
@@ -57,22 +56,32 @@ static void layouts(const cpu_node *node, cpu_layout *in, cpu_layout *out) {
 /* Input channels that one output channel sums, times their taps. */
 static int64_t depth(const conv_direct *s) { return s->geom.cg * s->geom.taps; }
 
+/* Floats from the weights of group g to those of slab b (its first block), gemm group `first` (its first
+ * output block). */
+static int64_t panel_at(const conv_direct *s, int64_t g, int64_t b, int64_t first) {
+  int64_t rows = s->lanes == 1 ? s->tap_count : op_min(s->geom.cg - b * 16, s->slab * 16) * s->tap_count;
+  return (s->out_blocks * (g * depth(s) + b * 16 * s->tap_count) + first * rows) * 16;
+}
+
 /* Weights [G, O/G, C/G, taps] into panels; output channels that do not exist weigh nothing. */
 static void pack(conv_direct *s, const float *w, const float *bias) {
   const conv_geom *q = &s->geom;
+  int64_t width = s->lanes == 1 ? 1 : 16; /* a plain channel is a block of its own */
+  int64_t slab = s->lanes == 1 ? q->cg : s->slab * 16;
+  float *to = s->weights;
   for (int64_t g = 0; g < q->g; g++)
-    for (int64_t j = 0; j < gemm_groups(s->out_blocks); j++) {
-      int64_t first = gemm_group_start(s->out_blocks, j), nb = gemm_group_start(s->out_blocks, j + 1) - first;
-      int64_t width = s->lanes == 1 ? 1 : 16; /* a plain channel is a block of its own */
-      float *to = s->weights + (g * s->out_blocks + first) * 16 * depth(s);
-      for (int64_t b = 0; b < q->cg; b += width)
-        for (int64_t t = 0; t < q->taps; t++)
-          for (int64_t c = b; c < op_min(b + width, q->cg); c++, to += nb * 16)
-            for (int64_t i = 0; i < nb * 16; i++) {
-              int64_t o = first * 16 + i;
-              to[i] = o < q->og ? w[((g * q->og + o) * q->cg + c) * q->taps + t] : 0.0f;
-            }
-    }
+    for (int64_t from = 0; from < q->cg; from += slab)
+      for (int64_t j = 0; j < gemm_groups(s->out_blocks); j++) {
+        int64_t first = gemm_group_start(s->out_blocks, j) * 16;
+        int64_t columns = gemm_group_start(s->out_blocks, j + 1) * 16 - first;
+        for (int64_t b = from; b < op_min(from + slab, q->cg); b += width)
+          for (int64_t t = 0; t < q->taps; t++)
+            for (int64_t c = b; c < op_min(b + width, q->cg); c++, to += columns)
+              for (int64_t i = 0; i < columns; i++) {
+                int64_t o = first + i;
+                to[i] = o < q->og ? w[((g * q->og + o) * q->cg + c) * q->taps + t] : 0.0f;
+              }
+      }
   for (int64_t i = 0; i < q->g * s->out_blocks * 16; i++) s->bias[i] = bias && i < q->o ? bias[i] : 0.0f;
 }
 
@@ -86,24 +95,21 @@ static void list_taps(conv_direct *s) {
           *to++ = (c * s->gather.plane + gather_tap(q, &s->gather, t)) * s->lanes;
 }
 
-/* Rows that follow each other without a gap are one run. */
-static void merge_rows(conv_direct *s) {
-  const int64_t *out = s->geom.out, *pitch = s->gather.pitch;
-  s->rows[0] = out[0];
-  s->rows[1] = out[1];
-  s->run = out[2];
-  if (s->rows[1] > 1 && pitch[1] != s->run) return;
-  s->run *= s->rows[1];
-  s->rows[1] = 1;
-  if (s->rows[0] > 1 && pitch[0] != s->run) return;
-  s->run *= s->rows[0];
-  s->rows[0] = 1;
+/* Where the outputs' first pixels lie; nothing when that is where the outputs lie. */
+static void list_pixels(conv_direct *s) {
+  const conv_geom *q = &s->geom;
+  int32_t *to = s->at;
+  int64_t o[3];
+  for (o[0] = 0; o[0] < q->out[0]; o[0]++)
+    for (o[1] = 0; o[1] < q->out[1]; o[1]++)
+      for (o[2] = 0; o[2] < q->out[2]; o[2]++) *to++ = (int32_t)gather_pixel(&s->gather, o);
 }
 
 static void release(const iec_host_api *host, void *state) {
   conv_direct *s = state;
   if (!s) return;
   host->release(host->self, s->taps);
+  host->release(host->self, s->at);
   host->release(host->self, s->weights);
   host->release(host->self, s->bias);
   host->release(host->self, s);
@@ -115,7 +121,6 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   conv_direct *s = out->state;
   conv_geom *q = &s->geom;
   plan(node, q, &s->gather);
-  merge_rows(s);
   post_init(&s->posts, node);
   post_take(&s->posts, 1);
   s->lanes = few_channels(q) ? 1 : 16;
@@ -124,16 +129,20 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   s->last_lanes = s->lanes == 1 ? 1 : q->cg - (s->in_blocks - 1) * 16;
   s->tap_count = s->lanes == 1 ? q->taps * q->c : q->taps;
   int64_t outputs = q->g * s->out_blocks * 16;
+  s->slab =
+      s->lanes == 1 ? 1 : op_max(1, GEMM_PANEL_BYTES / (s->tap_count * 1024 * gemm_width(s->out_blocks)));
+  int spread = !gather_in_place(q, &s->gather);
+  if (spread) s->at = host->alloc(host->self, (size_t)q->out_size * sizeof *s->at, 64);
   s->taps = host->alloc(host->self, (size_t)s->tap_count * sizeof *s->taps, 64);
   s->weights = host->alloc(host->self, (size_t)(outputs * depth(s)) * sizeof(float), 64);
   s->bias = host->alloc(host->self, (size_t)outputs * sizeof(float), 64);
-  if (!s->taps || !s->weights || !s->bias) {
+  if ((spread && !s->at) || !s->taps || !s->weights || !s->bias) {
     release(host, s);
     out->state = NULL;
     return cpu_fail(err, IEC_OUT_OF_MEMORY, node->name, "out of memory for the weights");
   }
-  s->pixels_outer = q->c * s->gather.plane > outputs * depth(s);
   list_taps(s);
+  if (spread) list_pixels(s);
   pack(s, node->inputs[1]->data, op_in(node, 2) ? node->inputs[2]->data : NULL);
   if (s->gather.needed)
     out->scratch_size =
@@ -145,56 +154,62 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   return IEC_OK;
 }
 
-/* One work item: units [begin, end) of `segment` pixels for one image, group and gemm group. */
+/* One work item: pixels [begin, end) of all images, gemm groups [j0, j1) of one group. */
 typedef struct item {
-  int64_t image, group, first, nb; /* first: output block within the group */
-  int64_t begin, end, segment;
+  int64_t group, j0, j1, begin, end;
 } item;
 
-/* The first pixel of a unit in the (gathered) input and in the output, and its length. */
-static int64_t unit_pixels(const conv_direct *s, const item *w, int64_t unit, int64_t *from, int64_t *to) {
-  int64_t pieces = op_div_up(s->run, w->segment), row = unit / pieces, at = unit % pieces * w->segment;
-  *from = s->gather.base + row / s->rows[1] * s->gather.pitch[0] + row % s->rows[1] * s->gather.pitch[1] + at;
-  *to = row * s->run + at;
-  return op_min(w->segment, s->run - at);
+/* One gemm group over a slab of the input for pixels [begin, end), image by image. */
+static void run_slab(const conv_direct *s, const cpu_run *r, const float *x, const item *w, int64_t b,
+                     int64_t first, gemm_args *a, int64_t nb) {
+  const conv_geom *q = &s->geom;
+  int64_t all_in = s->lanes == 1 ? q->c : q->g * s->in_blocks, pixel, count;
+  for (int64_t at = w->begin; at < w->end; at += count) {
+    int64_t image = at / q->out_size;
+    pixel = at - image * q->out_size;
+    count = op_min(w->end - at, q->out_size - pixel);
+    a->at = s->at ? s->at + pixel : NULL;
+    a->x = x + ((image * all_in + w->group * s->in_blocks + b) * s->gather.plane + s->gather.base +
+                (s->at ? 0 : pixel)) *
+                   s->lanes;
+    int64_t block = (image * q->g + w->group) * s->out_blocks + first,
+            to = (block * q->out_size + pixel) * 16;
+    a->y = (float *)r->outputs[0] + to;
+    a->addend = b == 0 && s->posts.addend >= 0 ? (const float *)r->inputs[s->posts.addend] + to : NULL;
+    gemm_pixels(a, s->lanes, (int32_t)nb, count);
+    if (b + s->slab < s->in_blocks || !post_left(&s->posts)) continue;
+    for (int64_t i = 0; i < nb; i++)
+      post_blocked(&s->posts, r, a->y + i * q->out_size * 16, count,
+                   (w->group * s->out_blocks + first + i) * 16, q->o);
+  }
 }
 
+/* The weights of a slab and gemm group serve all pixels of the item out of the L1 cache, the slab of the
+ * input all gemm groups out of the L2 cache. */
 static void run_item(const conv_direct *s, const cpu_run *r, const float *x, const item *w) {
   const conv_geom *q = &s->geom;
-  int64_t all_in = s->lanes == 1 ? q->c : q->g * s->in_blocks,
-          out_block = w->group * s->out_blocks + w->first;
-  int64_t panel = s->tap_count * s->lanes * w->nb * 16; /* weights of one full input block */
-  int64_t chunk = op_max(1, SLAB_BYTES / (panel * (int64_t)sizeof(float)));
-  const float *weights = s->weights + out_block * 16 * depth(s);
-  x += (w->image * all_in + w->group * s->in_blocks) * s->gather.plane * s->lanes;
-  float *y = (float *)r->outputs[0] + (w->image * q->g * s->out_blocks + out_block) * q->out_size * 16;
-  const float *addend = NULL; /* lies as y does */
-  if (s->posts.addend >= 0)
-    addend = (const float *)r->inputs[s->posts.addend] + (y - (const float *)r->outputs[0]);
-  gemm_args a = {.bias = s->bias + out_block * 16,
-                 .taps = s->taps,
+  gemm_args a = {.taps = s->taps,
                  .tap_count = s->tap_count,
                  .block_step = s->gather.plane * s->lanes,
                  .y_pixel = 16,
                  .y_block = q->out_size * 16};
-  for (int64_t b = 0; b < s->in_blocks; b += chunk)
-    for (int64_t u = w->begin; u < w->end; u++) {
-      int64_t from, to, pixels = unit_pixels(s, w, u, &from, &to);
-      a.x = x + (from + b * s->gather.plane) * s->lanes;
-      a.w = weights + b * panel;
-      a.y = y + to * 16;
-      a.blocks = op_min(chunk, s->in_blocks - b);
-      a.last_lanes = b + chunk < s->in_blocks ? 16 : s->last_lanes;
-      a.accumulate = b > 0;
-      a.addend = addend && b == 0 ? addend + to * 16 : NULL;
-      a.limits = s->posts.limited && b + chunk >= s->in_blocks ? s->posts.limits : NULL;
-      gemm_pixels(&a, s->lanes, (int32_t)w->nb, pixels);
+  for (int64_t b = 0; b < s->in_blocks; b += s->slab) {
+    int last = b + s->slab >= s->in_blocks;
+    a.blocks = op_min(s->slab, s->in_blocks - b);
+    a.last_lanes = last ? s->last_lanes : 16;
+    a.accumulate = b > 0;
+    a.limits = s->posts.limited && last ? s->posts.limits : NULL;
+    for (int64_t j = w->j0; j < w->j1; j++) {
+      int64_t first = gemm_group_start(s->out_blocks, j), end = gemm_group_start(s->out_blocks, j + 1);
+      int64_t here = panel_at(s, w->group, b, first);
+      int64_t next = j + 1 < w->j1 ? panel_at(s, w->group, b, end)
+                     : last ? here
+                            : panel_at(s, w->group, b + s->slab, gemm_group_start(s->out_blocks, w->j0));
+      a.w = s->weights + here;
+      a.ahead = next - here;
+      a.bias = s->bias + (w->group * s->out_blocks + first) * 16;
+      run_slab(s, r, x, w, b, first, &a, end - first);
     }
-  if (!post_left(&s->posts)) return;
-  for (int64_t u = w->begin; u < w->end; u++) {
-    int64_t from, to, pixels = unit_pixels(s, w, u, &from, &to);
-    for (int64_t i = 0; i < w->nb; i++)
-      post_blocked(&s->posts, r, y + i * q->out_size * 16 + to * 16, pixels, (out_block + i) * 16, q->o);
   }
 }
 
@@ -219,23 +234,25 @@ static void run(const void *state, const cpu_run *r) {
     cpu_barrier(r);
     x = r->scratch;
   }
-  int64_t groups = gemm_groups(s->out_blocks), columns = q->n * q->g * groups;
-  int64_t wanted = op_div_up(columns * q->out_size, 8 * (int64_t)r->members); /* about 8 items a member */
-  int64_t pixels = op_max(24, op_min(wanted, ITEM_PIXELS));
-  item w = {.segment = op_div_up(s->run, op_div_up(s->run, pixels))};
-  int64_t units = s->rows[0] * s->rows[1] * op_div_up(s->run, w.segment),
-          grain = op_max(1, pixels / w.segment);
-  int64_t pieces = op_div_up(units, grain);
-  while (cpu_next(r, columns * pieces, 1, &begin, &end)) {
-    int64_t column = s->pixels_outer ? begin % columns : begin / pieces,
-            piece = s->pixels_outer ? begin / columns : begin % pieces;
-    int64_t j = column / q->n % groups;
-    w.image = column % q->n; /* images next to each other use the same weights */
-    w.group = column / q->n / groups;
-    w.first = gemm_group_start(s->out_blocks, j);
-    w.nb = gemm_group_start(s->out_blocks, j + 1) - w.first;
-    w.begin = piece * grain;
-    w.end = op_min(units, w.begin + grain);
+  int64_t groups = gemm_groups(s->out_blocks), pixels = q->n * q->out_size;
+  int64_t pieces = op_div_up(pixels, ITEM_PIXELS), parts = 1;
+  while (r->members > 1 && q->g * pieces * parts < ITEMS * r->members) {
+    /* Pieces read all weights again, parts all the input: what costs less is cut in two. */
+    int more_pieces = pixels / (2 * pieces) >= LEAST_PIXELS, more_parts = 2 * parts <= groups;
+    if (more_pieces && (!more_parts || s->out_blocks * 16 * q->taps * pieces <= pixels * parts))
+      pieces *= 2;
+    else if (more_parts)
+      parts *= 2;
+    else
+      break;
+  }
+  while (cpu_next(r, q->g * parts * pieces, 1, &begin, &end)) {
+    int64_t part = begin / pieces % parts, piece = begin % pieces;
+    item w = {.group = begin / pieces / parts,
+              .j0 = groups * part / parts,
+              .j1 = groups * (part + 1) / parts,
+              .begin = pixels * piece / pieces,
+              .end = pixels * (piece + 1) / pieces};
     run_item(s, r, x, &w);
   }
 }

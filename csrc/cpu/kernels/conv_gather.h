@@ -53,6 +53,7 @@ static inline int gather_plan(const conv_geom *q, conv_gather *g) {
     g->plane *= axis->phases * axis->length;
     if (g->plane > GATHER_MAX_PIXELS) return 0;
   }
+  if (q->in_size > GATHER_MAX_PIXELS) return 0;
   if (g->needed && g->plane > GATHER_MAX_FLOATS / op_max(1, q->n * (q->c + q->g * 15))) return 0;
   g->pitch[2] = 1;
   g->pitch[1] = g->needed ? g->axis[2].phases * g->axis[2].length : q->in[2];
@@ -73,6 +74,21 @@ static inline int64_t gather_tap(const conv_geom *q, const conv_gather *g, const
           g->pitch[a];
   }
   return at;
+}
+
+/* Pixel of the first tap of output o: in the copy, or in the input from `base` on. */
+static inline int64_t gather_pixel(const conv_gather *g, const int64_t o[3]) {
+  return o[0] * g->pitch[0] + o[1] * g->pitch[1] + o[2];
+}
+
+/* 1 when outputs that follow each other read pixels that follow each other. */
+static inline int gather_in_place(const conv_geom *q, const conv_gather *g) {
+  int64_t next = 1;
+  for (int a = 2; a >= 0; a--) {
+    if (q->out[a] > 1 && g->pitch[a] != next) return 0;
+    next *= q->out[a];
+  }
+  return 1;
 }
 
 /* Element `i` of the copy along an axis as an input index; may lie outside. */

@@ -1,39 +1,55 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* 3x3 convolution of stride 1 by Winograd's F(4x4, 3x3): a quarter of the multiplications, as 36 matrix
- * products.
- *
- * Cook-Toom with the points 0, +-a, +-b and infinity, a = sqrt(1/2), b = sqrt(2), which halve the rounding
- * error of the usual 0,
- * +-1, +-2. A tile of 4x4 outputs is At ((G g Gt) . (Bt d B)) A of its 6x6 inputs d and the kernel g. */
+/* 3x3 convolution of stride 1 by Winograd's F(4x4, 3x3) or F(2x2, 3x3): 4 or 2.25 times fewer
+ * multiplications, as 36 or 16 matrix products. */
 #include "cpu/kernels/conv_common.h"
 #include "cpu/kernels/gemm.h"
 #include "cpu/kernels/post.h"
-#include "cpu/kernels/vec.h"
+#include "cpu/kernels/winograd.h"
 
-#define ROOT_HALF 0.70710678118654752440f
-#define ROOT_TWO 1.41421356237309504880f
-#define INPUT_BYTES (1024 * 1024) /* transformed tiles of a work item: most of the L2 cache */
-#define MAX_TILES 48              /* of a work item: more gain nothing */
+#define ITEM_BYTES (512 * 1024) /* transformed tiles of a work item: about the L2 cache */
+#define LEAST_TILES 48          /* of a work item all the same: they share every weight that is read */
+#define ITEMS 4                 /* of a thread: enough for all to finish together */
 
 typedef struct conv_winograd {
   conv_geom geom;
   post_set posts;
-  int64_t in_blocks, out_blocks, groups;
-  int64_t columns, tiles, items,
-      item_tiles; /* tiles of a row, of an image; tile ranges of an image, tiles of a range */
-  float *weights; /* [gemm group][36][in block][16][nb * 16] */
-  float *bias;
+  int32_t m, points;                           /* outputs of a tile's line, matrix products */
+  int64_t in_blocks, out_blocks, groups, slab; /* slab: input blocks of one matrix product */
+  int64_t columns, image_rows, rows;           /* tiles of a row; tile rows of an image and of all */
+  int64_t item_rows;                           /* tile rows that one member transforms together */
+  int32_t together;    /* all tiles are one item, on which all members work in turns */
+  float *weights;      /* [point][gemm group][input channel][nb * 16] */
+  float *bias, *zeros; /* zeros: an input row outside of the image */
 } conv_winograd;
 
-/* Fewer channels or smaller maps cost more in transforms than the products save. */
+/* Costs in multiplications, measured on AVX2: transforms of a tile for each channel, and a weight that comes
+ * from memory. */
+#define TILE_COST(m) ((m) == 4 ? 700.0 : 300.0)
+#define WEIGHT_COST 12.0
+
+static double cost_of(const conv_geom *q, int m) {
+  double tiles = (double)(q->n * op_div_up(q->out[1], m) * op_div_up(q->out[2], m));
+  double points = (m + 2) * (m + 2), c = (double)q->c, o = (double)op_div_up(q->o, 16) * 16;
+  return points * c * o * (tiles > WEIGHT_COST ? tiles : WEIGHT_COST) + TILE_COST(m) * tiles * (c + o);
+}
+
+/* The tile that costs least, 0: none of them but the direct sum. */
+static int choose(const conv_geom *q) {
+  if (q->g != 1 || q->in[0] != 1 || q->out[0] != 1 || q->k[0] != 1 || q->pad[0]) return 0;
+  for (int a = 1; a < 3; a++)
+    if (q->k[a] != 3 || q->stride[a] != 1 || q->dil[a] != 1 || q->out[a] < 2) return 0;
+  if (q->c < 8 || q->n < 1) return 0;
+  double direct = 9.0 * (double)(q->n * q->out_size) * (double)q->c * (double)(op_div_up(q->o, 16) * 16);
+  double two = cost_of(q, 2), four = cost_of(q, 4);
+  int m = four <= two ? 4 : 2;
+  return (m == 4 ? four : two) < 0.9 * direct ? m : 0;
+}
+
 static int32_t supports(const cpu_node *node) {
   conv_geom q;
   if (!conv_geometry(node, 0, 1, &q) || !conv_bias_ok(node, 2, q.o) || !node->inputs[1]->data) return 0;
   if (op_in(node, 2) && !node->inputs[2]->data) return 0;
-  if (q.g != 1 || q.c < 32 || q.o < 32 || q.in[0] != 1 || q.out[0] != 1 || q.k[0] != 1 || q.pad[0]) return 0;
-  for (int a = 1; a < 3; a++)
-    if (q.k[a] != 3 || q.stride[a] != 1 || q.dil[a] != 1 || q.out[a] <= 8) return 0;
-  return q.n > 0 ? 30 : 0;
+  return choose(&q) ? 30 : 0;
 }
 
 static void layouts(const cpu_node *node, cpu_layout *in, cpu_layout *out) {
@@ -41,35 +57,19 @@ static void layouts(const cpu_node *node, cpu_layout *in, cpu_layout *out) {
   for (int32_t i = 3; i < node->input_count; i++) in[i] = CPU_BLOCKED16; /* sums */
 }
 
-/* G g Gt of one 3x3 kernel. */
-static void transform_kernel(const float *g, float out[36]) {
-  static const double rows[6][3] = {{1, 0, 0},
-                                    {-1.0 / 1.5, -0.70710678118654752440 / 1.5, -0.5 / 1.5},
-                                    {-1.0 / 1.5, 0.70710678118654752440 / 1.5, -0.5 / 1.5},
-                                    {1.0 / 6, 1.41421356237309504880 / 6, 2.0 / 6},
-                                    {1.0 / 6, -1.41421356237309504880 / 6, 2.0 / 6},
-                                    {0, 0, 1}};
-  double half[6][3];
-  for (int i = 0; i < 6; i++)
-    for (int j = 0; j < 3; j++)
-      half[i][j] = rows[i][0] * (double)g[j] + rows[i][1] * (double)g[3 + j] + rows[i][2] * (double)g[6 + j];
-  for (int i = 0; i < 6; i++)
-    for (int j = 0; j < 6; j++)
-      out[i * 6 + j] = (float)(half[i][0] * rows[j][0] + half[i][1] * rows[j][1] + half[i][2] * rows[j][2]);
-}
-
 static void pack(conv_winograd *s, const float *w, const float *bias) {
   const conv_geom *q = &s->geom;
-  float u[36];
+  float u[WINOGRAD_POINTS * WINOGRAD_POINTS];
   for (int64_t j = 0; j < s->groups; j++) {
-    int64_t first = gemm_group_start(s->out_blocks, j), nb = gemm_group_start(s->out_blocks, j + 1) - first;
-    float *to = s->weights + first * 36 * s->in_blocks * 256;
-    for (int64_t c = 0; c < s->in_blocks * 16; c++)
-      for (int64_t i = 0; i < nb * 16; i++) {
-        int64_t o = first * 16 + i;
+    int64_t first = gemm_group_start(s->out_blocks, j) * 16;
+    int64_t columns = gemm_group_start(s->out_blocks, j + 1) * 16 - first;
+    for (int64_t c = 0; c < q->c; c++)
+      for (int64_t i = 0; i < columns; i++) {
+        int64_t o = first + i;
         memset(u, 0, sizeof u);
-        if (c < q->c && o < q->o) transform_kernel(w + (o * q->c + c) * 9, u);
-        for (int xi = 0; xi < 36; xi++) to[(xi * s->in_blocks * 16 + c) * nb * 16 + i] = u[xi];
+        if (o < q->o) winograd_kernel(s->m, w + (o * q->c + c) * 9, u);
+        float *to = s->weights + first * q->c + c * columns + i;
+        for (int xi = 0; xi < s->points; xi++) to[xi * q->c * s->out_blocks * 16] = u[xi];
       }
   }
   for (int64_t i = 0; i < s->out_blocks * 16; i++) s->bias[i] = bias && i < q->o ? bias[i] : 0.0f;
@@ -80,8 +80,13 @@ static void release(const iec_host_api *host, void *state) {
   if (!s) return;
   host->release(host->self, s->weights);
   host->release(host->self, s->bias);
+  host->release(host->self, s->zeros);
   host->release(host->self, s);
 }
+
+/* Floats from one point to the next of transformed tiles. The odd line keeps the points of a tile, which are
+ * written and read together, out of the same cache set. */
+static int64_t point_step(int64_t blocks, int64_t tiles) { return (blocks * tiles + 1) * 16; }
 
 static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_prepared *out, iec_error *err) {
   iec_status status = op_state(host, node, sizeof(conv_winograd), out, err);
@@ -90,195 +95,181 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   conv_geom *q = &s->geom;
   conv_geometry(node, 0, 1, q);
   post_init(&s->posts, node);
-  post_take(&s->posts, 0);
+  post_take(&s->posts, 1);
+  s->m = choose(q);
+  s->points = (s->m + 2) * (s->m + 2);
   s->in_blocks = op_div_up(q->c, 16);
   s->out_blocks = op_div_up(q->o, 16);
   s->groups = gemm_groups(s->out_blocks);
-  s->columns = op_div_up(q->out[2], 4);
-  s->tiles = op_div_up(q->out[1], 4) * s->columns;
-  int64_t most =
-      op_max(8, op_min(MAX_TILES, INPUT_BYTES / (36 * s->in_blocks * 16 * (int64_t)sizeof(float))));
-  s->items = op_div_up(s->tiles, most);
-  s->item_tiles = op_div_up(s->tiles, s->items);
-  s->items = op_div_up(s->tiles, s->item_tiles);
-  s->weights = host->alloc(host->self, (size_t)(36 * s->in_blocks * s->out_blocks * 256) * sizeof(float), 64);
+  s->slab = op_max(1, GEMM_PANEL_BYTES / (1024 * gemm_width(s->out_blocks)));
+  s->columns = op_div_up(q->out[2], s->m);
+  s->image_rows = op_div_up(q->out[1], s->m);
+  s->rows = q->n * s->image_rows;
+  int64_t row_bytes = s->points * (s->in_blocks + s->out_blocks) * s->columns * 64;
+  s->item_rows = op_max(op_div_up(LEAST_TILES, s->columns), ITEM_BYTES / row_bytes);
+  s->item_rows = op_div_up(s->rows, op_div_up(s->rows, s->item_rows));
+  s->together = s->item_rows >= s->rows;
+  s->weights = host->alloc(host->self, (size_t)(s->points * q->c * s->out_blocks * 16) * sizeof(float), 64);
   s->bias = host->alloc(host->self, (size_t)(s->out_blocks * 16) * sizeof(float), 64);
-  if (!s->weights || !s->bias) {
+  s->zeros = host->alloc(host->self, (size_t)(q->in[2] * 16) * sizeof(float), 64);
+  if (!s->weights || !s->bias || !s->zeros) {
     release(host, s);
     out->state = NULL;
     return cpu_fail(err, IEC_OUT_OF_MEMORY, node->name, "out of memory for the weights");
   }
+  memset(s->zeros, 0, (size_t)(q->in[2] * 16) * sizeof(float));
   pack(s, node->inputs[1]->data, op_in(node, 2) ? node->inputs[2]->data : NULL);
-  out->member_scratch_size =
-      (size_t)(36 * (s->in_blocks + GEMM_MAX_BLOCKS) * 16 * s->item_tiles) * sizeof(float);
+  int64_t tiles = s->item_rows * s->columns;
+  size_t size = (size_t)(s->points * (point_step(s->in_blocks, tiles) + point_step(s->out_blocks, tiles))) *
+                sizeof(float);
+  *(s->together ? &out->scratch_size : &out->member_scratch_size) = size;
   out->cost = 2.0 * 2.25 * (double)(q->n * q->o * q->out_size) * (double)q->c;
-  out->exec_type = "winograd_" CPU_ISA_NAME;
+  out->exec_type = s->m == 4 ? "winograd4_" CPU_ISA_NAME : "winograd2_" CPU_ISA_NAME;
   out->packed_inputs = 6;
   return IEC_OK;
 }
 
-/* Bt d for one line of six. */
-static inline __attribute__((always_inline)) void line_in(const vf d[6], vf r[6]) {
-  vf u = d[4] - 2.0f * d[2], v = ROOT_HALF * (d[3] - 2.0f * d[1]);
-  vf p = d[4] - 0.5f * d[2], t = ROOT_TWO * (d[3] - 0.5f * d[1]);
-  r[0] = d[0] - 2.5f * d[2] + d[4];
-  r[1] = u + v;
-  r[2] = u - v;
-  r[3] = p + t;
-  r[4] = p - t;
-  r[5] = d[1] - 2.5f * d[3] + d[5];
+static __attribute__((noinline)) void strip_in4(const float *const *rows, int64_t width, int64_t left,
+                                                int64_t count, float *to, int64_t step) {
+  winograd_strip_in(4, rows, width, left, count, to, step);
 }
 
-/* At m for one line of six. */
-static inline __attribute__((always_inline)) void line_out(const vf m[6], vf y[4]) {
-  vf s1 = m[1] + m[2], d1 = ROOT_HALF * (m[1] - m[2]), s2 = m[3] + m[4], d2 = ROOT_TWO * (m[3] - m[4]);
-  y[0] = m[0] + s1 + s2;
-  y[1] = d1 + d2;
-  y[2] = 0.5f * s1 + 2.0f * s2;
-  y[3] = 0.5f * d1 + 2.0f * d2 + m[5];
+static __attribute__((noinline)) void strip_in2(const float *const *rows, int64_t width, int64_t left,
+                                                int64_t count, float *to, int64_t step) {
+  winograd_strip_in(2, rows, width, left, count, to, step);
 }
 
-/* Bt d B of 6x6 pixels at x, `pitch` floats a row, into 36 places `step` floats apart. */
-static __attribute__((noinline)) void tile_in(const float *x, int64_t pitch, float *to, int64_t step) {
-  for (int part = 0; part < 16; part += VL) {
-    vf half[6][6], d[6], r[6];
-#pragma GCC unroll 6
-    for (int j = 0; j < 6; j++) {
-#pragma GCC unroll 6
-      for (int i = 0; i < 6; i++) d[i] = vf_load(x + i * pitch + j * 16 + part);
-      line_in(d, r);
-#pragma GCC unroll 6
-      for (int i = 0; i < 6; i++) half[i][j] = r[i];
-    }
-#pragma GCC unroll 6
-    for (int i = 0; i < 6; i++) {
-      line_in(half[i], r);
-#pragma GCC unroll 6
-      for (int j = 0; j < 6; j++) vf_store(to + (i * 6 + j) * step + part, r[j]);
-    }
-  }
+static __attribute__((noinline)) void tile_out4(const float *from, int64_t step, const float *bias,
+                                                const float *addend, const float *limits, float *y,
+                                                int64_t pitch) {
+  winograd_tile_out(4, from, step, bias, addend, limits, y, pitch);
 }
 
-/* At m A plus bias within limits into 4x4 pixels at y, `pitch` floats a row. */
-static __attribute__((noinline)) void tile_out(const float *m, int64_t step, const float *bias,
-                                               const float limits[2], float *y, int64_t pitch) {
-  vf low = vf_set(limits[0]), high = vf_set(limits[1]);
-  for (int part = 0; part < 16; part += VL) {
-    vf half[4][6], d[6], r[4], b = vf_load(bias + part);
-#pragma GCC unroll 6
-    for (int j = 0; j < 6; j++) {
-#pragma GCC unroll 6
-      for (int i = 0; i < 6; i++) d[i] = vf_load(m + (i * 6 + j) * step + part);
-      line_out(d, r);
-#pragma GCC unroll 4
-      for (int i = 0; i < 4; i++) half[i][j] = r[i];
-    }
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; i++) {
-      line_out(half[i], r);
-#pragma GCC unroll 4
-      for (int j = 0; j < 4; j++)
-        vf_store(y + i * pitch + j * 16 + part, vf_at_most(vf_at_least(r[j] + b, low), high));
-    }
-  }
+static __attribute__((noinline)) void tile_out2(const float *from, int64_t step, const float *bias,
+                                                const float *addend, const float *limits, float *y,
+                                                int64_t pitch) {
+  winograd_tile_out(2, from, step, bias, addend, limits, y, pitch);
 }
 
-/* Tiles [begin, end) of one image's block; to: [36][in block][tile][16] at this block. */
-static void block_in(const conv_winograd *s, const float *x, int64_t begin, int64_t end, float *to) {
+/* Tile rows [begin, end) of all images while they are transformed. */
+typedef struct item {
+  int64_t begin, end, tiles;
+  float *v, *m; /* [point][in block][tile][16], [point][out block][tile][16] */
+  int64_t v_step, m_step;
+} item;
+
+static item make_item(const conv_winograd *s, int64_t begin, int64_t end, void *memory) {
+  item w = {.begin = begin, .end = end, .tiles = (end - begin) * s->columns, .v = memory};
+  w.v_step = point_step(s->in_blocks, w.tiles);
+  w.m_step = point_step(s->out_blocks, w.tiles);
+  w.m = w.v + s->points * w.v_step;
+  return w;
+}
+
+/* Input tiles of one block and tile row. */
+static void transform_in(const conv_winograd *s, const cpu_run *r, const item *w, int64_t block,
+                         int64_t row) {
   const conv_geom *q = &s->geom;
-  int64_t step = s->in_blocks * (end - begin) * 16, height = q->in[1], width = q->in[2];
-  for (int64_t t = begin; t < end; t++, to += 16) {
-    int64_t top = t / s->columns * 4 - q->pad[1], left = t % s->columns * 4 - q->pad[2];
-    if (top >= 0 && left >= 0 && top + 6 <= height && left + 6 <= width) {
-      tile_in(x + (top * width + left) * 16, width * 16, to, step);
-      continue;
-    }
-    float edge[6 * 6 * 16] = {0};
-    int64_t first = op_max(0, left), count = op_min(width, left + 6) - first;
-    for (int64_t row = op_max(0, top); count > 0 && row < op_min(height, top + 6); row++)
-      memcpy(edge + ((row - top) * 6 + first - left) * 16, x + (row * width + first) * 16,
-             (size_t)count * 16 * sizeof *x);
-    tile_in(edge, 6 * 16, to, step);
+  int64_t image = row / s->image_rows, top = row % s->image_rows * s->m - q->pad[1], width = q->in[2];
+  const float *x = (const float *)r->inputs[0] + (image * s->in_blocks + block) * q->in_size * 16;
+  const float *rows[WINOGRAD_POINTS];
+  for (int64_t i = 0; i < s->m + 2; i++)
+    rows[i] = top + i >= 0 && top + i < q->in[1] ? x + (top + i) * width * 16 : s->zeros;
+  float *to = w->v + (block * w->tiles + (row - w->begin) * s->columns) * 16;
+  for (int64_t t = 0; t < s->columns; t += WINOGRAD_STRIP) {
+    int64_t left = t * s->m - q->pad[2], count = op_min(WINOGRAD_STRIP, s->columns - t);
+    (s->m == 4 ? strip_in4 : strip_in2)(rows, width, left, count, to + t * 16, w->v_step);
   }
 }
 
-/* The same tiles of an output block; m: [36][nb][tile][16] at this block. */
-static void block_out(const conv_winograd *s, const float *m, int64_t step, const float *bias, int64_t begin,
-                      int64_t end, float *y) {
-  const conv_geom *q = &s->geom;
-  static const float none[2] = {-INFINITY, INFINITY};
-  const float *limits = s->posts.limited ? s->posts.limits : none;
-  int64_t pitch = q->out[2] * 16;
-  for (int64_t t = begin; t < end; t++, m += 16) {
-    int64_t top = t / s->columns * 4, left = t % s->columns * 4;
-    float *to = y + (top * q->out[2] + left) * 16;
-    if (top + 4 <= q->out[1] && left + 4 <= q->out[2]) {
-      tile_out(m, step, bias, limits, to, pitch);
-      continue;
-    }
-    float edge[4 * 4 * 16];
-    tile_out(m, step, bias, limits, edge, 4 * 16);
-    for (int64_t row = 0; row < op_min(4, q->out[1] - top); row++)
-      memcpy(to + row * pitch, edge + row * 4 * 16, (size_t)op_min(4, q->out[2] - left) * 16 * sizeof *y);
-  }
-}
-
-/* The fused operations on the outputs of tiles [begin, end): up to four runs of pixels a row of tiles. */
-static void fuse(const conv_winograd *s, const cpu_run *r, int64_t begin, int64_t end, float *y,
-                 int64_t channel) {
-  const conv_geom *q = &s->geom;
-  while (begin < end) {
-    int64_t tile_row = begin / s->columns, stop = op_min(end, (tile_row + 1) * s->columns);
-    int64_t left = begin % s->columns * 4, right = op_min(q->out[2], left + (stop - begin) * 4);
-    for (int64_t h = tile_row * 4; h < op_min(q->out[1], tile_row * 4 + 4); h++)
-      post_blocked(&s->posts, r, y + (h * q->out[2] + left) * 16, right - left, channel, q->o);
-    begin = stop;
-  }
-}
-
-/* Tiles [begin, end) of one image for gemm groups [j0, j1). */
-static void run_item(const conv_winograd *s, const cpu_run *r, int64_t image, int64_t begin, int64_t end,
-                     int64_t j0, int64_t j1) {
+/* One point of one gemm group for all tiles. */
+static void multiply(const conv_winograd *s, const item *w, int64_t point, int64_t j) {
   static const int64_t no_distance = 0;
   const conv_geom *q = &s->geom;
-  int64_t count = end - begin;
-  float *v = r->member_scratch, *m = v + 36 * s->in_blocks * 16 * count;
-  for (int64_t b = 0; b < s->in_blocks; b++)
-    block_in(s, (const float *)r->inputs[0] + (image * s->in_blocks + b) * q->in_size * 16, begin, end,
-             v + b * count * 16);
-  for (int64_t j = j0; j < j1; j++) {
-    int64_t first = gemm_group_start(s->out_blocks, j), nb = gemm_group_start(s->out_blocks, j + 1) - first;
-    const float *w = s->weights + first * 36 * s->in_blocks * 256;
-    for (int64_t xi = 0; xi < 36; xi++) {
-      gemm_args g = {.x = v + xi * s->in_blocks * count * 16,
-                     .w = w + xi * s->in_blocks * nb * 256,
-                     .y = m + xi * nb * count * 16,
-                     .taps = &no_distance,
-                     .tap_count = 1,
-                     .blocks = s->in_blocks,
-                     .block_step = count * 16,
-                     .last_lanes = 16,
-                     .y_pixel = 16,
-                     .y_block = count * 16};
-      gemm_pixels(&g, 16, (int32_t)nb, count);
-    }
-    for (int64_t i = 0; i < nb; i++) {
-      float *y = (float *)r->outputs[0] + (image * s->out_blocks + first + i) * q->out_size * 16;
-      block_out(s, m + i * count * 16, nb * count * 16, s->bias + (first + i) * 16, begin, end, y);
-      if (post_left(&s->posts)) fuse(s, r, begin, end, y, (first + i) * 16);
-    }
+  int64_t first = gemm_group_start(s->out_blocks, j), nb = gemm_group_start(s->out_blocks, j + 1) - first;
+  gemm_args g = {.w = s->weights + (point * s->out_blocks + first) * 16 * q->c,
+                 .y = w->m + point * w->m_step + first * w->tiles * 16,
+                 .taps = &no_distance,
+                 .tap_count = 1,
+                 .block_step = w->tiles * 16,
+                 .y_pixel = 16,
+                 .y_block = w->tiles * 16};
+  for (int64_t b = 0; b < s->in_blocks; b += s->slab) {
+    int last = b + s->slab >= s->in_blocks;
+    g.x = w->v + point * w->v_step + b * w->tiles * 16;
+    g.blocks = op_min(s->slab, s->in_blocks - b);
+    g.last_lanes = last ? q->c - (s->in_blocks - 1) * 16 : 16;
+    g.accumulate = b > 0;
+    g.ahead = ((g.blocks - 1) * 16 + g.last_lanes) * nb * 16; /* the next weights follow */
+    gemm_pixels(&g, 16, (int32_t)nb, w->tiles);
+    g.w += g.ahead;
   }
+}
+
+/* Output tiles of one block and tile row. */
+static void transform_out(const conv_winograd *s, const cpu_run *r, const item *w, int64_t block,
+                          int64_t row) {
+  static const float none[2] = {-INFINITY, INFINITY};
+  const conv_geom *q = &s->geom;
+  const float *limits = s->posts.limited ? s->posts.limits : none, *bias = s->bias + block * 16;
+  const float *from = w->m + (block * w->tiles + (row - w->begin) * s->columns) * 16;
+  int64_t top = row % s->image_rows * s->m, pitch = q->out[2] * 16, height = op_min(s->m, q->out[1] - top);
+  int64_t at = ((row / s->image_rows * s->out_blocks + block) * q->out_size + top * q->out[2]) * 16;
+  float *y = (float *)r->outputs[0] + at;
+  const float *addend = s->posts.addend < 0 ? NULL : (const float *)r->inputs[s->posts.addend] + at;
+  void (*tile_out)(const float *, int64_t, const float *, const float *, const float *, float *, int64_t) =
+      s->m == 4 ? tile_out4 : tile_out2;
+  for (int64_t t = 0; t < s->columns; t++, from += 16) {
+    int64_t left = t * s->m * 16, width = op_min(s->m, q->out[2] - t * s->m);
+    if (height == s->m && width == s->m) {
+      tile_out(from, w->m_step, bias, addend ? addend + left : NULL, limits, y + left, pitch);
+      continue;
+    }
+    float edge[16 * 16], other[16 * 16] = {0};
+    size_t size = (size_t)width * 16 * sizeof *y;
+    for (int64_t i = 0; addend && i < height; i++)
+      memcpy(other + i * s->m * 16, addend + left + i * pitch, size);
+    tile_out(from, w->m_step, bias, addend ? other : NULL, limits, edge, s->m * 16);
+    for (int64_t i = 0; i < height; i++) memcpy(y + left + i * pitch, edge + i * s->m * 16, size);
+  }
+  if (post_left(&s->posts)) post_blocked(&s->posts, r, y, height * q->out[2], block * 16, q->o);
+}
+
+static void run_item(const conv_winograd *s, const cpu_run *r, const item *w) {
+  for (int64_t b = 0; b < s->in_blocks; b++)
+    for (int64_t row = w->begin; row < w->end; row++) transform_in(s, r, w, b, row);
+  for (int64_t i = 0; i < s->points * s->groups; i++) multiply(s, w, i / s->groups, i % s->groups);
+  for (int64_t b = 0; b < s->out_blocks; b++)
+    for (int64_t row = w->begin; row < w->end; row++) transform_out(s, r, w, b, row);
+}
+
+/* Too few tiles for an item each: the members share every phase of the one item. */
+static void run_together(const conv_winograd *s, const cpu_run *r, const item *w) {
+  int64_t begin, end, in = s->in_blocks * s->rows, products = s->points * s->groups;
+  int64_t out = s->out_blocks * s->rows;
+  while (cpu_next_phase(r, 0, in, op_grain(r, in, 1), &begin, &end))
+    for (; begin < end; begin++) transform_in(s, r, w, begin / s->rows, begin % s->rows);
+  cpu_barrier(r);
+  while (cpu_next_phase(r, 1, products, op_grain(r, products, 1), &begin, &end))
+    for (; begin < end; begin++) multiply(s, w, begin / s->groups, begin % s->groups);
+  cpu_barrier(r);
+  while (cpu_next_phase(r, 2, out, op_grain(r, out, 1), &begin, &end))
+    for (; begin < end; begin++) transform_out(s, r, w, begin / s->rows, begin % s->rows);
 }
 
 static void run(const void *state, const cpu_run *r) {
   const conv_winograd *s = state;
-  int64_t begin, end, ranges = s->geom.n * s->items;
-  /* Few tiles: the output channels are shared out too, and each share transforms the input again. */
-  int64_t parts = r->members == 1 ? 1 : op_min(s->groups, op_div_up(4 * (int64_t)r->members, ranges));
-  while (cpu_next(r, ranges * parts, 1, &begin, &end)) {
-    int64_t range = begin / parts, part = begin % parts, first = range % s->items * s->item_tiles;
-    run_item(s, r, range / s->items, first, op_min(s->tiles, first + s->item_tiles), s->groups * part / parts,
-             s->groups * (part + 1) / parts);
+  if (s->together) {
+    item w = make_item(s, 0, s->rows, r->scratch);
+    run_together(s, r, &w);
+    return;
+  }
+  int64_t items =
+      op_max(op_div_up(s->rows, s->item_rows), r->members == 1 ? 1 : op_min(s->rows, ITEMS * r->members));
+  int64_t begin, end;
+  while (cpu_next(r, items, 1, &begin, &end)) {
+    item w = make_item(s, s->rows * begin / items, s->rows * end / items, r->member_scratch);
+    run_item(s, r, &w);
   }
 }
 

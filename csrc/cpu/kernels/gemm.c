@@ -18,18 +18,41 @@ static inline vf pinned(float x) {
   return v;
 }
 
-/* Inlined with constant p_count, nb and lanes only, so that `acc` is registers. */
+#define AT_ONCE 4 /* input lanes of one turn of the inner loop */
+
+/* One input lane of every pixel times its row of weights. */
+static inline __attribute__((always_inline)) void add_products(vf *acc, const float *from, const int64_t *at,
+                                                               const float *w, const int p_count,
+                                                               const int width) {
+  vf row[4];
+#pragma GCC unroll 4
+  for (int v = 0; v < width; v++) row[v] = vf_load(w + v * VL);
+#pragma GCC unroll 28
+  for (int p = 0; p < p_count; p++) {
+    vf s = pinned(from[at[p]]);
+#pragma GCC unroll 4
+    for (int v = 0; v < width; v++) acc[p * width + v] += s * row[v];
+  }
+}
+
+/* Inlined with constant p_count, nb, lanes and spread only, so that `acc` is registers. spread: the pixels
+ * lie where a->at says. */
 static inline __attribute__((always_inline)) void tile(const gemm_args *a, const int p_count, const int nb,
-                                                       const int lanes) {
+                                                       const int lanes, const int spread) {
   vf acc[28];
+  int64_t at[28];
   const int width = nb * PARTS;
   const float *x = a->x, *w = a->w;
+  const int64_t y_pixel = a->y_pixel, y_block = a->y_block;
+  float *y = a->y;
+#pragma GCC unroll 28
+  for (int p = 0; p < p_count; p++) at[p] = spread ? (int64_t)a->at[p] * lanes : p * lanes;
 #pragma GCC unroll 28
   for (int p = 0; p < p_count; p++)
 #pragma GCC unroll 4
     for (int v = 0; v < width; v++) {
       if (a->accumulate)
-        acc[p * width + v] = vf_load(a->y + p * a->y_pixel + v / PARTS * a->y_block + v % PARTS * VL);
+        acc[p * width + v] = vf_load(y + p * y_pixel + v / PARTS * y_block + v % PARTS * VL);
       else
         acc[p * width + v] = a->bias ? vf_load(a->bias + v * VL) : (vf){0};
     }
@@ -38,23 +61,26 @@ static inline __attribute__((always_inline)) void tile(const gemm_args *a, const
     for (int p = 0; p < p_count; p++)
 #pragma GCC unroll 4
       for (int v = 0; v < width; v++)
-        acc[p * width + v] += vf_load(a->addend + p * a->y_pixel + v / PARTS * a->y_block + v % PARTS * VL);
+        acc[p * width + v] += vf_load(a->addend + p * y_pixel + v / PARTS * y_block + v % PARTS * VL);
+  const int64_t ahead = a->ahead, also_ahead = a->also_ahead;
   for (int64_t b = 0; b < a->blocks; b++, x += a->block_step) {
     const int64_t used = lanes == 1 ? 1 : b + 1 < a->blocks ? lanes : a->last_lanes;
     for (int64_t t = 0; t < a->tap_count; t++) {
-      const float *from = x + a->taps[t];
+      const float *from = x + a->taps[t], *stop = w + used * nb * 16;
+      if (lanes == 16)
 #pragma GCC unroll 1
-      for (int64_t c = 0; c < used; c++, from++, w += nb * 16) {
-        vf row[4];
+        for (const float *whole = w + used / AT_ONCE * AT_ONCE * nb * 16; w != whole;
+             from += AT_ONCE, w += AT_ONCE * nb * 16) {
 #pragma GCC unroll 4
-        for (int v = 0; v < width; v++) row[v] = vf_load(w + v * VL);
-#pragma GCC unroll 28
-        for (int p = 0; p < p_count; p++) {
-          vf s = pinned(from[p * lanes]);
+          for (int i = 0; i < nb; i++) {
+            __builtin_prefetch(w + ahead + i * 16, 0, 2);
+            __builtin_prefetch(w + also_ahead + i * 16, 0, 2);
+          }
 #pragma GCC unroll 4
-          for (int v = 0; v < width; v++) acc[p * width + v] += s * row[v];
+          for (int c = 0; c < AT_ONCE; c++) add_products(acc, from + c, at, w + c * nb * 16, p_count, width);
         }
-      }
+#pragma GCC unroll 1
+      for (; w != stop; from++, w += nb * 16) add_products(acc, from, at, w, p_count, width);
     }
   }
   if (a->limits) {
@@ -66,14 +92,25 @@ static inline __attribute__((always_inline)) void tile(const gemm_args *a, const
   for (int p = 0; p < p_count; p++)
 #pragma GCC unroll 4
     for (int v = 0; v < width; v++)
-      vf_store(a->y + p * a->y_pixel + v / PARTS * a->y_block + v % PARTS * VL, acc[p * width + v]);
+      vf_store(y + p * y_pixel + v / PARTS * y_block + v % PARTS * VL, acc[p * width + v]);
 }
 
 /* One function a tile, never inlined: several tiles in one function make gcc spill. */
-#define TILE(P, NB)                                                                                         \
-  static __attribute__((noinline)) void tile_##P##x##NB##_block(const gemm_args *a) { tile(a, P, NB, 16); } \
-  static __attribute__((noinline)) void tile_##P##x##NB##_plain(const gemm_args *a) { tile(a, P, NB, 1); }
-#define PAIR(P, NB) {tile_##P##x##NB##_plain, tile_##P##x##NB##_block}
+#define TILE(P, NB)                                                                      \
+  static __attribute__((noinline)) void tile_##P##x##NB##_block(const gemm_args *a) {    \
+    tile(a, P, NB, 16, 0);                                                               \
+  }                                                                                      \
+  static __attribute__((noinline)) void tile_##P##x##NB##_plain(const gemm_args *a) {    \
+    tile(a, P, NB, 1, 0);                                                                \
+  }                                                                                      \
+  static __attribute__((noinline)) void tile_##P##x##NB##_block_at(const gemm_args *a) { \
+    tile(a, P, NB, 16, 1);                                                               \
+  }                                                                                      \
+  static __attribute__((noinline)) void tile_##P##x##NB##_plain_at(const gemm_args *a) { \
+    tile(a, P, NB, 1, 1);                                                                \
+  }
+#define PAIR(P, NB) \
+  {tile_##P##x##NB##_plain, tile_##P##x##NB##_block, tile_##P##x##NB##_plain_at, tile_##P##x##NB##_block_at}
 
 typedef void (*tile_fn)(const gemm_args *);
 
@@ -87,7 +124,7 @@ TILE(1, 3) TILE(2, 3) TILE(3, 3) TILE(4, 3) TILE(5, 3) TILE(6, 3) TILE(7, 3) TIL
 TILE(1, 4) TILE(2, 4) TILE(3, 4) TILE(4, 4) TILE(5, 4) TILE(6, 4)
 /* The most pixels of a tile, by blocks: its sums fit 32 registers together with weights and input. */
 static const int64_t widest[] = {0, 14, 14, 9, 6};
-static const tile_fn tiles[5][15][2] = {
+static const tile_fn tiles[5][15][4] = {
   {{NULL}},
   {{NULL}, PAIR(1, 1), PAIR(2, 1), PAIR(3, 1), PAIR(4, 1), PAIR(5, 1), PAIR(6, 1), PAIR(7, 1),
    PAIR(8, 1), PAIR(9, 1), PAIR(10, 1), PAIR(11, 1), PAIR(12, 1), PAIR(13, 1), PAIR(14, 1)},
@@ -99,23 +136,43 @@ static const tile_fn tiles[5][15][2] = {
 #elif defined(__AVX2__) || defined(__aarch64__)
 TILE(1, 1) TILE(2, 1) TILE(3, 1) TILE(4, 1) TILE(5, 1) TILE(6, 1)
 static const int64_t widest[] = {0, 6};
-static const tile_fn tiles[2][7][2] = {
+static const tile_fn tiles[2][7][4] = {
   {{NULL}}, {{NULL}, PAIR(1, 1), PAIR(2, 1), PAIR(3, 1), PAIR(4, 1), PAIR(5, 1), PAIR(6, 1)}};
 #else
 TILE(1, 1) TILE(2, 1)
 static const int64_t widest[] = {0, 2};
-static const tile_fn tiles[2][3][2] = {{{NULL}}, {{NULL}, PAIR(1, 1), PAIR(2, 1)}};
+static const tile_fn tiles[2][3][4] = {{{NULL}}, {{NULL}, PAIR(1, 1), PAIR(2, 1)}};
 #endif
 /* clang-format on */
 
+/* Of every AT_ONCE rows of weights that tile `i` of `count` meets it fetches one or two ahead, so that all
+ * come in at an even pace. */
+static void fetch_ahead(gemm_args *a, int64_t ahead, int64_t row, int64_t i, int64_t count) {
+  int64_t each = count < AT_ONCE ? 2 : 1;
+  int wanted = ahead && i * each < AT_ONCE;
+  a->ahead = wanted ? ahead + i * each * row : 0;
+  a->also_ahead = wanted ? a->ahead + (each - 1) * row : 0;
+}
+
 void gemm_pixels(const gemm_args *args, int32_t lanes, int32_t nb, int64_t pixels) {
   gemm_args a = *args;
-  int64_t count = (pixels + widest[nb] - 1) / widest[nb];
+  if (pixels < 1) return;
+  int64_t count = (pixels + widest[nb] - 1) / widest[nb], least = pixels / count, longer = pixels % count;
+  const float *x = a.x;
   for (int64_t i = 0; i < count; i++) {
-    int64_t begin = pixels * i / count, p = pixels * (i + 1) / count - begin;
-    a.x = args->x + begin * lanes;
-    a.y = args->y + begin * args->y_pixel;
-    if (a.addend) a.addend = args->addend + begin * args->y_pixel;
-    tiles[nb][p][lanes == 16](&a);
+    int64_t p = least + (i < longer);
+    int spread = 0;
+    if (a.at) {
+      spread = a.at[p - 1] - a.at[0] != p - 1;
+      a.x = spread ? x : x + a.at[0] * lanes;
+    }
+    fetch_ahead(&a, args->ahead, nb * 16, i, count);
+    tiles[nb][p][(lanes == 16) + 2 * spread](&a);
+    if (a.at)
+      a.at += p;
+    else
+      a.x += p * lanes;
+    a.y += p * a.y_pixel;
+    if (a.addend) a.addend += p * a.y_pixel;
   }
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The register tile behind convolutions and matrix products: P pixels times NB blocks of 16 output channels.
  *
- * A pixel is `lanes` floats (16: a block of input channels; 1: one channel of a plain tensor), pixels lie one
- * behind the other. A tap is a distance from the pixel; every tap of every input block has a panel of lanes x
- * NB x 16 weights, in that order. The last of the blocks may use fewer lanes, and its panels have no more. */
+ * A pixel is `lanes` floats (16: a block of input channels; 1: one channel of a plain tensor); pixels lie one
+ * behind the other or where a table says. A tap is a distance from the pixel; every tap of every input block
+ * has a panel of lanes x NB x 16 weights, in that order. The last of the blocks may use fewer lanes, and its
+ * panels have no more. */
 #ifndef IEC_CPU_GEMM_H
 #define IEC_CPU_GEMM_H
 #include "cpu/kernel.h"
@@ -14,9 +15,13 @@
 #define GEMM_MAX_BLOCKS 1 /* a block is several registers already */
 #endif
 
+/* Weights that one call should use at most: half of the L1 cache, so that they stay there for all pixels. */
+#define GEMM_PANEL_BYTES (16 * 1024 * (GEMM_MAX_BLOCKS > 1 ? 2 : 1))
+
 typedef struct gemm_args {
   const float *x, *w;
   float *y;
+  const int32_t *at;   /* where each pixel lies, in pixels from x; NULL: one behind the other */
   const float *bias;   /* NB * 16 floats, NULL: zero. Not read when accumulate is set */
   const int64_t *taps; /* floats from the pixel */
   int64_t tap_count;
@@ -26,6 +31,8 @@ typedef struct gemm_args {
   int32_t accumulate;         /* add to y */
   const float *addend;        /* laid out like y, added; NULL: nothing. Not read when accumulate is set */
   const float *limits;        /* least and greatest result; NULL: none */
+  int64_t ahead; /* floats from w to the weights of the next call, which are fetched on the way; 0: none */
+  int64_t also_ahead; /* set by gemm_pixels */
 } gemm_args;
 
 /* y[p][o] = bias[o] + sum over blocks, taps, lanes of x * w, for `pixels` pixels. lanes: 16 or 1; nb: 1 to
@@ -37,5 +44,9 @@ void IEC_ISA(gemm_pixels)(const gemm_args *args, int32_t lanes, int32_t nb, int6
 static inline int64_t gemm_groups(int64_t blocks) { return (blocks + GEMM_MAX_BLOCKS - 1) / GEMM_MAX_BLOCKS; }
 static inline int64_t gemm_group_start(int64_t blocks, int64_t group) {
   return blocks * group / gemm_groups(blocks);
+}
+/* Blocks of the widest group. */
+static inline int64_t gemm_width(int64_t blocks) {
+  return (blocks + gemm_groups(blocks) - 1) / gemm_groups(blocks);
 }
 #endif
