@@ -6,16 +6,17 @@ from __future__ import annotations
 import os
 import warnings
 from collections import namedtuple
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ie_ctypes.api.errors import check_config, check_type
+from ie_ctypes.api.executable import ExecutableNetwork
+from ie_ctypes.api.network import IENetwork, Source, _read
 from ie_ctypes.api.registry import COMPOSITE, Registry, split_name
+from ie_ctypes.devices.base import Parameter
 from ie_ctypes.errors import IEError, NotFoundError, NotImplementedIEError, ParameterMismatchError
 
 if TYPE_CHECKING:
-    from ie_ctypes.api.executable import ExecutableNetwork
-    from ie_ctypes.api.network import IENetwork, Source
-    from ie_ctypes.devices.base import Parameter
     from ie_ctypes.plugins.manager import PluginManager
 
 #: The name that leaves the choice of the device to plugins.
@@ -119,13 +120,15 @@ class IECore:
         return split_name(device_name, {})[0]
 
     def register_plugin(self, plugin_name: str, device_name: str = "") -> None:
-        """Add a device: ``plugin_name`` is a library name without prefix and suffix, or a path, opened at first use.
+        """Add a device: ``plugin_name`` is a library name without prefix and suffix, or a path, or the dotted name of a device class.
+
+        It is opened at first use.
 
         Without ``device_name`` the device is called as the plugin. Raises IEError for a name that is taken or has a dot.
         """
         check_type(plugin_name, str, "plugin_name")
         check_type(device_name, str, "device_name")
-        self._registry.add(plugin_name, device_name or os.path.splitext(os.path.basename(plugin_name))[0])
+        self._registry.add(plugin_name, device_name or Path(plugin_name).stem)
 
     def register_plugins(self, xml_config_file: str) -> None:
         """Add the devices of a plugins.xml; entries of names that exist replace them."""
@@ -158,8 +161,6 @@ class IECore:
 
         Raises :class:`~ie_ctypes.api.errors.MissingFileError` and :class:`~ie_ctypes.errors.ModelError`.
         """
-        from ie_ctypes.api.network import IENetwork, _read
-
         if init_from_buffer and not isinstance(model, (bytes, bytearray, memoryview)):
             raise TypeError(f"expected bytes, {type(model).__name__} found")
         return IENetwork._of(_read(model, weights, "exist", self._plugins))
@@ -174,9 +175,7 @@ class IECore:
         Raises NotFoundError for an unknown device or key, ``ValueError`` for a negative number of requests, IEError for layers that the
         device cannot run: the text lists them all.
         """
-        from ie_ctypes.api.executable import ExecutableNetwork
         from ie_ctypes.api.loaded import Loaded
-        from ie_ctypes.api.network import IENetwork
         from ie_ctypes.api.query import require_supported
 
         if isinstance(network, (str, os.PathLike)):
@@ -222,8 +221,6 @@ class IECore:
 
         ``config`` goes over the stored one. Raises NotFoundError for a missing file, ModelError for a faulty one.
         """
-        from pathlib import Path
-
         from ie_ctypes.api.portable import unpack
 
         check_type(device_name, str, "device_name")
@@ -241,7 +238,6 @@ class IECore:
 
         For ``HETERO:A,B`` the name is that of the first device in the list that can run the layer; affinities are not looked at.
         """
-        from ie_ctypes.api.network import IENetwork
         from ie_ctypes.api.query import query
 
         check_type(network, IENetwork, "network")

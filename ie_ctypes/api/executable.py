@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -124,8 +125,6 @@ class ExecutableNetwork:
 
         The device compiles it again when it is imported, so the file works on every machine and version.
         """
-        from pathlib import Path
-
         from ie_ctypes.api.portable import pack
 
         loaded = self._loaded

@@ -8,14 +8,16 @@ import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ie_ctypes.api.workers import WorkerPool
+from ie_ctypes.devices.base import CompositeDevice, Device
 from ie_ctypes.errors import IEError, NotFoundError
 from ie_ctypes.plugins.records import Device as Record
+from ie_ctypes.plugins.records import python_device
 
 if TYPE_CHECKING:
-    from ie_ctypes.devices.base import Device
     from ie_ctypes.plugins.manager import PluginManager
 
 _PREFIX = "" if sys.platform == "win32" else "lib"
@@ -55,14 +57,15 @@ class Registry:
             return sorted(self._entries, key=str.encode)
 
     def add(self, plugin_name: str, device_name: str) -> None:
-        """Register a device by library name (without prefix and suffix) or by the name of a device that a plugin provides."""
+        """Register a device by library name (without prefix and suffix), name of a device that a plugin provides, or class."""
         with self._lock:
             if device_name in self._entries:
                 raise IEError(f'Device with "{device_name}"  is already registered in the InferenceEngine')
             if "." in device_name:
                 raise IEError("Device name must not contain dot '.' symbol")
             record = self._known(plugin_name)
-            location = plugin_name if os.path.dirname(plugin_name) else f"{_PREFIX}{plugin_name}{_SUFFIX}"
+            whole = os.path.dirname(plugin_name) or record is not None
+            location = plugin_name if whole else f"{_PREFIX}{plugin_name}{_SUFFIX}"
             self._entries[device_name] = Entry(device_name, location, record)
 
     def add_xml(self, path: str) -> None:
@@ -72,12 +75,14 @@ class Registry:
         entries = read_plugins_xml(path)
         with self._lock:
             for e in entries:
-                stem = os.path.basename(e.location).removesuffix(_SUFFIX)
+                stem = Path(e.location).name.removesuffix(_SUFFIX)
                 record = self._known(stem) or self._known(stem.removeprefix("lib"))
                 self._entries[e.name] = Entry(e.name, e.location, record, dict(e.properties), e.extensions)
 
     def _known(self, name: str) -> Record | None:
-        return next((r for r in self._records.values() if name == r.name or name in r.aliases), None)
+        """The record of a device that a plugin provides, or of a device class given by its dotted name."""
+        found = next((r for r in self._records.values() if name == r.name or name in r.aliases), None)
+        return found or python_device(name)
 
     def forget(self, device_name: str) -> None:
         """Drop the instance of a device; the registration stays, so that the next use makes a new one."""
@@ -111,8 +116,6 @@ class Registry:
         return self.device(entry), config
 
     def _create(self, entry: Entry) -> Device:
-        from ie_ctypes.devices.base import CompositeDevice
-
         try:
             record = entry.record or Record(name="EXTERNAL", library=lambda: entry.location)
             device = record.create()

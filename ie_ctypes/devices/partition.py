@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ie_ctypes.model.program import Program, Tensor
 
@@ -121,7 +122,8 @@ def cut(program: Program, devices: Mapping[str, str], default: str) -> list[Part
 
 
 def _part(program: Program, number: int, device: str, nodes: Sequence[int], outputs: Sequence[int]) -> Part:
-    part = Program(f"{program.name}_{number}")
+    empty: dict[str, Any] = {field: [] for field in ("tensors", "nodes", "inputs", "input_names", "outputs", "output_names", "states")}
+    part = replace(program, name=f"{program.name}_{number}", affinities={}, **empty)
     place: dict[int, int] = {}  # tensor of the whole -> of the part
     names = dict(zip(program.inputs, program.input_names, strict=True)) | dict(zip(program.outputs, program.output_names, strict=True))
     inputs: list[int] = []

@@ -3,15 +3,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ie_ctypes.devices.base import Device as DeviceBase
+from ie_ctypes.model.graph import Graph
 from ie_ctypes.plugins.hookspecs import hookimpl
 from ie_ctypes.plugins.records import Device, Reader, Subcommand
-
-if TYPE_CHECKING:
-    from ie_ctypes.devices.base import Device as DeviceBase
-    from ie_ctypes.model.graph import Graph
 
 
 def _cpu() -> DeviceBase:
@@ -61,6 +60,19 @@ class _Devices:
         return self._records
 
 
+class _Virtual:
+    """The virtual devices that the environment asks for."""
+
+    @hookimpl
+    def ie_ctypes_devices(self) -> Sequence[Device]:
+        wanted = os.environ.get("IE_CTYPES_VIRTUAL_DEVICES", "")
+        if not wanted.strip():
+            return ()
+        from ie_ctypes.devices.virtual import requested
+
+        return [Device(name=name, driver=make) for name, make in requested(wanted).items()]
+
+
 class _Readers:
     """A plugin that provides readers."""
 
@@ -88,6 +100,7 @@ PLUGINS: dict[str, object] = {
     "builtin.reference": _Devices(Device(name="REFERENCE", driver=_reference)),
     "builtin.hetero": _Devices(Device(name="HETERO", driver=_hetero, aliases=("HeteroPlugin",))),
     "builtin.multi": _Devices(Device(name="MULTI", driver=_multi, aliases=("MultiDevicePlugin",))),
+    "builtin.virtual": _Virtual(),
     "builtin.ir": _Readers(Reader(name="ir", read=_read_ir, suffixes=(".xml",), begins=(b"<",))),
     # An ONNX model begins with its version field; an XML text cannot begin with this byte.
     "builtin.onnx": _Readers(Reader(name="onnx", read=_read_onnx, suffixes=(".onnx", ".prototxt"), begins=(b"\x08",))),

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -44,6 +45,24 @@ class Device:
 
         assert self.library is not None
         return NativeDevice(self.name, path=self.library())
+
+
+def python_device(location: str) -> Device | None:
+    """The record of a device class by its dotted name, ``package.module.Class``; None for a text that is none, such as ``libacme.so``."""
+    module, _, name = location.rpartition(".")
+    if not module or not all(map(str.isidentifier, location.split("."))) or name in ("so", "dll", "dylib"):
+        return None
+
+    def create() -> DeviceBase:
+        from ie_ctypes.devices.base import Device as DeviceBase
+        from ie_ctypes.errors import IEError
+
+        found = getattr(importlib.import_module(module), name, None)
+        if not (isinstance(found, type) and issubclass(found, DeviceBase)):
+            raise IEError(f"{location} is no subclass of ie_ctypes.devices.base.Device")
+        return found()
+
+    return Device(name="EXTERNAL", driver=create)
 
 
 @dataclass(frozen=True, kw_only=True)
