@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from ie_ctypes.model.dtypes import BY_NAME
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
 
 class _Code(IntEnum):

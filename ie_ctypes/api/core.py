@@ -6,17 +6,16 @@ from __future__ import annotations
 import os
 import warnings
 from collections import namedtuple
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ie_ctypes.api.errors import check_config, check_type
-from ie_ctypes.api.executable import ExecutableNetwork
-from ie_ctypes.api.network import IENetwork, Source, _read
 from ie_ctypes.api.registry import COMPOSITE, Registry, split_name
-from ie_ctypes.devices.base import Parameter
 from ie_ctypes.errors import IEError, NotFoundError, NotImplementedIEError, ParameterMismatchError
 
 if TYPE_CHECKING:
+    from ie_ctypes.api.executable import ExecutableNetwork
+    from ie_ctypes.api.network import IENetwork, Source
+    from ie_ctypes.devices.base import Parameter
     from ie_ctypes.plugins.manager import PluginManager
 
 #: The name that leaves the choice of the device to plugins.
@@ -128,7 +127,7 @@ class IECore:
         """
         check_type(plugin_name, str, "plugin_name")
         check_type(device_name, str, "device_name")
-        self._registry.add(plugin_name, device_name or Path(plugin_name).stem)
+        self._registry.add(plugin_name, device_name or os.path.splitext(os.path.basename(plugin_name))[0])
 
     def register_plugins(self, xml_config_file: str) -> None:
         """Add the devices of a plugins.xml; entries of names that exist replace them."""
@@ -161,6 +160,8 @@ class IECore:
 
         Raises :class:`~ie_ctypes.api.errors.MissingFileError` and :class:`~ie_ctypes.errors.ModelError`.
         """
+        from ie_ctypes.api.network import IENetwork, _read
+
         if init_from_buffer and not isinstance(model, (bytes, bytearray, memoryview)):
             raise TypeError(f"expected bytes, {type(model).__name__} found")
         return IENetwork._of(_read(model, weights, "exist", self._plugins))
@@ -175,7 +176,9 @@ class IECore:
         Raises NotFoundError for an unknown device or key, ``ValueError`` for a negative number of requests, IEError for layers that the
         device cannot run: the text lists them all.
         """
+        from ie_ctypes.api.executable import ExecutableNetwork
         from ie_ctypes.api.loaded import Loaded
+        from ie_ctypes.api.network import IENetwork
         from ie_ctypes.api.query import require_supported
 
         if isinstance(network, (str, os.PathLike)):
@@ -221,6 +224,8 @@ class IECore:
 
         ``config`` goes over the stored one. Raises NotFoundError for a missing file, ModelError for a faulty one.
         """
+        from pathlib import Path
+
         from ie_ctypes.api.portable import unpack
 
         check_type(device_name, str, "device_name")
@@ -238,6 +243,7 @@ class IECore:
 
         For ``HETERO:A,B`` the name is that of the first device in the list that can run the layer; affinities are not looked at.
         """
+        from ie_ctypes.api.network import IENetwork
         from ie_ctypes.api.query import query
 
         check_type(network, IENetwork, "network")

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -125,6 +124,8 @@ class ExecutableNetwork:
 
         The device compiles it again when it is imported, so the file works on every machine and version.
         """
+        from pathlib import Path
+
         from ie_ctypes.api.portable import pack
 
         loaded = self._loaded

@@ -8,16 +8,15 @@ import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ie_ctypes.api.workers import WorkerPool
-from ie_ctypes.devices.base import CompositeDevice, Device
 from ie_ctypes.errors import IEError, NotFoundError
 from ie_ctypes.plugins.records import Device as Record
 from ie_ctypes.plugins.records import python_device
 
 if TYPE_CHECKING:
+    from ie_ctypes.devices.base import Device
     from ie_ctypes.plugins.manager import PluginManager
 
 _PREFIX = "" if sys.platform == "win32" else "lib"
@@ -75,7 +74,7 @@ class Registry:
         entries = read_plugins_xml(path)
         with self._lock:
             for e in entries:
-                stem = Path(e.location).name.removesuffix(_SUFFIX)
+                stem = os.path.basename(e.location).removesuffix(_SUFFIX)
                 record = self._known(stem) or self._known(stem.removeprefix("lib"))
                 self._entries[e.name] = Entry(e.name, e.location, record, dict(e.properties), e.extensions)
 
@@ -116,6 +115,8 @@ class Registry:
         return self.device(entry), config
 
     def _create(self, entry: Entry) -> Device:
+        from ie_ctypes.devices.base import CompositeDevice
+
         try:
             record = entry.record or Record(name="EXTERNAL", library=lambda: entry.location)
             device = record.create()

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from pathlib import Path
 
 from ie_ctypes import runtime
 from ie_ctypes._version import __version__
@@ -111,6 +110,8 @@ class CpuDevice(NativeDevice):
         executable = super().compile(program, config)
         prefix = self.effective_config(config)["DUMP_EXEC_GRAPH_AS_DOT"]
         if prefix:
+            from pathlib import Path
+
             Path(f"{prefix}_init.dot").write_text(_dot(executable.exec_graph()), encoding="utf-8")
         return executable
 

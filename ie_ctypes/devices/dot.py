@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from ie_ctypes.devices.affinity import layer_nodes
 from ie_ctypes.devices.partition import Part, producers
@@ -22,6 +21,8 @@ def write_dots(program: Program, devices: Mapping[str, str], parts: Sequence[Par
     for i, part in enumerate(parts):
         for node in part.program.nodes:
             by_part.setdefault(node.layer, (str(i), f"{part.device} subgraph{i}"))
+    from pathlib import Path
+
     Path(f"hetero_affinity_{name}.dot").write_text(_dot(program, by_device), encoding="utf-8")
     Path(f"hetero_subgraphs_{name}.dot").write_text(_dot(program, by_part), encoding="utf-8")
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ie_ctypes.devices.base import Device as DeviceBase
-from ie_ctypes.model.graph import Graph
 from ie_ctypes.plugins.hookspecs import hookimpl
 from ie_ctypes.plugins.records import Device, Reader, Subcommand
+
+if TYPE_CHECKING:
+    from ie_ctypes.devices.base import Device as DeviceBase
+    from ie_ctypes.model.graph import Graph
 
 
 def _cpu() -> DeviceBase:

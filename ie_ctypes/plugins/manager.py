@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from importlib.machinery import PathFinder
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pluggy
@@ -19,6 +21,8 @@ from ie_ctypes.plugins import builtin, hookspecs
 from ie_ctypes.plugins.records import Device, Reader, Subcommand
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from ie_ctypes.api.executable import ExecutableNetwork
 
 #: environment variables: names of plugins to leave out; names of installed plugins, of which only these are used
@@ -59,6 +63,13 @@ class PluginManager(pluggy.PluginManager):
         self.origins: dict[str, Origin] = {}
         self.failed: list[Failure] = []
         self.left_out: list[Origin] = []
+
+    # -- what pluggy looks at: every name of a plugin otherwise, at some cost -------------------------------------------
+    def parse_hookimpl_opts(self, plugin: object, name: str) -> pluggy.HookimplOpts | None:
+        return None if name.startswith("__") else super().parse_hookimpl_opts(plugin, name)
+
+    def parse_hookspec_opts(self, module_or_class: type | ModuleType, name: str) -> pluggy.HookspecOpts | None:
+        return super().parse_hookspec_opts(module_or_class, name) if name.startswith(hookspecs.PROJECT) else None
 
     # -- who is there ----------------------------------------------------------------------------------------------------
     def add(self, plugin: object, origin: Origin) -> None:
@@ -171,6 +182,42 @@ def _names(variable: str) -> list[str]:
     return [name.strip() for name in os.environ.get(variable, "").split(",") if name.strip()]
 
 
+def _installed() -> Iterable[EntryPoint]:
+    """Entry points of our group. Only when some package seems to have one, importlib.metadata is imported and reads about them all."""
+    if not any(map(_mentions_group, sys.path)) and not any(_finds_packages(finder) for finder in sys.meta_path):
+        return ()
+    from importlib.metadata import entry_points
+
+    return entry_points(group=hookspecs.PROJECT)
+
+
+def _mentions_group(folder: str) -> bool:
+    """May a package of this entry of sys.path have entry points of our group? What is no folder of packages is not looked into."""
+    try:
+        names = os.listdir(folder or ".")
+    except NotADirectoryError:
+        return True
+    except OSError:
+        return False
+    if folder.endswith(".egg"):
+        return True
+    group = f"[{hookspecs.PROJECT}]".encode()
+    for name in names:
+        if name.endswith((".dist-info", ".egg-info")):
+            try:
+                with open(os.path.join(folder, name, "entry_points.txt"), "rb") as file:
+                    if group in file.read():
+                        return True
+            except OSError:
+                continue
+    return False
+
+
+def _finds_packages(finder: object) -> bool:
+    """Does a finder know of packages that are not on sys.path?"""
+    return hasattr(finder, "find_distributions") and finder is not PathFinder
+
+
 def create_manager(installed: bool = True) -> PluginManager:
     """A manager with the built-in plugins and, unless told otherwise, those of installed packages, as the environment allows."""
     manager = PluginManager()
@@ -179,7 +226,7 @@ def create_manager(installed: bool = True) -> PluginManager:
     for name, plugin in builtin.PLUGINS.items():
         manager.add(plugin, Origin(name=name, distribution=f"ie_ctypes {__version__}"))
     if installed:
-        manager.add_installed(entry_points(group=hookspecs.PROJECT), _names(ONLY))
+        manager.add_installed(_installed(), _names(ONLY))
     return manager
 
 

@@ -4,11 +4,8 @@
 from __future__ import annotations
 
 import ctypes
-import importlib.metadata
-import importlib.resources
 import os
 import threading
-from pathlib import Path
 
 from ie_ctypes.runtime import abi
 
@@ -20,26 +17,28 @@ _lock = threading.Lock()
 _loaded: ctypes.CDLL | None = None
 
 
-def path() -> Path:
+def path() -> str:
     """Where the library is looked for: ``IE_CTYPES_LIBRARY`` when set, else beside the package.
 
     A source tree has none beside it (Python prefers the tree to the installed package when it is started there): the installed one serves.
     """
     override = os.environ.get(OVERRIDE)
     if override:
-        return Path(override)
-    beside = Path(str(importlib.resources.files("ie_ctypes") / NAME))
-    return beside if beside.exists() else _installed() or beside
+        return override
+    beside = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), NAME)
+    return beside if os.path.exists(beside) else _installed() or beside
 
 
-def _installed() -> Path | None:
+def _installed() -> str | None:
     """The library of the installed distribution, None when there is none."""
+    import importlib.metadata
+
     try:
         files = importlib.metadata.files("ie_ctypes") or []
     except importlib.metadata.PackageNotFoundError:
         return None
-    found = [Path(str(f.locate())) for f in files if f.name == NAME]
-    return found[0] if found and found[0].exists() else None
+    found = [str(f.locate()) for f in files if f.name == NAME]
+    return found[0] if found and os.path.exists(found[0]) else None
 
 
 def library() -> ctypes.CDLL:
@@ -52,9 +51,9 @@ def library() -> ctypes.CDLL:
     return _loaded
 
 
-def _load(where: Path) -> ctypes.CDLL:
+def _load(where: str) -> ctypes.CDLL:
     try:
-        lib = ctypes.CDLL(str(where))
+        lib = ctypes.CDLL(where)
     except OSError as error:
         raise ImportError(
             f"the C runtime of ie_ctypes cannot be loaded from {where}: {error}; "

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import math
-import secrets
+import os
+import struct
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -68,7 +69,7 @@ def random_uniform(layer: Layer) -> None:
         raise layer.fail(f"shape {list(shape)} is negative")
     dtype = element_type(layer, "output_type", "f32")
     seeds = [layer.int(name, 0) for name in ("global_seed", "op_seed")]
-    key, counter = seeds if any(seeds) else (secrets.randbits(64), secrets.randbits(64))
+    key, counter = seeds if any(seeds) else struct.unpack("2Q", os.urandom(16))
     count = math.prod(shape)
     low, high = layer.const(1).ravel()[0], layer.const(2).ravel()[0]
     if not low < high:
