@@ -6,6 +6,8 @@
 #include <unistd.h>
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
 #endif
 
 #include "../core/core.h"
@@ -34,11 +36,17 @@ static void read_isa(char *out, size_t size) {
     const char *name;
     int usable;
   } sets[] = {
-      {"sse4.1", __builtin_cpu_supports("sse4.1")},           {"sse4.2", __builtin_cpu_supports("sse4.2")},
-      {"avx", __builtin_cpu_supports("avx")},                 {"avx2", __builtin_cpu_supports("avx2")},
-      {"fma", __builtin_cpu_supports("fma")},                 {"avx512f", __builtin_cpu_supports("avx512f")},
-      {"avx512bw", __builtin_cpu_supports("avx512bw")},       {"avx512dq", __builtin_cpu_supports("avx512dq")},
-      {"avx512vl", __builtin_cpu_supports("avx512vl")},       {"avx512_vnni", __builtin_cpu_supports("avx512vnni")},
+      {"sse4.1", __builtin_cpu_supports("sse4.1")},
+      {"sse4.2", __builtin_cpu_supports("sse4.2")},
+      {"avx", __builtin_cpu_supports("avx")},
+      {"avx2", __builtin_cpu_supports("avx2")},
+      {"fma", __builtin_cpu_supports("fma")},
+      {"f16c", __builtin_cpu_supports("f16c")},
+      {"avx512f", __builtin_cpu_supports("avx512f")},
+      {"avx512bw", __builtin_cpu_supports("avx512bw")},
+      {"avx512dq", __builtin_cpu_supports("avx512dq")},
+      {"avx512vl", __builtin_cpu_supports("avx512vl")},
+      {"avx512_vnni", __builtin_cpu_supports("avx512vnni")},
       {"avx512_bf16", __builtin_cpu_supports("avx512bf16")},
   };
   size_t at = 0;
@@ -49,7 +57,13 @@ static void read_isa(char *out, size_t size) {
 static void read_brand(char out[64]) { (void)out; }
 static void read_isa(char *out, size_t size) {
 #if defined(__aarch64__)
-  snprintf(out, size, "neon");
+  static const struct {
+    const char *name;
+    unsigned long bit;
+  } sets[] = {{"asimdhp", HWCAP_ASIMDHP}, {"asimddp", HWCAP_ASIMDDP}, {"sve", HWCAP_SVE}};
+  size_t at = (size_t)snprintf(out, size, "neon");
+  for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++)
+    if (getauxval(AT_HWCAP) & sets[i].bit) at += (size_t)snprintf(out + at, size - at, " %s", sets[i].name);
 #else
   (void)out, (void)size;
 #endif

@@ -2,6 +2,7 @@
 /* Choice of the instruction set and of the kernel that serves a node. */
 #include "cpu/select.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,7 @@ extern const cpu_kernel *const cpu_kernels_scalar[];
 extern const cpu_kernel *const cpu_kernels_avx2[];
 extern const cpu_kernel *const cpu_kernels_avx512[];
 
+/* __builtin_cpu_supports says no where the operating system does not save the registers. */
 static int has_avx2(void) {
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
 }
@@ -37,19 +39,25 @@ static const struct isa {
 #endif
             {"scalar", always, cpu_kernels_scalar}};
 
+static iec_status unknown_isa(const char *wanted, iec_error *err) {
+  char known[128];
+  size_t used = 0;
+  for (size_t i = 0; i < sizeof isas / sizeof isas[0] && used < sizeof known; ++i)
+    used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "", isas[i].name);
+  return cpu_fail(err, IEC_NOT_FOUND, "IE_CTYPES_ISA", "unknown instruction set '%s', known are %s", wanted, known);
+}
+
 static const struct isa *find_isa(iec_error *err) {
   const char *wanted = getenv("IE_CTYPES_ISA");
+  int any = !wanted || !*wanted;
   for (size_t i = 0; i < sizeof isas / sizeof isas[0]; ++i) {
-    if (wanted && *wanted && strcmp(wanted, isas[i].name) != 0) continue;
+    if (!any && strcmp(wanted, isas[i].name) != 0) continue;
     if (isas[i].present()) return &isas[i];
-    if (!wanted || !*wanted) continue;
+    if (any) continue;
     cpu_fail(err, IEC_NOT_FOUND, "IE_CTYPES_ISA", "this machine has no %s", wanted);
     return NULL;
   }
-  cpu_fail(
-      err, IEC_NOT_FOUND, "IE_CTYPES_ISA",
-      "unknown instruction set '%s'; there are scalar, avx2 and avx512 on x86-64, scalar and neon on AArch64",
-      wanted);
+  unknown_isa(wanted, err);
   return NULL;
 }
 

@@ -12,6 +12,11 @@ static inline void tap_ok(int good, const char *name) {
   tap_failed += !good;
 }
 
+static inline void tap_skip(const char *name, const char *reason) {
+  printf("ok %d - %s # SKIP %s\n", ++tap_count, name, reason);
+  fflush(stdout);
+}
+
 static inline int tap_end(void) {
   printf("1..%d\n", tap_count);
   return tap_failed != 0;

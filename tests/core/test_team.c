@@ -51,7 +51,7 @@ static int runs_right(shared *s) {
   return atomic_load(&s->wrong) == 0;
 }
 
-int main(void) {
+int main(int argc, char **argv) {
   alarm(120); /* a lost wake-up would hang */
   const iec_host_api *host = &iec_host_table;
   shared s = {0};
@@ -74,15 +74,20 @@ int main(void) {
   tap_ok(runs_right(&s), "sleeping members are woken by a run");
 
   fflush(stdout);
-  pid_t child = fork();
-  if (child == 0) {
-    int good = runs_right(&s);
-    host->team_release(s.team);
-    _exit(good ? 0 : 1);
-  }
   int status = -1;
-  waitpid(child, &status, 0);
-  tap_ok(WIFEXITED(status) && WEXITSTATUS(status) == 0, "a forked child uses the team with new threads");
+  pid_t child;
+  if (argc > 1 && strcmp(argv[1], "no-threads-after-fork") == 0) {
+    tap_skip("a forked child uses the team with new threads", "the emulator cannot make threads there");
+  } else {
+    child = fork();
+    if (child == 0) {
+      int good = runs_right(&s);
+      host->team_release(s.team);
+      _exit(good ? 0 : 1);
+    }
+    waitpid(child, &status, 0);
+    tap_ok(WIFEXITED(status) && WEXITSTATUS(status) == 0, "a forked child uses the team with new threads");
+  }
   tap_ok(runs_right(&s), "the parent goes on");
 
   child = fork();

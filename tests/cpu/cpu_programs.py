@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -95,6 +96,10 @@ def random_inputs(program: Program, seed: int = 1) -> list[np.ndarray]:
 def load(program: Program, **config: str) -> Executable:
     """The program on the CPU device."""
     return CpuDevice().compile(program, config)
+
+
+#: instruction sets that the library is built for on this kind of processor, the best one last
+ISAS = ("scalar", "neon") if platform.machine() == "aarch64" else ("scalar", "avx2", "avx512")
 
 
 def has_isa(name: str) -> bool:

@@ -3,19 +3,18 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from cpu_programs import Builder, has_isa, infer, load, reference
+from cpu_programs import ISAS, Builder, has_isa, infer, load, reference
 
 from ie_ctypes.model.program import AttrValue
 
 BLOCKED = "nChw16c"
 
 
-@pytest.fixture(params=["scalar", "neon"] if platform.machine() == "aarch64" else ["scalar", "avx2", "avx512"])
+@pytest.fixture(params=ISAS)
 def isa(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Each instruction set of this machine in turn, chosen for the test."""
     name: str = request.param

@@ -7,13 +7,14 @@
 
 /* Keeps a broadcast value in a register: gcc 12 otherwise loads it again inside every multiply-add. */
 static inline vf pinned(float x) {
+#if defined(__aarch64__)
+  __asm__("" : "+w"(x)); /* a scalar in a vector register: fmla takes it by element, no dup */
+#endif
   vf v = x - (vf){0};
 #if defined(__AVX512F__)
   __asm__("" : "+v"(v));
 #elif defined(__x86_64__)
   __asm__("" : "+x"(v));
-#elif defined(__aarch64__)
-  __asm__("" : "+w"(v));
 #endif
   return v;
 }

@@ -47,7 +47,8 @@ static inline void vf_store_n(float *p, vf x, int64_t n) {
 /* Lane-wise mask ? a : b, for masks made by comparisons. */
 static inline vf vf_sel(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); }
 
-/* Maximum and minimum as numpy has them: NaN wins. The instructions of x86 give b when either is NaN. */
+/* Maximum and minimum as numpy has them: NaN wins, as in the instructions of AArch64. Those of x86 give b when
+ * either is NaN. */
 #if defined(__AVX512F__)
 static inline vf vf_max(vf a, vf b) {
   __mmask16 nan = _mm512_cmp_ps_mask((__m512)a, (__m512)a, _CMP_UNORD_Q);
@@ -60,6 +61,12 @@ static inline vf vf_min(vf a, vf b) {
 #elif defined(__AVX2__)
 static inline vf vf_max(vf a, vf b) { return vf_sel(a != a, a, (vf)_mm256_max_ps((__m256)a, (__m256)b)); }
 static inline vf vf_min(vf a, vf b) { return vf_sel(a != a, a, (vf)_mm256_min_ps((__m256)a, (__m256)b)); }
+#elif defined(__SSE2__)
+static inline vf vf_max(vf a, vf b) { return vf_sel(a != a, a, (vf)_mm_max_ps((__m128)a, (__m128)b)); }
+static inline vf vf_min(vf a, vf b) { return vf_sel(a != a, a, (vf)_mm_min_ps((__m128)a, (__m128)b)); }
+#elif defined(__aarch64__)
+static inline vf vf_max(vf a, vf b) { return (vf)vmaxq_f32((float32x4_t)a, (float32x4_t)b); }
+static inline vf vf_min(vf a, vf b) { return (vf)vminq_f32((float32x4_t)a, (float32x4_t)b); }
 #else
 static inline vf vf_max(vf a, vf b) { return vf_sel((a > b) | (a != a), a, b); }
 static inline vf vf_min(vf a, vf b) { return vf_sel((a < b) | (a != a), a, b); }
@@ -72,6 +79,8 @@ static inline vf vf_at_least(vf x, vf lo) {
   return (vf)_mm512_max_ps((__m512)lo, (__m512)x);
 #elif defined(__AVX2__)
   return (vf)_mm256_max_ps((__m256)lo, (__m256)x);
+#elif defined(__SSE2__)
+  return (vf)_mm_max_ps((__m128)lo, (__m128)x);
 #else
   return vf_sel(x < lo, lo, x);
 #endif
@@ -82,6 +91,8 @@ static inline vf vf_at_most(vf x, vf hi) {
   return (vf)_mm512_min_ps((__m512)hi, (__m512)x);
 #elif defined(__AVX2__)
   return (vf)_mm256_min_ps((__m256)hi, (__m256)x);
+#elif defined(__SSE2__)
+  return (vf)_mm_min_ps((__m128)hi, (__m128)x);
 #else
   return vf_sel(x > hi, hi, x);
 #endif
@@ -133,6 +144,8 @@ static inline vf vf_ceil(vf x) {
 static inline float vf_sum(vf x) {
 #if defined(__AVX512F__)
   return _mm512_reduce_add_ps((__m512)x);
+#elif defined(__aarch64__)
+  return vaddvq_f32((float32x4_t)x);
 #else
   float s = 0;
   for (int i = 0; i < VL; i++) s += x[i];

@@ -35,7 +35,7 @@ typedef struct iec_cpu_info {
   int32_t sockets;  /* of the usable ones */
   uint32_t reserved;
   char brand[64];   /* processor name, "" when unknown */
-  char isa[256];    /* usable instruction sets, blank separated: "sse4.2 avx avx2 fma f16c avx512f ..." */
+  char isa[256];    /* usable instruction sets, blank separated: "sse4.2 avx avx2 fma ...", "neon asimddp ..." */
 } iec_cpu_info;
 
 /* Describes this machine; asked anew each time. `out->struct_size` is set by the caller. Threads: any. */
