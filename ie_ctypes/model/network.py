@@ -123,7 +123,7 @@ class Network:
         graph = replace(self.graph, nodes=[])
         copies: dict[int, Node] = {}
         for n in self.graph.nodes:
-            ports = [[replace(p) for p in side] for side in (n.inputs, n.outputs)]
+            ports = [[Port(p.id, p.shape, p.precision, p.names, p.rt_info) for p in side] for side in (n.inputs, n.outputs)]
             copies[id(n)] = replace(n, params=dict(n.params), inputs=ports[0], outputs=ports[1], blobs=dict(n.blobs))
         for n in self.graph.nodes:
             copies[id(n)].sources = [None if s is None else (copies[id(s[0])], s[1]) for s in n.sources]

@@ -59,7 +59,7 @@ class FileReader(abc.ABC):
         if text is None:
             assert default is not None
             return default
-        value = int(text) if _INTEGER.fullmatch(text.strip()) else None
+        value = int(text) if _is_plain(text) or _INTEGER.fullmatch(text.strip()) else None
         if value is None or not low <= value <= high:
             raise self.fail(at, f"attribute {name!r} of <{at.tag}> is {_short(text)}, expected an integer in {low}..{high}")
         return value
@@ -74,6 +74,8 @@ class FileReader(abc.ABC):
     def precision(self, at: Element, name: str = "precision") -> str:
         """A precision attribute by its legacy name; "" when absent or unspecified."""
         text = at.attrs.get(name, "").strip()
+        if text in BY_NAME:
+            return text
         upper = text.upper()
         if upper in _UNKNOWN:
             return ""
@@ -86,6 +88,8 @@ class FileReader(abc.ABC):
 
     def dimension(self, at: Element, text: str) -> int:
         """One dimension: positive in legacy files, else zero or more, or -1 for the dynamic spellings ``-1``, ``?``, ``1..4``."""
+        if _is_plain(text) and not self.legacy:
+            return int(text)
         text = text.strip()
         if self.legacy:
             if not _INTEGER.fullmatch(text) or not 0 < int(text) <= MAX_ID:
@@ -101,7 +105,7 @@ class FileReader(abc.ABC):
         """The dimensions as a shape, refused when no memory could hold it."""
         if len(dims) > MAX_RANK:
             raise self.fail(at, f"shape has {len(dims)} dimensions, expected at most {MAX_RANK}")
-        if math.prod(max(d, 1) for d in dims) > MAX_SIZE:
+        if math.prod(dims) > MAX_SIZE or (min(dims, default=1) < 1 and math.prod(max(d, 1) for d in dims) > MAX_SIZE):
             raise self.fail(at, f"shape {dims} has more than {MAX_SIZE} elements")
         return tuple(dims)
 
@@ -136,7 +140,8 @@ class FileReader(abc.ABC):
             port = Port(number, shape, self.precision(element))
             if "names" in element.attrs:
                 port.names = _names(element.attrs["names"])
-            port.rt_info = self.attributes(element)
+            if element.children:
+                port.rt_info = self.attributes(element)
             found[number] = port
         return list(found.values())
 
@@ -327,6 +332,11 @@ class FileReader(abc.ABC):
             return float(text)
         except ValueError:
             raise self.fail(at, f"attribute {name!r} of <{at.tag}> is {_short(text)}, expected a number") from None
+
+
+def _is_plain(text: str) -> bool:
+    """Is it a number of up to nine plain digits, as nearly every one in a file?"""
+    return len(text) < 10 and text.isdigit() and text.isascii()
 
 
 def _short(text: str) -> str:

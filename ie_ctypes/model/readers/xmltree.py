@@ -50,20 +50,15 @@ class _RootSeen(Exception):  # noqa: N818  (control flow, never leaves this modu
 
 
 class _Builder:
-    def __init__(self, source: str, root_only: bool):
+    """Builds the tree from the parser's events. They come by the ten thousand, hence closures, and checks only where they can fail."""
+
+    def __init__(self, source: str, size: int, root_only: bool):
         self.source = source
-        self.root_only = root_only
         self.root: Element | None = None
-        self.stack: list[Element] = []
-        self.ignored_depth = 0
-        self.elements = 0
-        self.layers = 0
         self.parser = expat.ParserCreate()
         self.parser.buffer_text = True
-        self.parser.StartElementHandler = self.start
-        self.parser.EndElementHandler = self.end
-        self.parser.CharacterDataHandler = self.characters
         self.parser.StartDoctypeDeclHandler = self.doctype
+        self._install(size, root_only)
 
     def fail(self, text: str) -> ModelError:
         return error(self.source, self.parser.CurrentLineNumber, text)
@@ -71,45 +66,63 @@ class _Builder:
     def doctype(self, *_: object) -> None:
         raise self.fail("document type declarations and entities are not allowed")
 
-    def start(self, tag: str, attrs: dict[str, str]) -> None:
+    def check(self, tag: str, attrs: dict[str, str], elements: int, layers: int) -> None:
+        """The limits that only a large file can exceed: without entities nothing is longer than its file."""
         for name, value in attrs.items():
             if len(value) > MAX_TEXT:
                 raise self.fail(f"attribute {name!r} of <{tag}> has {len(value)} characters, expected at most {MAX_TEXT}")
-        if len(self.stack) + self.ignored_depth >= MAX_DEPTH:
-            raise self.fail(f"<{tag}> is nested deeper than {MAX_DEPTH} elements")
-        if self.ignored_depth or (self.stack and tag in _IGNORED):
-            self.ignored_depth += 1
-            return
-        self.elements += 1
-        self.layers += tag == "layer"
-        if self.layers > MAX_LAYERS:
+        if layers > MAX_LAYERS:
             raise self.fail(f"the network has more than {MAX_LAYERS} layers")
-        if self.elements > MAX_ELEMENTS:
+        if elements > MAX_ELEMENTS:
             raise self.fail(f"the file has more than {MAX_ELEMENTS} elements")
-        element = Element(tag, attrs, self.parser.CurrentLineNumber)
-        if self.stack:
-            self.stack[-1].children.append(element)
-        else:
-            self.root = element
-            if self.root_only:
-                raise _RootSeen
-        self.stack.append(element)
 
-    def end(self, _: str) -> None:
-        if self.ignored_depth:
-            self.ignored_depth -= 1
-        else:
-            element = self.stack.pop()
-            element.text = element.text.strip()
+    def _install(self, size: int, root_only: bool) -> None:
+        parser, stack = self.parser, list[Element]()
+        large = size > min(MAX_TEXT, MAX_ELEMENTS, MAX_LAYERS)
+        ignored = elements = layers = 0
 
-    def characters(self, text: str) -> None:
-        if self.ignored_depth:
-            return
-        element = self.stack[-1]
-        if element.text or not text.isspace():
-            element.text += text
-            if len(element.text) > MAX_TEXT:
-                raise self.fail(f"the text of <{element.tag}> has more than {MAX_TEXT} characters")
+        def start(tag: str, attrs: dict[str, str]) -> None:
+            nonlocal ignored, elements, layers
+            if len(stack) + ignored >= MAX_DEPTH:
+                raise self.fail(f"<{tag}> is nested deeper than {MAX_DEPTH} elements")
+            if large:
+                inside = not (ignored or (stack and tag in _IGNORED))
+                elements += inside
+                layers += inside and tag == "layer"
+                self.check(tag, attrs, elements, layers)
+            if ignored or (tag in _IGNORED and stack):
+                ignored += 1
+                return
+            element = Element(tag, attrs, parser.CurrentLineNumber)
+            if stack:
+                stack[-1].children.append(element)
+            else:
+                self.root = element
+                if root_only:
+                    raise _RootSeen
+            stack.append(element)
+
+        def end(_: str) -> None:
+            nonlocal ignored
+            if ignored:
+                ignored -= 1
+                return
+            element = stack.pop()
+            if element.text:
+                element.text = element.text.strip()
+
+        def characters(text: str) -> None:
+            if text.isspace() and (ignored or not stack[-1].text):
+                return
+            if not ignored:
+                element = stack[-1]
+                element.text += text
+                if len(element.text) > MAX_TEXT:
+                    raise self.fail(f"the text of <{element.tag}> has more than {MAX_TEXT} characters")
+
+        parser.StartElementHandler = start
+        parser.EndElementHandler = end
+        parser.CharacterDataHandler = characters
 
 
 def parse(data: bytes, source: str = "", *, root_only: bool = False) -> Element:
@@ -119,7 +132,7 @@ def parse(data: bytes, source: str = "", *, root_only: bool = False) -> Element:
     """
     if len(data) > MAX_BYTES:
         raise error(source, 1, f"the file has {len(data)} bytes, expected at most {MAX_BYTES}")
-    builder = _Builder(source, root_only)
+    builder = _Builder(source, len(data), root_only)
     try:
         builder.parser.Parse(data, True)
     except _RootSeen:
