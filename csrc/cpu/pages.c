@@ -13,10 +13,8 @@
 enum { PART = 1024 }; /* pages asked for at once */
 static const size_t LEAST = 64 * 1024;
 
-/* Bits of /proc/self/pagemap: the page is there; it is the file's (or shared memory's), not a private copy. */
-static const uint64_t PRESENT = (uint64_t)1 << 63, OF_FILE = (uint64_t)1 << 61;
-
-static int is_droppable(uint64_t entry) { return (entry & PRESENT) && (entry & OF_FILE); }
+/* A bit of /proc/self/pagemap: the page is the file's (or shared memory's), not a private copy. */
+static const uint64_t OF_FILE = (uint64_t)1 << 61;
 
 void cpu_pages_drop(const cpu_tensor *constant) {
   size_t page = (size_t)sysconf(_SC_PAGESIZE), bytes = cpu_tensor_bytes(constant);
@@ -31,7 +29,7 @@ void cpu_pages_drop(const cpu_tensor *constant) {
         (ssize_t)(count * sizeof *entries))
       break;
     for (size_t i = 0, j; i < count; i = j + 1) { /* runs [i, j) */
-      for (j = i; j < count && is_droppable(entries[j]);) j++;
+      for (j = i; j < count && entries[j] & OF_FILE;) j++;
       if (j > i) madvise((void *)((at + i) * page), (j - i) * page, MADV_DONTNEED);
     }
   }

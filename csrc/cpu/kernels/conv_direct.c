@@ -3,6 +3,7 @@
  * also in groups of whole blocks, or from a plain input of few channels (the first layer of a network). */
 #include "cpu/kernels/conv_gather.h"
 #include "cpu/kernels/gemm.h"
+#include "cpu/kernels/pack.h"
 #include "cpu/kernels/post.h"
 
 #define FEW_CHANNELS 8  /* below it a plain input wastes less than a blocked one */
@@ -74,13 +75,12 @@ static void pack(conv_direct *s, const float *w, const float *bias) {
       for (int64_t j = 0; j < gemm_groups(s->out_blocks); j++) {
         int64_t first = gemm_group_start(s->out_blocks, j) * 16;
         int64_t columns = gemm_group_start(s->out_blocks, j + 1) * 16 - first;
-        for (int64_t b = from; b < op_min(from + slab, q->cg); b += width)
-          for (int64_t t = 0; t < q->taps; t++)
-            for (int64_t c = b; c < op_min(b + width, q->cg); c++, to += columns)
-              for (int64_t i = 0; i < columns; i++) {
-                int64_t o = first + i;
-                to[i] = o < q->og ? w[((g * q->og + o) * q->cg + c) * q->taps + t] : 0.0f;
-              }
+        for (int64_t b = from; b < op_min(from + slab, q->cg); b += width) {
+          int64_t channels = op_min(width, q->cg - b);
+          pack_panel(w + ((g * q->og + first) * q->cg + b) * q->taps, depth(s), q->og - first, columns, channels,
+                     q->taps, to);
+          to += channels * q->taps * columns;
+        }
       }
   for (int64_t i = 0; i < q->g * s->out_blocks * 16; i++) s->bias[i] = bias && i < q->o ? bias[i] : 0.0f;
 }

@@ -3,6 +3,7 @@
  * multiplications, as 36 or 16 matrix products. */
 #include "cpu/kernels/conv_common.h"
 #include "cpu/kernels/gemm.h"
+#include "cpu/kernels/pack.h"
 #include "cpu/kernels/post.h"
 #include "cpu/kernels/winograd.h"
 
@@ -57,19 +58,20 @@ static void layouts(const cpu_node *node, cpu_layout *in, cpu_layout *out) {
   for (int32_t i = 3; i < node->input_count; i++) in[i] = CPU_BLOCKED16; /* sums */
 }
 
+/* Kernels of 16 input and 16 output channels at a time, which are transformed side by side. */
 static void pack(conv_winograd *s, const float *w, const float *bias) {
   const conv_geom *q = &s->geom;
-  float u[WINOGRAD_POINTS * WINOGRAD_POINTS];
+  _Alignas(64) float part[9 * 16 * 16];
   for (int64_t j = 0; j < s->groups; j++) {
     int64_t first = gemm_group_start(s->out_blocks, j) * 16;
     int64_t columns = gemm_group_start(s->out_blocks, j + 1) * 16 - first;
-    for (int64_t c = 0; c < q->c; c++)
-      for (int64_t i = 0; i < columns; i++) {
-        int64_t o = first + i;
-        memset(u, 0, sizeof u);
-        if (o < q->o) winograd_kernel(s->m, w + (o * q->c + c) * 9, u);
-        float *to = s->weights + first * q->c + c * columns + i;
-        for (int xi = 0; xi < s->points; xi++) to[xi * q->c * s->out_blocks * 16] = u[xi];
+    for (int64_t i = 0; i < columns; i += 16)
+      for (int64_t c = 0; c < q->c; c += 16) {
+        int64_t channels = op_min(16, q->c - c);
+        pack_panel(w + ((first + i) * q->c + c) * 9, q->c * 9, q->o - first - i, 16, channels, 9, part);
+        for (int64_t lane = 0; lane < channels; lane++)
+          winograd_kernels(s->m, part + lane * 16, channels * 16,
+                           s->weights + first * q->c + (c + lane) * columns + i, q->c * s->out_blocks * 16);
       }
   }
   for (int64_t i = 0; i < s->out_blocks * 16; i++) s->bias[i] = bias && i < q->o ? bias[i] : 0.0f;

@@ -47,24 +47,62 @@ static inline __attribute__((always_inline)) void winograd_line_out(const int m,
   y[3] = 0.5f * d1 + 2.0f * d2 + d[5];
 }
 
-/* G g Gt of one 3x3 kernel: (m + 2)^2 numbers. */
-static inline void winograd_kernel(int m, const float *g, float *out) {
-  static const double four[6][3] = {{1, 0, 0},
-                                    {-1.0 / 1.5, -0.70710678118654752440 / 1.5, -0.5 / 1.5},
-                                    {-1.0 / 1.5, 0.70710678118654752440 / 1.5, -0.5 / 1.5},
-                                    {1.0 / 6, 1.41421356237309504880 / 6, 2.0 / 6},
-                                    {1.0 / 6, -1.41421356237309504880 / 6, 2.0 / 6},
-                                    {0, 0, 1}};
-  static const double two[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
-  const double (*rows)[3] = m == 4 ? four : two;
-  double half[6][3];
-  int n = m + 2;
-  for (int i = 0; i < n; i++)
-    for (int j = 0; j < 3; j++)
-      half[i][j] = rows[i][0] * (double)g[j] + rows[i][1] * (double)g[3 + j] + rows[i][2] * (double)g[6 + j];
-  for (int i = 0; i < n; i++)
-    for (int j = 0; j < n; j++)
-      out[i * n + j] = (float)(half[i][0] * rows[j][0] + half[i][1] * rows[j][1] + half[i][2] * rows[j][2]);
+/* Kernels are transformed in double precision: it costs nothing at run time. Half a vector of floats fills one. */
+typedef double winograd_wide __attribute__((vector_size(4 * VL)));
+typedef float winograd_half __attribute__((vector_size(2 * VL)));
+
+/* G g for one line. */
+static inline __attribute__((always_inline)) void winograd_line_kernel(const int m, const winograd_wide *g,
+                                                                       winograd_wide *r) {
+  r[0] = g[0];
+  r[m + 1] = g[2];
+  winograd_wide even = (g[0] + g[2]) * 0.5, odd = g[1] * 0.5;
+  if (m == 4) {
+    even = (g[0] + g[2] * 0.5) * (-1.0 / 1.5);
+    odd = g[1] * (-0.70710678118654752440 / 1.5);
+    winograd_wide even2 = (g[0] + g[2] * 2.0) * (1.0 / 6), odd2 = g[1] * (1.41421356237309504880 / 6);
+    r[3] = even2 + odd2;
+    r[4] = even2 - odd2;
+  }
+  r[1] = even + odd;
+  r[2] = even - odd;
+}
+
+static inline __attribute__((always_inline)) void winograd_kernels_of(const int m, const float *g, int64_t tap,
+                                                                      float *to, int64_t step) {
+  const int n = m + 2;
+  winograd_wide half[3][6], in[3], r[6];
+  for (int part = 0; part < 16; part += VL / 2) {
+#pragma GCC unroll 3
+    for (int j = 0; j < 3; j++) {
+#pragma GCC unroll 3
+      for (int i = 0; i < 3; i++) {
+        winograd_half x;
+        memcpy(&x, g + (i * 3 + j) * tap + part, sizeof x);
+        in[i] = __builtin_convertvector(x, winograd_wide);
+      }
+      winograd_line_kernel(m, in, half[j]);
+    }
+#pragma GCC unroll 6
+    for (int i = 0; i < n; i++) {
+#pragma GCC unroll 3
+      for (int j = 0; j < 3; j++) in[j] = half[j][i];
+      winograd_line_kernel(m, in, r);
+#pragma GCC unroll 6
+      for (int j = 0; j < n; j++) {
+        winograd_half x = __builtin_convertvector(r[j], winograd_half);
+        memcpy(to + (i * n + j) * step + part, &x, sizeof x);
+      }
+    }
+  }
+}
+
+/* G g Gt of 16 3x3 kernels side by side: taps `tap` floats apart become (m + 2)^2 points `step` floats apart. */
+static inline void winograd_kernels(int m, const float *g, int64_t tap, float *to, int64_t step) {
+  if (m == 4)
+    winograd_kernels_of(4, g, tap, to, step);
+  else
+    winograd_kernels_of(2, g, tap, to, step);
 }
 
 #define WINOGRAD_STRIP 8 /* tiles of a row that are transformed together: they share columns */
