@@ -20,7 +20,7 @@ HEAD = """# Layer types
 Made by `python docs/make_layers.py`; a test fails when this page and the code disagree. *Legacy* is the layer dialect of IR v2 to v7;
 *opset* names the operation sets for which a type has a translator of its own ("all": one serves every version). Types are matched in
 any case. Every type runs on `REFERENCE`, and on `CPU` as far as the last line says. Code lies in `ie_ctypes/model/ops/`, tests in
-`tests/ops/`, `tests/onnx/` and `tests/api/`.
+`tests/ops/` and `tests/onnx/`, that of states in `tests/api/`.
 
 | type | legacy | opset | code | tests |
 |---|---|---|---|---|
@@ -50,8 +50,9 @@ def module(translator: Translator) -> str:
 def page() -> str:
     """The text of the page."""
     names = spelling()
-    folders = [ROOT / "tests" / name for name in ("ops", "onnx", "api")]
-    tests = {path.name: path.read_text() for folder in folders for path in sorted(folder.glob("test_*.py"))}
+    folders = [(ROOT / "tests" / name).glob("test_*.py") for name in ("ops", "onnx")]
+    tests = {path.name: path.read_text() for folder in folders for path in sorted(folder)}
+    tests["test_states.py"] = (ROOT / "tests" / "api" / "test_states.py").read_text()
     rows = []
     for key in sorted({*LEGACY, *(t for t, _ in OPSET)}):
         versions = [v for t, v in OPSET if t == key]

@@ -393,6 +393,8 @@ class InferRequest:
         self._request.infer(self._arrays_in, self._arrays_out)
         for target, source in self._copies:
             target[...] = source
+        for output, axis, count in self._cuts:
+            output.cut(axis, int(count.ravel()[0]))
         self._latency = (time.perf_counter() - start) * 1e3
 
     def _rebind(self) -> None:
@@ -415,6 +417,8 @@ class InferRequest:
             self._requests[batch] = executable.create_request()
         self._request, self._arrays_in, self._arrays_out, self._copies = self._requests[batch], inputs, outputs, copies
         self._staged = [s for s in self._inputs.values() if s.staged]
+        sizes = self._request.sizes if isinstance(self._request, StatefulRequest) else []
+        self._cuts = [(self._outputs[program.output_names[place]], axis, count) for place, axis, count in sizes]
 
 
 def _part(full: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -144,7 +144,7 @@ class InputSlot:
 
 
 class OutputSlot:
-    """An output. ``memory`` goes to the device, ``view`` is the same memory in the shape that the network reports."""
+    """An output. ``memory`` goes to the device, ``view`` is the same memory in the network's shape, or what is real of it."""
 
     def __init__(self, state: TensorState, type: TensorType):
         self.state = state
@@ -158,9 +158,13 @@ class OutputSlot:
         if self.blob is not None:
             return self.blob
         return Blob._over(
-            desc_of(self.state.precision, self.state.shape, self.state.layout),
+            desc_of(self.state.precision, self.view.shape, self.state.layout),
             self.view.copy() if self.view.ndim else self.view.reshape(1).copy(),
         )
+
+    def cut(self, axis: int, count: int) -> None:
+        """Show only the first ``count`` places of an axis: what the last inference found."""
+        self.view = self.memory.reshape(self.state.shape)[(slice(None),) * axis + (slice(0, max(count, 0)),)]
 
     def set_blob(self, blob: Blob) -> None:
         """Take the memory of ``blob``: later outputs are written into it."""

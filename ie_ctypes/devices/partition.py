@@ -122,7 +122,9 @@ def cut(program: Program, devices: Mapping[str, str], default: str) -> list[Part
 
 
 def _part(program: Program, number: int, device: str, nodes: Sequence[int], outputs: Sequence[int]) -> Part:
-    empty: dict[str, Any] = {field: [] for field in ("tensors", "nodes", "inputs", "input_names", "outputs", "output_names", "states")}
+    empty: dict[str, Any] = {
+        field: [] for field in ("tensors", "nodes", "inputs", "input_names", "outputs", "output_names", "states", "sizes")
+    }
     part = replace(program, name=f"{program.name}_{number}", affinities={}, **empty)
     place: dict[int, int] = {}  # tensor of the whole -> of the part
     names = dict(zip(program.inputs, program.input_names, strict=True)) | dict(zip(program.outputs, program.output_names, strict=True))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""States on any device: a request that feeds what a program stored back into it."""
+"""States and true sizes on any device: a request that feeds what a program stored back into it, and keeps the counts of its outputs."""
 
 from __future__ import annotations
 
@@ -43,15 +43,20 @@ class Variable:
 class StatefulRequest(Request):
     """A request with states of its own. A failed or cancelled inference leaves them as they were."""
 
-    def __init__(self, inner: Request, states: Sequence[State]):
+    def __init__(self, inner: Request, program: Program):
         self._inner = inner
-        self.variables = [Variable(s) for s in states]
+        self.variables = [Variable(s) for s in program.states]
+        types = [program.tensors[program.outputs[place]].type for place in dict.fromkeys(s.count for s in program.sizes)]
+        self._counts = [np.zeros(t.shape, t.dtype) for t in types]
+        first = min((s.count for s in program.sizes), default=0)
+        #: outputs of which only a part is real: place, axis, how much (after an inference)
+        self.sizes = [(s.output, s.axis, self._counts[s.count - first]) for s in program.sizes]
 
     def _inputs(self, given: Sequence[np.ndarray]) -> list[np.ndarray]:
         return [*given, *(a for v in self.variables for a in v.inputs())]
 
     def _outputs(self, given: Sequence[np.ndarray]) -> list[np.ndarray]:
-        return [*given, *(v.next for v in self.variables)]
+        return [*given, *(v.next for v in self.variables), *self._counts]
 
     def _advance(self) -> None:
         for v in self.variables:
@@ -80,16 +85,16 @@ class StatefulRequest(Request):
 
 
 class StatefulExecutable(Executable):
-    """A loaded program whose requests keep its states."""
+    """A loaded program whose requests keep its states and counts."""
 
-    def __init__(self, inner: Executable, states: Sequence[State]):
+    def __init__(self, inner: Executable, program: Program):
         self._inner = inner
-        self._states = states
+        self._program = program
         self.streams, self.optimal_requests, self.counts = inner.streams, inner.optimal_requests, inner.counts
         self.unknown_metric, self.unknown_config = inner.unknown_metric, inner.unknown_config
 
     def create_request(self) -> Request:
-        return StatefulRequest(self._inner.create_request(), self._states)
+        return StatefulRequest(self._inner.create_request(), self._program)
 
     def exec_graph(self) -> list[dict[str, str]]:
         return self._inner.exec_graph()
@@ -105,15 +110,16 @@ class StatefulExecutable(Executable):
 
 
 def keep_states(executable: Executable, program: Program) -> Executable:
-    """The executable with requests that keep the states of the program; itself when there are none."""
-    return StatefulExecutable(executable, program.states) if program.states else executable
+    """The executable with requests that keep the states and the counts of the program; itself when there are none."""
+    return StatefulExecutable(executable, program) if program.states or program.sizes else executable
 
 
 def without_states(program: Program) -> Program:
     """The program with only those inputs and outputs that a user sees."""
-    if not program.states:
+    if not program.states and not program.sizes:
         return program
-    inputs, outputs = min(s.input for s in program.states), min(s.output for s in program.states)
+    inputs = min((s.input for s in program.states), default=len(program.inputs))
+    outputs = min([s.output for s in program.states] + [s.count for s in program.sizes])
     return replace(
         program,
         inputs=program.inputs[:inputs],

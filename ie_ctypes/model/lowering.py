@@ -20,6 +20,7 @@ from ie_ctypes.model.dtypes import BY_NAME
 from ie_ctypes.model.graph import Blob, Graph, Node
 from ie_ctypes.model.ops.registry import KINDS, find_translator
 from ie_ctypes.model.program import AttrValue, Program, ProgramNode, Shape, Tensor, TensorType
+from ie_ctypes.model.sizes import TrueSize, carried
 
 MAX_ELEMENTS = 1 << 40  # of one tensor: beyond any memory, and far from overflow of 64-bit sizes
 
@@ -27,7 +28,7 @@ MAX_ELEMENTS = 1 << 40  # of one tensor: beyond any memory, and far from overflo
 class Value:
     """A tensor while lowering: its type, and its array when it is constant."""
 
-    __slots__ = ("_data", "_folded", "_thunk", "name", "step", "type")
+    __slots__ = ("_data", "_folded", "_thunk", "name", "step", "true_size", "type")
 
     def __init__(
         self,
@@ -40,6 +41,7 @@ class Value:
         self.type = type
         self.name = name
         self.step: Step | None = None  # the node that makes it; None for inputs and constants
+        self.true_size: TrueSize | None = None  # of a value whose shape is an upper bound
         self._data = data
         self._thunk = thunk  # reads the constant
         self._folded = folded  # computes the constant
@@ -324,8 +326,9 @@ class Layer:
 
     def _add_step(self, step: Step, types: Sequence[TensorType]) -> list[Value]:
         step.outputs = [Value(t, step.name if len(types) == 1 else f"{step.name}.{i}") for i, t in enumerate(types)]
+        true_size = carried(step.kind, step.attrs, step.inputs, types)
         for out in step.outputs:
-            out.step = step
+            out.step, out.true_size = step, true_size
         self.lowering.steps.append(step)
         return step.outputs
 
@@ -348,6 +351,12 @@ class Layer:
     def reshape(self, value: Value, shape: Shape) -> Value:
         """``value`` in another shape of as many elements; itself when it already has it."""
         return value if value.shape == shape else self.emit("Reshape", [value], shape=shape)
+
+    def cut(self, value: Value, axis: _Int, count: Value) -> Value:
+        """Say that only the first ``count`` places of an axis are real; a constant keeps its size."""
+        if not value.is_const:
+            value.true_size = TrueSize(axis, count)
+        return value
 
     def scalar(self, number: _Float) -> Value:
         """A float32 constant of rank 0."""

@@ -14,7 +14,7 @@ from ie_ctypes.model.graph import Graph, Node, Port, PreProcess, Shape
 from ie_ctypes.model.layouts import MEMORY_ORDER, default_layout, memory_shape
 from ie_ctypes.model.lowering import Layer, Lowering, Value, compute_dtype
 from ie_ctypes.model.old_api import legacy_element_type, restore_axis_order
-from ie_ctypes.model.program import Program, State, TensorType
+from ie_ctypes.model.program import OutputSize, Program, State, TensorType
 
 _LEGACY_INPUT = {"FP16": "FP32", "Q78": "I16"}
 _OPSET_VIEW = {"FP16": "FP32", "BF16": "FP32", "FP64": "FP32", "I64": "I32", "U64": "I32", "U32": "I32", "BOOL": "U8"}
@@ -251,8 +251,9 @@ class Network:
             taken.add(id(value))
             outputs.append((name, value))
         states = self._states(lowering, visible, outputs, taken)
+        sizes = self._sizes(lowering, outputs, taken)
         program = lowering.program(self.graph.name, inputs, outputs)
-        program.states = states
+        program.states, program.sizes = states, sizes
         program.affinities = {n.name: n.affinity for n in self.graph.nodes if n.affinity}
         return program
 
@@ -274,6 +275,23 @@ class Network:
             states.append(State(name, place, len(outputs) - 1, kept.initial, fresh))
             place += 1 if kept.fresh is None else 2
         return states
+
+    def _sizes(self, lowering: Lowering, outputs: list[tuple[str, Value]], taken: set[int]) -> list[OutputSize]:
+        """Append the counts of those network outputs whose shape is an upper bound."""
+        sizes: list[OutputSize] = []
+        places: dict[int, int] = {}
+        for i, name in enumerate(self.outputs):
+            size = outputs[i][1].true_size
+            if size is None:
+                continue
+            if id(size.count) not in places:
+                count = size.count
+                if count.is_const or id(count) in taken:
+                    count = Layer(lowering, self.graph.nodes[0], [], label=f"size_{name}").copy(count)
+                places[id(size.count)] = len(outputs)
+                outputs.append((f"{name}/size", count))
+            sizes.append(OutputSize(i, size.axis, places[id(size.count)]))
+        return sizes
 
     def _enter(self, lowering: Lowering, state: InputState, value: Value) -> Value:
         """From the user's blob to the tensor that the network computes with."""

@@ -66,10 +66,20 @@ class State:
 
 
 @dataclass(slots=True)
+class OutputSize:
+    """An output of which only the first places of an axis are real. How many is another output; numbers are places in the outputs."""
+
+    output: int
+    axis: int
+    count: int
+
+
+@dataclass(slots=True)
 class Program:
     """A lowered network or loop body. ``inputs`` and ``outputs`` index ``tensors``.
 
-    The inputs and outputs of ``states`` come behind those of the network; who runs the program hands outputs on to inputs.
+    The inputs and outputs of ``states``, then the counts of ``sizes`` come behind those of the network: who runs the program hands the
+    states' outputs on to inputs, and cuts the outputs to their sizes.
     """
 
     name: str
@@ -80,4 +90,5 @@ class Program:
     outputs: list[int] = field(default_factory=list)
     output_names: list[str] = field(default_factory=list)
     states: list[State] = field(default_factory=list)
+    sizes: list[OutputSize] = field(default_factory=list)
     affinities: Mapping[str, str] = field(default_factory=dict)  # layer -> device that the user wants it to run on

@@ -58,7 +58,7 @@ def run_layer(
     for out in network.outputs.values():
         out.precision = result
     program = network.lower()
-    return evaluate(program, [inputs[int(n[2:])] for n in program.input_names])
+    return evaluate(program, [inputs[int(n[2:])] for n in program.input_names])[:outputs]
 
 
 def run_one(type: str, inputs: Sequence[np.ndarray], params: Mapping[str, object] | None = None, **options: object) -> np.ndarray:

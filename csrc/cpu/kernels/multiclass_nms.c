@@ -7,8 +7,7 @@ enum { UNSORTED, BY_SCORE, BY_CLASS };
 static const char *const sorts[] = {"none", "score", "classid"};
 
 typedef struct multi_state {
-  int64_t images, classes, boxes, top, rows, share,
-      background; /* rows: of the outputs for an image; share: used of them at most */
+  int64_t images, classes, boxes, top, rows, background; /* rows: of an image at most */
   int32_t matrix, gaussian, sort, across, counted, counts_dtype,
       wide; /* counted: regions of each image are an input */
   float least, last, iou, eta, sigma, extra;
@@ -37,7 +36,6 @@ static int describe(const cpu_node *node, multi_state *s) {
   s->top = top < 0 ? s->boxes : op_min(top, s->boxes);
   s->rows = keep < 0 ? s->classes * s->top : op_min(keep, s->classes * s->top);
   s->background = op_int(node, "background_class", -1);
-  s->share = op_min(s->rows, (s->classes - (s->background >= 0 && s->background < s->classes)) * s->top);
   s->sort = op_choice(op_text(node, "sort", "none"), sorts, 3);
   if (s->sort < 0 || node->outputs[0]->dtype != IEC_F32 ||
       op_count(node->outputs[0]) != s->images * s->rows * 6)
@@ -194,8 +192,7 @@ static void write_row(const multi_state *s, const cpu_run *r, int64_t row, const
   put(s, r->outputs[1], row, s->counted ? d->box * s->classes + d->class_ : d->image * s->boxes + d->box);
 }
 
-/* The classes of each image joined, cut and sorted; each image has the same share of rows, what is left is
- * -1. */
+/* The classes of each image joined, cut and sorted; the images follow each other, the rows behind are -1. */
 static void write_all(const multi_state *s, const cpu_run *r, const detection *kept, const int64_t *counts,
                       int64_t *totals, detection *all) {
   detection *other = all + most(s);
@@ -208,17 +205,14 @@ static void write_all(const multi_state *s, const cpu_run *r, const detection *k
       count += counts[c];
     }
     sort(own, other, count, 0);
-    totals[image] = op_min(count, s->share);
+    totals[image] = op_min(count, s->rows);
     if (s->sort == BY_CLASS && !s->across) sort(own, other, totals[image], 1);
     n += totals[image];
   }
   if (s->across && s->sort != UNSORTED) sort(all, other, n, s->sort == BY_CLASS);
   for (int64_t row = 0; row < s->images * s->rows; row++) write_row(s, r, row, NULL);
-  for (int64_t image = 0; image < s->images; image++) {
-    for (int64_t i = 0; i < totals[image]; i++) write_row(s, r, image * s->share + i, all + i);
-    put(s, r->outputs[2], image, totals[image]);
-    all += totals[image];
-  }
+  for (int64_t row = 0; row < n; row++) write_row(s, r, row, all + row);
+  for (int64_t image = 0; image < s->images; image++) put(s, r->outputs[2], image, totals[image]);
 }
 
 static void run(const void *state, const cpu_run *r) {

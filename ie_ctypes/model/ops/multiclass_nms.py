@@ -142,21 +142,14 @@ def _run(attrs: Attrs, arrays: Sequence[np.ndarray | None], select: _Select) -> 
         everything += found if across else _sorted(found, sort)
     if across:
         everything = _sorted(everything, sort)
-    _, classes, most = _shared(attrs, types)
-    rows, first = _rows(attrs, classes - (0 <= integer(attrs, "background_class") < classes), most), 0
-    for n, count in enumerate(counts.tolist()):
-        for k, (_, c, score, name, corners) in enumerate(everything[first : first + count]):
-            out[n * rows + k], index[n * rows + k] = [c, score, *corners], name
-        first += count
+    for k, (_, c, score, name, corners) in enumerate(everything):
+        out[k], index[k] = [c, score, *corners], name
     return [out, index, counts]
 
 
 @kind("MatrixNms", _detections)
 def matrix_nms(attrs: Attrs, arrays: Sequence[np.ndarray | None]) -> list[np.ndarray]:
-    """Rows [class, score, box], numbers of the boxes, counts; unused rows are -1.
-
-    Each image has the same share of rows, as many as its classes without the background can fill.
-    """
+    """Rows [class, score, box], numbers of the boxes, counts of each image; the rows behind those of the last image are -1."""
     return _run(attrs, arrays, _lowered)
 
 
@@ -188,8 +181,10 @@ def _emit(layer: Layer, kind_name: str, sort: str, **attrs: AttrValue) -> None:
         normalized=int(layer.bool("normalized", True)),
         **attrs,
     )
-    for i in range(min(len(layer.node.outputs), 3)):
-        layer.set_output(i, outputs[i])
+    rows, numbers, counts = outputs
+    total = layer.emit("Reduce", [counts], op="sum", axes=(0,), keep_dims=1)
+    for i, value in enumerate([layer.cut(rows, 0, total), layer.cut(numbers, 0, total), counts][: len(layer.node.outputs)]):
+        layer.set_output(i, value)
 
 
 @opset("MatrixNms")

@@ -166,5 +166,6 @@ def opset_nms(layer: Layer) -> None:
         equal=1,
         index_dtype="int32" if layer.str("output_type", "i64") == "i32" else "int64",
     )
-    for i in range(min(len(layer.node.outputs), 3)):
-        layer.set_output(i, out[i])
+    cut = [layer.cut(v, 0, out[2]) for v in out[:2]]
+    for i, value in enumerate([*cut, out[2]][: len(layer.node.outputs)]):
+        layer.set_output(i, value)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ie_ctypes.model.ops.attrs import Attrs, array, expect_rank, integer, tensor, text
+from ie_ctypes.model.ops.elementwise import emit_binary
 from ie_ctypes.model.ops.registry import kind, legacy, opset
 from ie_ctypes.model.ops.shape import element_type
 from ie_ctypes.model.program import TensorType
@@ -78,14 +79,21 @@ def _of_constants(layer: Layer, values: Sequence[Value], count: int, axes: Seque
     return [layer.value(v.data.take(np.arange(count), axis)) for v, axis in zip(values, axes, strict=True)]
 
 
+def _nonzeros(layer: Layer, x: Value) -> Value:
+    """How many elements are not 0: [1] int32."""
+    x = layer.reshape(x, (x.type.size,))
+    hit = x if x.dtype == "bool" else emit_binary(layer, "not_equal", x, layer.value(np.zeros((), x.dtype), "zero"))
+    return layer.emit("Reduce", [layer.convert(hit, "int32")], op="sum", axes=(0,), keep_dims=1)
+
+
 @opset("NonZero")
 def nonzero_layer(layer: Layer) -> None:
-    """[rank, count]; unless the input is constant, count is the number of elements and unused places are -1."""
+    """[rank, count]; unless the input is constant, the shape has as many as there are elements, and unused places are -1."""
     x = layer.input(0)
     y = layer.emit("NonZero", [x], index_dtype=element_type(layer, "output_type", "i64").name)
     if y.is_const:
         (y,) = _of_constants(layer, [y], int(np.count_nonzero(x.data)), [1])
-    layer.set_output(0, y)
+    layer.set_output(0, layer.cut(y, 1, _nonzeros(layer, x)))
 
 
 @legacy("Unique")
@@ -106,7 +114,7 @@ def legacy_unique(layer: Layer) -> None:
 def opset_unique(layer: Layer) -> None:
     """Different elements, or slices along the axis of the second input: values, first places, inverse, counts.
 
-    Unless the input is constant, there are as many values as elements or slices; the last one is repeated, with counts of 0.
+    Unless the input is constant, the shape has as many values as elements or slices; the last one is repeated, with counts of 0.
     """
     x = layer.input(0)
     index = element_type(layer, "index_element_type", "i64").name
@@ -126,6 +134,9 @@ def opset_unique(layer: Layer) -> None:
         used = int(np.count_nonzero(found[3].data))
         values, first, _, counts = _of_constants(layer, found, used, (0, 0, 0, 0)) if used else found
         found = [values, first, found[2], counts]
+    else:
+        used_count = _nonzeros(layer, found[3])
+        found = [v if i == 2 else layer.cut(v, 0, used_count) for i, v in enumerate(found)]
     values = layer.emit("Reshape", [found[0]], shape=(found[0].shape[0], *shape[1:]))
     outputs = [layer.emit("Transpose", [values], order=tuple(order.index(i) for i in range(len(order)))), *found[1:3]]
     for i, value in enumerate([*outputs, layer.convert(found[3], count_type)]):
