@@ -4,6 +4,7 @@
     python -m benchmarks.compare                                    every network, one thread and two, FP32, batch 1
     python -m benchmarks.compare --quick --networks resnet50        a first impression
     python -m benchmarks.compare --streams 2 --batch 1,8            also throughput, also batches
+    python -m benchmarks.compare --sections load,calls,start        what the API costs instead
     python -m benchmarks.compare --base ../other                    also another tree of ie_ctypes (its build/dev/libiec.so)
 
 Compare ratios, not times: all runtimes take turns in every round. See benchmarks/README.md.
@@ -21,11 +22,13 @@ from collections.abc import Iterable
 from dataclasses import asdict
 
 from benchmarks.compare import models, peers
+from benchmarks.compare.costs import cost_report
 from benchmarks.compare.figures import OURS, geometric_mean, paired, table, to_better
 from benchmarks.compare.machine import Machine, description
 from benchmarks.compare.networks import NETWORKS
 from benchmarks.compare.rounds import Case, Comparison, Result, Runtime
 
+SECTIONS = ("speed", "load", "calls", "start")
 QUICK = ("resnet50", "mobilenet_v2", "squeezenet1_1")
 #: largest relative difference of outputs that counts as the same answer
 AGREEMENT = {"fp32": 1e-3, "int8": 0.1}
@@ -45,6 +48,7 @@ def numbers(text: str) -> list[int]:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser("benchmarks.compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sections", type=words, default=["speed"], help=f"of {','.join(SECTIONS)}; default speed")
     parser.add_argument("--networks", type=words, default=None, help=f"default: all; {', '.join(NETWORKS)}")
     parser.add_argument("--threads", type=numbers, default=None, help="latency with so many threads; default 1,2")
     parser.add_argument("--streams", type=numbers, default=[], help="throughput with so many streams of one thread each; default none")
@@ -59,11 +63,17 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help=f"few short rounds, one thread, {', '.join(QUICK)} unless named")
     parser.add_argument("--json", type=pathlib.Path, help="write all figures there")
     args = parser.parse_args()
+    args.named = args.networks or list(QUICK)  # for the sections beside speed
     args.networks = args.networks or list(QUICK if args.quick else NETWORKS)
     args.threads = args.threads if args.threads is not None else ([] if args.streams else [1] if args.quick else [1, 2])
     args.rounds = args.rounds or (5 if args.quick else 7)
     args.seconds = args.seconds or (0.12 if args.quick else 0.25)
-    for given, known in ((args.networks, NETWORKS), (args.precision, models.PRECISIONS), (args.peers, peers.PEERS)):
+    for given, known in (
+        (args.networks, NETWORKS),
+        (args.precision, models.PRECISIONS),
+        (args.peers, peers.PEERS),
+        (args.sections, SECTIONS),
+    ):
         if unknown := sorted(set(given) - set(known)):
             parser.error(f"unknown: {', '.join(unknown)}; known are {', '.join(known)}")
     return args
@@ -145,7 +155,7 @@ def main() -> int:
     known = runtimes(args)
     comparison = Comparison(machine, known, args.rounds, args.seconds)
     results: list[Result] = []
-    for case in cases(args):
+    for case in cases(args) if "speed" in args.sections else ():
         model = models.files(case.network, case.precision, case.batch)
         result = comparison.measure(case, model, models.inputs(case.network, case.precision, case.batch))
         results.append(result)
@@ -156,7 +166,10 @@ def main() -> int:
         if not agrees(result):
             say(f"  outputs differ: {', '.join(f'{n} {e:.1e}' for n, e in result.errors.items())}")
     versions = {n: load["version"] for result in results for n, load in result.loads.items()}
-    print(f"{description()}\n{', '.join(f'{n} {v}'.strip() for n, v in versions.items())}\n\n{report(results, list(known))}")
+    used = ", ".join(f"{n} {v}" for n, v in versions.items())
+    texts = [f"{description()}\n{used}".strip(), report(results, list(known))]
+    texts.append(cost_report(machine, known, args.sections, args.named, args.rounds, say))
+    print("\n\n".join(text for text in texts if text.strip()))
     if args.json:
         args.json.write_text(json.dumps([asdict(result) for result in results], indent=1))
     return 0 if all(agrees(result) for result in results) else 1

@@ -46,12 +46,16 @@ def files(name: str, precision: str, batch: int) -> pathlib.Path:
     if not path.exists():
         _drop_older(path.parent)
         path.parent.mkdir(parents=True, exist_ok=True)
-        graph = builders(precision)[name](batch)
-        path.with_suffix(".onnx").write_bytes(twin(graph).SerializeToString())
-        unfinished = path.with_name(f"unfinished_{path.name}")
-        write_ir(graph, unfinished, path.with_suffix(".bin"))
-        unfinished.replace(path)
+        write(builders(precision)[name](batch), path)
     return path
+
+
+def write(graph: Graph, path: pathlib.Path) -> pathlib.Path:
+    """Write a network and its twin beside ``path``, the .xml; it is there when all is written."""
+    path.with_suffix(".onnx").write_bytes(twin(graph).SerializeToString())
+    unfinished = path.with_name(f"unfinished_{path.name}")
+    write_ir(graph, unfinished, path.with_suffix(".bin"))
+    return unfinished.replace(path)
 
 
 def _drop_older(present: pathlib.Path) -> None:

@@ -5,6 +5,7 @@ It reads one request a line (JSON) from stdin and answers with one line:
 
     {"do": "load", "engine": NAME, "model": PATH, "threads": N, "streams": N, "inputs": FILE.npz, "outputs": FILE.npz or null}
     {"do": "run", "seconds": S}        -> {"times": [seconds of an inference, ...]}; with streams, the mean of each tenth of the turn
+    {"do": "calls"}                    -> {"calls": {kind of call: seconds}}
     {"do": "memory"}                   -> {"peak": bytes, "now": bytes}
 """
 
@@ -15,6 +16,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -38,6 +40,10 @@ class Engine:
         raise NotImplementedError
 
     def stream(self, count: int) -> None:
+        raise NotImplementedError
+
+    def calls(self) -> dict[str, Callable[[], object]]:
+        """The ways to run one inference, by the name that the legacy API has for them."""
         raise NotImplementedError
 
 
@@ -75,6 +81,15 @@ class InferenceEngine(Engine):
             request.async_infer(self.inputs)
         for request in requests:
             request.wait()
+
+    def calls(self) -> dict[str, Callable[[], object]]:
+        net, request, inputs = self.net, self.net.requests[0], self.inputs
+
+        def start_and_wait() -> None:
+            net.start_async(0, inputs)
+            request.wait()
+
+        return {"infer({x})": lambda: net.infer(inputs), "request.infer()": request.infer, "start_async + wait": start_and_wait}
 
 
 class Legacy(InferenceEngine):
@@ -114,6 +129,15 @@ class OpenVino(Engine):
         for request in self.requests:
             request.wait()
 
+    def calls(self) -> dict[str, Callable[[], object]]:
+        net, request, inputs = self.net, self.requests[0], dict(self.inputs)
+
+        def start_and_wait() -> None:
+            request.start_async(share_inputs=True)
+            request.wait()
+
+        return {"infer({x})": lambda: net(inputs), "request.infer()": self.infer, "start_async + wait": start_and_wait}
+
 
 class OnnxRuntime(Engine):
     """Streams are as many callers of one session, each with its share of the threads."""
@@ -140,6 +164,9 @@ class OnnxRuntime(Engine):
     def outputs(self) -> dict[str, np.ndarray]:
         return dict(zip(self.names, self.result))  # noqa: B905  both have one entry an output
 
+    def calls(self) -> dict[str, Callable[[], object]]:
+        return {"infer({x})": self.infer}
+
     def stream(self, count: int) -> None:
         def work(runs: int) -> None:
             for _ in range(runs):
@@ -154,6 +181,16 @@ class OnnxRuntime(Engine):
 
 
 ENGINES: dict[str, type[Engine]] = {"ie_ctypes": InferenceEngine, "openvino": OpenVino, "legacy": Legacy, "onnxruntime": OnnxRuntime}
+
+
+def typical(call: Callable[[], object], count: int = 3000) -> float:
+    """Median seconds of a short call, the warm ones."""
+    times, clock = [], time.perf_counter
+    for _ in range(count + count // 10):
+        start = clock()
+        call()
+        times.append(clock() - start)
+    return sorted(times[count // 10 :])[count // 2]
 
 
 def peak_memory() -> dict[str, int]:
@@ -206,6 +243,10 @@ class Worker:
         start = time.perf_counter()
         engine.stream(count)
         return [(time.perf_counter() - start) / count]
+
+    def calls(self, request: dict[str, Any]) -> dict[str, Any]:
+        assert self.engine is not None
+        return {"calls": {kind: typical(call) for kind, call in self.engine.calls().items()}}
 
     def memory(self, request: dict[str, Any]) -> dict[str, Any]:
         return peak_memory()

@@ -15,6 +15,7 @@ pytest.importorskip("onnx")
 
 from benchmarks.compare import peers, rounds
 from benchmarks.compare.__main__ import report
+from benchmarks.compare.costs import collect, cost_table
 from benchmarks.compare.figures import geometric_mean, paired, relative_error, table, to_better
 from benchmarks.compare.rounds import Case, Comparison, Result, Runtime, Worker, WorkerError
 
@@ -112,8 +113,8 @@ def run(machine: FakeMachine, **workers: FakeWorker) -> Result:
     return result
 
 
-def test_rounds_beside_a_busy_neighbour_are_done_again() -> None:
-    result = run(FakeMachine(1.0, 0.5), ie_ctypes=FakeWorker(9.0, 1.0), openvino=FakeWorker(9.0, 2.0))
+def test_turns_beside_a_busy_neighbour_are_done_again() -> None:
+    result = run(FakeMachine(1.0, 0.5), ie_ctypes=FakeWorker(9.0, 1.0), openvino=FakeWorker(2.0))
     assert result.dropped == 1
     assert result.times == {"ie_ctypes": [1.0, 1.0], "openvino": [2.0, 2.0]}
 
@@ -122,13 +123,40 @@ def test_a_machine_that_is_always_busy_gives_no_figures() -> None:
     result = run(FakeMachine(*[0.5] * 1000), ie_ctypes=FakeWorker(1.0))
     assert result.times == {}
     assert "too busy" in result.faults["ie_ctypes"]
-    assert result.dropped == 2 * rounds.PATIENCE
+    assert result.dropped == 2 * rounds.PATIENCE**2
 
 
 def test_a_runtime_that_dies_is_reported_and_the_others_go_on() -> None:
     result = run(FakeMachine(), ie_ctypes=FakeWorker(1.0), openvino=FakeWorker(2.0, WorkerError("gone")))
     assert result.faults == {"openvino": "gone"}
     assert result.times == {"ie_ctypes": [1.0, 1.0]}
+
+
+def test_costs_are_collected_round_by_round() -> None:
+    values = iter([9.0, 1.0, 2.0, 3.0, 4.0])
+    figures, dropped = collect(FakeMachine(1.0, 0.5), ["a", "b"], 2, 1, print, lambda name: {"row": next(values)})  # type: ignore[arg-type]
+    assert figures == {"row": {"a": [1.0, 4.0], "b": [2.0, 3.0]}}
+    assert dropped == 1
+
+
+def test_costs_leave_out_a_runtime_that_fails() -> None:
+    said: list[str] = []
+
+    def turn(name: str) -> dict[str, float]:
+        if name == "b":
+            raise WorkerError("gone")
+        return {"row": 1.0}
+
+    figures, _ = collect(FakeMachine(), ["a", "b"], 2, 1, said.append, turn)  # type: ignore[arg-type]
+    assert figures == {"row": {"a": [1.0, 1.0]}}
+    assert said == ["  b failed: gone"]
+
+
+def test_cost_table_shows_what_is_missing() -> None:
+    figures: dict[str, dict[str, list[float]]] = {"infer": {"ie_ctypes": [1e-6, 3e-6], "legacy": [4e-6, 4e-6]}, "other": {}}
+    text = cost_table("call", figures, ["ie_ctypes", "legacy"], 1e6, "us", ("legacy",))
+    assert [c.strip() for c in text.splitlines()[2].split("|")[1:-1]] == ["infer", "2", "4", "0.50 (0.38-0.62)", "legacy"]
+    assert [c.strip() for c in text.splitlines()[3].split("|")[1:-1]] == ["other", "-", "-", "-", "-"]
 
 
 def test_worker_reports_what_its_runtime_says(tmp_path: pathlib.Path) -> None:
