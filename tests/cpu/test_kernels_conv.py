@@ -80,26 +80,30 @@ def exact(x: np.ndarray, w: np.ndarray, begin: int, end: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("shape", "o", "tile"),
+    ("shape", "o", "size", "kind", "bound"),
     [
-        ((2, 37, 9, 9), 50, 4),  # one item, tiles that stick out
-        ((1, 16, 41, 83), 40, 4),  # many items; strips of tiles
-        ((3, 300, 10, 17), 20, 4),  # several images, sums in slabs
-        ((1, 512, 7, 7), 33, 2),
-        ((1, 530, 7, 6), 64, 2),
+        ((2, 37, 9, 9), 50, 3, "4", 2**-19),  # one item, tiles that stick out
+        ((1, 16, 41, 83), 40, 3, "4", 2**-19),  # many items; strips of tiles
+        ((3, 300, 10, 17), 20, 3, "4", 2**-19),  # several images, sums in slabs
+        ((1, 512, 7, 7), 33, 3, "2", 2**-21),
+        ((1, 530, 7, 6), 64, 3, "2", 2**-21),
+        ((1, 40, 13, 41), 50, 5, "2x5", 2**-20),
+        ((2, 270, 8, 9), 33, 5, "2x5", 2**-20),
     ],
 )
 @pytest.mark.parametrize(("begin", "end"), [(1, 1), (0, 2), (2, 0)])
-def test_winograd_is_close_to_the_exact_sum(isa: str, shape: tuple[int, ...], o: int, tile: int, begin: int, end: int) -> None:
+def test_winograd_is_close_to_the_exact_sum(
+    isa: str, shape: tuple[int, ...], o: int, size: int, kind: str, bound: float, begin: int, end: int
+) -> None:
     rng = np.random.default_rng(sum(shape))
-    x, w = floats(rng, *shape), floats(rng, o, shape[1], 3, 3)
+    x, w = floats(rng, *shape), floats(rng, o, shape[1], size, size)
     # The bound in units of the greatest sum of absolute products: a few roundings of the sum, times what the transforms amplify.
-    bound = {4: 2**-19, 2: 2**-21}[tile] * exact(np.abs(x), np.abs(w), begin, end).max()
+    bound *= exact(np.abs(x), np.abs(w), begin, end).max()
     b = Builder()
     program = b.output(b.node("Conv", b.input(*shape), b.const(w[None]), **window(2, begin=begin, end=end))).program
     for threads in ("1", "2"):
         executable = load(program, CPU_THREADS_NUM=threads)
-        assert f"winograd{tile}_{isa}" in str(executable.exec_graph())
+        assert f"winograd{kind}_{isa}" in str(executable.exec_graph())
         np.testing.assert_allclose(infer(executable, program, [x])[0], exact(x, w, begin, end), rtol=0, atol=bound)
         executable.close()
 
@@ -166,6 +170,8 @@ def test_deep_inputs_are_summed_in_slabs(isa: str) -> None:
         ((1, 64, 5, 5), (1, 64, 64, 3, 3), "conv_direct"),
         ((1, 512, 9, 9), (1, 512, 512, 3, 3), "winograd2"),
         ((1, 64, 30, 30), (1, 64, 64, 3, 3), "winograd4"),
+        ((1, 64, 30, 30), (1, 64, 64, 5, 5), "winograd2x5"),
+        ((1, 64, 30, 30), (1, 64, 64, 5, 3), "conv_direct"),
         ((1, 64, 30, 30), (64, 1, 1, 3, 3), "conv_depthwise"),
         ((1, 64, 30, 30), (2, 32, 32, 3, 3), "conv_direct"),
         ((1, 8, 30, 30), (2, 4, 4, 3, 3), "conv_ref"),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* 3x3 convolution of stride 1 by Winograd's F(4x4, 3x3) or F(2x2, 3x3): 4 or 2.25 times fewer
- * multiplications, as 36 or 16 matrix products. */
+/* 3x3 convolution of stride 1 by Winograd's F(4x4, 3x3) or F(2x2, 3x3), 5x5 by F(2x2, 5x5): 4, 2.25 or 2.8
+ * times fewer multiplications, as 36 or 16 matrix products. */
 #include "cpu/kernels/conv_common.h"
 #include "cpu/kernels/gemm.h"
 #include "cpu/kernels/pack.h"
@@ -14,7 +14,8 @@
 typedef struct conv_winograd {
   conv_geom geom;
   post_set posts;
-  int32_t m, points;                           /* outputs of a tile's line, matrix products */
+  const struct shape *shape;
+  int64_t m, points;                           /* outputs of a tile's line, matrix products */
   int64_t in_blocks, out_blocks, groups, slab; /* slab: input blocks of one matrix product */
   int64_t columns, image_rows, rows;           /* tiles of a row; tile rows of an image and of all */
   int64_t item_rows;                           /* tile rows that one member transforms together */
@@ -23,27 +24,62 @@ typedef struct conv_winograd {
   float *bias, *zeros; /* zeros: an input row outside of the image */
 } conv_winograd;
 
-/* Costs in multiplications, measured on AVX2: transforms of a tile for each channel, and a weight that comes
- * from memory. */
-#define TILE_COST(m) ((m) == 4 ? 700.0 : 300.0)
-#define WEIGHT_COST 12.0
+typedef void (*strip_in)(const float *const *rows, int64_t width, int64_t left, int64_t count, float *to,
+                         int64_t step);
+typedef void (*tile_out)(const float *from, int64_t step, const float *bias, const float *addend,
+                         const float *limits, float *y, int64_t pitch);
 
-static double cost_of(const conv_geom *q, int m) {
-  double tiles = (double)(q->n * op_div_up(q->out[1], m) * op_div_up(q->out[2], m));
-  double points = (m + 2) * (m + 2), c = (double)q->c, o = (double)op_div_up(q->o, 16) * 16;
-  return points * c * o * (tiles > WEIGHT_COST ? tiles : WEIGHT_COST) + TILE_COST(m) * tiles * (c + o);
+#define TRANSFORMS(NAME, M, N)                                                                              \
+  static __attribute__((noinline)) void strip_in_##NAME(                                                    \
+      const float *const *rows, int64_t width, int64_t left, int64_t count, float *to, int64_t step) {      \
+    winograd_strip_in(M, N, rows, width, left, count, to, step);                                            \
+  }                                                                                                         \
+  static __attribute__((noinline)) void tile_out_##NAME(const float *from, int64_t step, const float *bias, \
+                                                        const float *addend, const float *limits, float *y, \
+                                                        int64_t pitch) {                                    \
+    winograd_tile_out(M, N, from, step, bias, addend, limits, y, pitch);                                    \
+  }
+TRANSFORMS(4_3, 4, 6)
+TRANSFORMS(2_3, 2, 4)
+TRANSFORMS(2_5, 2, 6)
+
+/* cost: of the transforms of a tile for each channel, in multiplications, measured on AVX2. */
+typedef struct shape {
+  int m, r;
+  double cost;
+  strip_in in;
+  tile_out out;
+  const char *exec_type;
+} shape;
+
+static const shape shapes[] = {{4, 3, 500, strip_in_4_3, tile_out_4_3, "winograd4_" CPU_ISA_NAME},
+                               {2, 3, 200, strip_in_2_3, tile_out_2_3, "winograd2_" CPU_ISA_NAME},
+                               {2, 5, 400, strip_in_2_5, tile_out_2_5, "winograd2x5_" CPU_ISA_NAME}};
+
+#define WEIGHT_COST 12.0 /* of a weight that comes from memory, likewise */
+
+static double cost_of(const conv_geom *q, const shape *f) {
+  double tiles = (double)(q->n * op_div_up(q->out[1], f->m) * op_div_up(q->out[2], f->m));
+  double n = f->m + f->r - 1, c = (double)q->c, o = (double)op_div_up(q->o, 16) * 16;
+  return n * n * c * o * (tiles > WEIGHT_COST ? tiles : WEIGHT_COST) + f->cost * tiles * (c + o);
 }
 
-/* The tile that costs least, 0: none of them but the direct sum. */
-static int choose(const conv_geom *q) {
-  if (q->g != 1 || q->in[0] != 1 || q->out[0] != 1 || q->k[0] != 1 || q->pad[0]) return 0;
+/* The shape that costs least, NULL: none of them but the direct sum. */
+static const shape *choose(const conv_geom *q) {
+  if (q->g != 1 || q->in[0] != 1 || q->out[0] != 1 || q->k[0] != 1 || q->pad[0]) return NULL;
   for (int a = 1; a < 3; a++)
-    if (q->k[a] != 3 || q->stride[a] != 1 || q->dil[a] != 1 || q->out[a] < 2) return 0;
-  if (q->c < 8 || q->n < 1) return 0;
-  double direct = 9.0 * (double)(q->n * q->out_size) * (double)q->c * (double)(op_div_up(q->o, 16) * 16);
-  double two = cost_of(q, 2), four = cost_of(q, 4);
-  int m = four <= two ? 4 : 2;
-  return (m == 4 ? four : two) < 0.9 * direct ? m : 0;
+    if (q->stride[a] != 1 || q->dil[a] != 1 || q->out[a] < 2) return NULL;
+  if (q->c < 8 || q->n < 1 || q->k[1] != q->k[2]) return NULL;
+  double least =
+      0.9 * (double)(q->taps * q->n * q->out_size) * (double)q->c * (double)(op_div_up(q->o, 16) * 16);
+  const shape *best = NULL;
+  for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+    double cost = q->k[1] == shapes[i].r ? cost_of(q, shapes + i) : least;
+    if (cost >= least) continue;
+    least = cost;
+    best = shapes + i;
+  }
+  return best;
 }
 
 static int32_t supports(const cpu_node *node) {
@@ -61,16 +97,18 @@ static void layouts(const cpu_node *node, cpu_layout *in, cpu_layout *out) {
 /* Kernels of 16 input and 16 output channels at a time, which are transformed side by side. */
 static void pack(conv_winograd *s, const float *w, const float *bias) {
   const conv_geom *q = &s->geom;
-  _Alignas(64) float part[9 * 16 * 16];
+  _Alignas(64) float part[25 * 16 * 16];
+  int64_t taps = q->taps;
   for (int64_t j = 0; j < s->groups; j++) {
     int64_t first = gemm_group_start(s->out_blocks, j) * 16;
     int64_t columns = gemm_group_start(s->out_blocks, j + 1) * 16 - first;
     for (int64_t i = 0; i < columns; i += 16)
       for (int64_t c = 0; c < q->c; c += 16) {
         int64_t channels = op_min(16, q->c - c);
-        pack_panel(w + ((first + i) * q->c + c) * 9, q->c * 9, q->o - first - i, 16, channels, 9, part);
+        pack_panel(w + ((first + i) * q->c + c) * taps, q->c * taps, q->o - first - i, 16, channels, taps,
+                   part);
         for (int64_t lane = 0; lane < channels; lane++)
-          winograd_kernels(s->m, part + lane * 16, channels * 16,
+          winograd_kernels(s->shape->m, s->shape->r, part + lane * 16, channels * 16,
                            s->weights + first * q->c + (c + lane) * columns + i, q->c * s->out_blocks * 16);
       }
   }
@@ -98,8 +136,9 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   conv_geometry(node, 0, 1, q);
   post_init(&s->posts, node);
   post_take(&s->posts, 1);
-  s->m = choose(q);
-  s->points = (s->m + 2) * (s->m + 2);
+  s->shape = choose(q);
+  s->m = s->shape->m;
+  s->points = (s->m + s->shape->r - 1) * (s->m + s->shape->r - 1);
   s->in_blocks = op_div_up(q->c, 16);
   s->out_blocks = op_div_up(q->o, 16);
   s->groups = gemm_groups(s->out_blocks);
@@ -125,32 +164,10 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   size_t size = (size_t)(s->points * (point_step(s->in_blocks, tiles) + point_step(s->out_blocks, tiles))) *
                 sizeof(float);
   *(s->together ? &out->scratch_size : &out->member_scratch_size) = size;
-  out->cost = 2.0 * 2.25 * (double)(q->n * q->o * q->out_size) * (double)q->c;
-  out->exec_type = s->m == 4 ? "winograd4_" CPU_ISA_NAME : "winograd2_" CPU_ISA_NAME;
+  out->cost = 2.0 * (double)(s->points * s->rows * s->columns) * (double)(q->c * q->o);
+  out->exec_type = s->shape->exec_type;
   out->packed_inputs = 6;
   return IEC_OK;
-}
-
-static __attribute__((noinline)) void strip_in4(const float *const *rows, int64_t width, int64_t left,
-                                                int64_t count, float *to, int64_t step) {
-  winograd_strip_in(4, rows, width, left, count, to, step);
-}
-
-static __attribute__((noinline)) void strip_in2(const float *const *rows, int64_t width, int64_t left,
-                                                int64_t count, float *to, int64_t step) {
-  winograd_strip_in(2, rows, width, left, count, to, step);
-}
-
-static __attribute__((noinline)) void tile_out4(const float *from, int64_t step, const float *bias,
-                                                const float *addend, const float *limits, float *y,
-                                                int64_t pitch) {
-  winograd_tile_out(4, from, step, bias, addend, limits, y, pitch);
-}
-
-static __attribute__((noinline)) void tile_out2(const float *from, int64_t step, const float *bias,
-                                                const float *addend, const float *limits, float *y,
-                                                int64_t pitch) {
-  winograd_tile_out(2, from, step, bias, addend, limits, y, pitch);
 }
 
 /* Tile rows [begin, end) of all images while they are transformed. */
@@ -175,12 +192,12 @@ static void transform_in(const conv_winograd *s, const cpu_run *r, const item *w
   int64_t image = row / s->image_rows, top = row % s->image_rows * s->m - q->pad[1], width = q->in[2];
   const float *x = (const float *)r->inputs[0] + (image * s->in_blocks + block) * q->in_size * 16;
   const float *rows[WINOGRAD_POINTS];
-  for (int64_t i = 0; i < s->m + 2; i++)
+  for (int64_t i = 0; i < s->m + s->shape->r - 1; i++)
     rows[i] = top + i >= 0 && top + i < q->in[1] ? x + (top + i) * width * 16 : s->zeros;
   float *to = w->v + (block * w->tiles + (row - w->begin) * s->columns) * 16;
   for (int64_t t = 0; t < s->columns; t += WINOGRAD_STRIP) {
     int64_t left = t * s->m - q->pad[2], count = op_min(WINOGRAD_STRIP, s->columns - t);
-    (s->m == 4 ? strip_in4 : strip_in2)(rows, width, left, count, to + t * 16, w->v_step);
+    s->shape->in(rows, width, left, count, to + t * 16, w->v_step);
   }
 }
 
@@ -219,19 +236,17 @@ static void transform_out(const conv_winograd *s, const cpu_run *r, const item *
   int64_t at = ((row / s->image_rows * s->out_blocks + block) * q->out_size + top * q->out[2]) * 16;
   float *y = (float *)r->outputs[0] + at;
   const float *addend = s->posts.addend < 0 ? NULL : (const float *)r->inputs[s->posts.addend] + at;
-  void (*tile_out)(const float *, int64_t, const float *, const float *, const float *, float *, int64_t) =
-      s->m == 4 ? tile_out4 : tile_out2;
   for (int64_t t = 0; t < s->columns; t++, from += 16) {
     int64_t left = t * s->m * 16, width = op_min(s->m, q->out[2] - t * s->m);
     if (height == s->m && width == s->m) {
-      tile_out(from, w->m_step, bias, addend ? addend + left : NULL, limits, y + left, pitch);
+      s->shape->out(from, w->m_step, bias, addend ? addend + left : NULL, limits, y + left, pitch);
       continue;
     }
     float edge[16 * 16], other[16 * 16] = {0};
     size_t size = (size_t)width * 16 * sizeof *y;
     for (int64_t i = 0; addend && i < height; i++)
       memcpy(other + i * s->m * 16, addend + left + i * pitch, size);
-    tile_out(from, w->m_step, bias, addend ? other : NULL, limits, edge, s->m * 16);
+    s->shape->out(from, w->m_step, bias, addend ? other : NULL, limits, edge, s->m * 16);
     for (int64_t i = 0; i < height; i++) memcpy(y + left + i * pitch, edge + i * s->m * 16, size);
   }
   if (post_left(&s->posts)) post_blocked(&s->posts, r, y, height * q->out[2], block * 16, q->o);
