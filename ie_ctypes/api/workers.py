@@ -33,9 +33,14 @@ class WorkerPool:
     """Runs jobs on at most ``streams`` threads at a time. Any thread may submit."""
 
     def __init__(self, streams: int):
+        global _registered
         self._state = _State(max(1, streams))
         weakref.finalize(self, _State.close, self._state).atexit = False
         _pools.add(self._state)
+        if not _registered:
+            # Now, not at import: what is registered last runs first, and this must precede the finalizers of what the jobs use.
+            _registered = True
+            atexit.register(_shutdown)
 
     @property
     def changed(self) -> threading.Condition:
@@ -114,6 +119,7 @@ class _State:
 
 
 _pools: weakref.WeakSet[_State] = weakref.WeakSet()
+_registered = False
 
 
 def _shutdown() -> None:
@@ -138,5 +144,4 @@ def _after_fork() -> None:
             job.abandon(InferCancelledError("the infer request was running in the parent process when this one was forked"))
 
 
-atexit.register(_shutdown)
 os.register_at_fork(after_in_child=_after_fork)

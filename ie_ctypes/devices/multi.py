@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 import warnings
+import weakref
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
@@ -40,9 +42,15 @@ class _Workers:
     """The requests on all devices, of which idle ones are handed out by priority. Every method may be called from any thread."""
 
     def __init__(self, idle: dict[str, list[Request]]):
-        self._changed = threading.Condition()
         self._idle = idle
         self._order = list(idle)
+        self.reset()
+        _all.add(self)
+
+    def reset(self) -> None:
+        """In a forked child: whoever had the lock or a worker is no more. Idle workers are there, the others are lost."""
+        self._changed = threading.Condition()
+        self._order = [name for name in self._order if self._idle[name]]
 
     def take(self, tried: Collection[str], request: MultiRequest) -> tuple[str, Request] | None:
         """An idle worker of the first device that has one, waited for; None when every device was ``tried`` or failed."""
@@ -82,6 +90,17 @@ class _Workers:
         with self._changed:
             self._order = list(names)
             self._changed.notify_all()
+
+
+_all: weakref.WeakSet[_Workers] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for workers in list(_all):
+        workers.reset()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 class MultiRequest(Request):
@@ -126,7 +145,7 @@ class MultiRequest(Request):
                 self._workers.drop(other, reason)
             return
         if not failed:
-            raise IEError("MULTI: no device is left to run the inference")
+            raise IEError("MULTI: no device is left: its requests were running in the parent process when this one was forked")
         raise next(iter(failed.values()))
 
     def _hold(self, worker: Request | None) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 import time
@@ -333,6 +334,32 @@ def test_what_fails_everywhere_is_the_fault_of_the_request(core: IECore, copy_ne
     assert started(exec_net, 2) == [-5, -5]
     one.run_error = two.run_error = None
     assert int(exec_net.infer()["out"].ravel()[0]) == 1
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_forked_child_uses_what_was_idle(core: IECore, copy_net: IENetwork, one: Stub) -> None:
+    both = core.load_network(copy_net, "MULTI:ONE(1),TWO(1)", num_requests=2)
+    alone = core.load_network(copy_net, "MULTI:ONE(1)", num_requests=2)
+    one.gate.clear()
+    for exec_net in (both, alone):
+        exec_net.start_async(0)
+        assert one.entered.acquire(timeout=30)
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            both.requests[1].infer()
+            assert result(both.requests[1]) == 2
+            try:
+                alone.requests[1].infer()
+            except IEError as e:
+                code = 0 if "when this one was forked" in str(e) else 2
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    one.gate.set()
+    for exec_net in (both, alone):
+        assert exec_net.requests[0].wait() == 0
 
 
 # -- cancelling ------------------------------------------------------------------------------------------------------------

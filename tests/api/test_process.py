@@ -24,7 +24,7 @@ data = {"data": np.ones(net.inputs["data"].shape, np.float32)}
 """
 
 
-@pytest.fixture(params=["REFERENCE", "CPU"])
+@pytest.fixture(params=["REFERENCE", "CPU", "HETERO:REFERENCE,CPU", "MULTI:CPU,REFERENCE"])
 def device(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
