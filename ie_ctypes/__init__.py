@@ -68,6 +68,15 @@ def get_version() -> str:
     return f"2.1.{_build}"
 
 
+def get_include() -> str:
+    """The folder of the C headers for drivers and extensions: ``cc -I...``, ``#include "iec/driver.h"``."""
+    from importlib.resources import files
+
+    package = files("ie_ctypes")
+    installed, tree = package / "include", package / ".." / "csrc" / "include"
+    return str(installed if installed.is_dir() or not tree.is_dir() else tree)
+
+
 __version__ = get_version()
 
 __all__ = [
@@ -96,6 +105,7 @@ __all__ = [
     "TensorDesc",
     "WaitMode",
     "format_map",
+    "get_include",
     "get_version",
     "known_plugins",
     "layout_int_to_str_map",

@@ -179,7 +179,7 @@ static iec_status read_node(reader *r, const iec_graph *graph, const int64_t *re
   for (size_t i = first; i < r->attrs; i++) {
     IEC_TRY(read_attr(r, r->desc->attrs + i * IEC_ATTR_WORDS, depth, &r->store->attrs[i]));
     for (size_t j = first; j < i; j++)
-      if (!strcmp(r->store->attrs[j].name, r->store->attrs[i].name))
+      if (r->store->attrs[j].type == r->store->attrs[i].type && !strcmp(r->store->attrs[j].name, r->store->attrs[i].name))
         return iec_fail(r->err, IEC_PARAMETER_MISMATCH, r->where, "attribute %s is given twice", r->store->attrs[i].name);
   }
   return IEC_OK;

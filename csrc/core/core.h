@@ -7,6 +7,7 @@
 
 #include "iec/base.h"
 #include "iec/driver.h"
+#include "iec/extension.h"
 #include "iec/runtime.h"
 
 #define IEC_TRY(call)                              \
@@ -84,6 +85,13 @@ size_t iec_dtype_size(int64_t dtype);
 
 /* registry.c: a full-size table of the driver, absent members filled with stubs; `start` stays NULL. */
 iec_status iec_driver_find(const char *library, const char *name, iec_driver_api *out, iec_error *err);
+
+/* extension.c: a full-size copy of a checked table, the same one for the same table, for the life of the process. */
+iec_status iec_extension_complete(const iec_extension_api *given, const char *where, const iec_extension_api **out, iec_error *err);
+/* 1 when `extension` came from iec_extension_complete. */
+int iec_extension_known(const iec_extension_api *extension);
+/* registry.c: opens a shared library and finds a function in it; the library stays loaded. */
+iec_status iec_library_symbol(const char *library, const char *symbol, void **out, iec_error *err);
 
 /* pool.c: worker threads that run jobs in the order of their submission. */
 typedef struct iec_job {

@@ -38,6 +38,10 @@ static iec_status no_import(iec_driver *driver, const void *buf, size_t size, co
   (void)driver, (void)buf, (void)size, (void)config, (void)count, (void)out;
   return absent("import", err);
 }
+static iec_status no_extensions(iec_driver *driver, const struct iec_extension_api *const *extensions, size_t count, iec_error *err) {
+  (void)driver, (void)extensions, (void)count;
+  return absent("set_extensions", err);
+}
 static iec_status no_perf_counts(iec_request *request, char *json, size_t *size, iec_error *err) {
   (void)request, (void)json, (void)size;
   return absent("perf_counts", err);
@@ -63,7 +67,19 @@ static iec_status complete(const iec_driver_api *given, const char *where, iec_d
   if (!out->export_blob) out->export_blob = no_export;
   if (!out->import_blob) out->import_blob = no_import;
   if (!out->perf_counts) out->perf_counts = no_perf_counts;
+  if (!out->set_extensions) out->set_extensions = no_extensions;
   return IEC_OK;
+}
+
+iec_status iec_library_symbol(const char *library, const char *symbol, void **out, iec_error *err) {
+  *out = NULL;
+  void *handle = dlopen(library, RTLD_NOW | RTLD_LOCAL);
+  if (!handle) return iec_fail(err, IEC_NOT_FOUND, NULL, "Cannot load library '%s': %s", library, dlerror());
+  *out = dlsym(handle, symbol);
+  if (*out) return IEC_OK;
+  iec_status status = iec_fail(err, IEC_NOT_FOUND, library, "the library exports no %s", symbol);
+  dlclose(handle);
+  return status;
 }
 
 iec_status iec_driver_find(const char *library, const char *name, iec_driver_api *out, iec_error *err) {
@@ -76,14 +92,8 @@ iec_status iec_driver_find(const char *library, const char *name, iec_driver_api
     }
     return iec_fail(err, IEC_NOT_FOUND, "device_open", "no built-in driver is called %s", name ? name : "(null)");
   }
-  void *handle = dlopen(library, RTLD_NOW | RTLD_LOCAL);
-  if (!handle) return iec_fail(err, IEC_NOT_FOUND, NULL, "Cannot load library '%s': %s", library, dlerror());
-  void *symbol = dlsym(handle, IEC_DRIVER_QUERY_SYMBOL);
-  if (!symbol) {
-    iec_status status = iec_fail(err, IEC_NOT_FOUND, library, "the library exports no %s", IEC_DRIVER_QUERY_SYMBOL);
-    dlclose(handle);
-    return status;
-  }
+  void *symbol;
+  IEC_TRY(iec_library_symbol(library, IEC_DRIVER_QUERY_SYMBOL, &symbol, err));
   iec_driver_query_fn query;
   memcpy(&query, &symbol, sizeof query); /* ISO C has no cast from an object pointer to a function */
   IEC_TRY(query(IEC_ABI_VERSION, &table, err));

@@ -2,11 +2,13 @@
 /* The CPU driver's table: open, query, compile, infer, properties. */
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cpu/driver.h"
+#include "cpu/extension.h"
 #include "cpu/machine.h"
 #include "cpu/query.h"
 #include "cpu/report.h"
@@ -16,6 +18,8 @@ enum { MOST_THREADS = 1024 };
 
 struct iec_driver {
   const iec_host_api *host;
+  pthread_mutex_t lock;       /* guards the next */
+  cpu_extensions *extensions; /* NULL: none */
 };
 
 struct iec_exec {
@@ -44,17 +48,45 @@ static iec_status driver_open(const iec_host_api *host, const iec_kv *options, s
   iec_driver *driver = host->alloc(host->self, sizeof *driver, alignof(max_align_t));
   if (!driver) return cpu_fail(err, IEC_OUT_OF_MEMORY, NULL, "out of memory");
   driver->host = host;
+  driver->extensions = NULL;
+  pthread_mutex_init(&driver->lock, NULL);
   *out = driver;
   return IEC_OK;
 }
 
 static void driver_close(iec_driver *driver) {
-  if (driver) driver->host->release(driver->host->self, driver);
+  if (!driver) return;
+  cpu_extensions_release(driver->extensions);
+  pthread_mutex_destroy(&driver->lock);
+  driver->host->release(driver->host->self, driver);
+}
+
+static iec_status set_extensions(iec_driver *driver, const iec_extension_api *const *extensions, size_t count, iec_error *err) {
+  cpu_extensions *made = NULL;
+  iec_status status = count ? cpu_extensions_create(driver->host, extensions, count, &made, err) : IEC_OK;
+  if (status) return status;
+  pthread_mutex_lock(&driver->lock);
+  cpu_extensions *old = driver->extensions;
+  driver->extensions = made;
+  pthread_mutex_unlock(&driver->lock);
+  cpu_extensions_release(old);
+  return IEC_OK;
+}
+
+/* The extensions as they are now; to be released. */
+static cpu_extensions *current_extensions(iec_driver *driver) {
+  pthread_mutex_lock(&driver->lock);
+  cpu_extensions *extensions = cpu_extensions_retain(driver->extensions);
+  pthread_mutex_unlock(&driver->lock);
+  return extensions;
 }
 
 static iec_status driver_query(iec_driver *driver, const iec_graph *graph, uint8_t *supported, size_t count,
                                iec_error *err) {
-  return cpu_query(driver->host->graph, graph, supported, count, err);
+  cpu_extensions *extensions = current_extensions(driver);
+  iec_status status = cpu_query(driver->host, extensions, graph, supported, count, err);
+  cpu_extensions_release(extensions);
+  return status;
 }
 
 /* ---- configuration */
@@ -128,7 +160,10 @@ static iec_status driver_compile(iec_driver *driver, const iec_graph *graph, con
   if (!exec) return cpu_fail(err, IEC_OUT_OF_MEMORY, NULL, "out of memory");
   memset(exec, 0, sizeof *exec);
   exec->host = host;
-  iec_status status = cpu_plan_compile(host, graph, compile_threads(config, count), &exec->plan, err);
+  cpu_extensions *extensions = current_extensions(driver);
+  iec_status status = 
+      cpu_plan_compile(host, graph, extensions, compile_threads(config, count), &exec->plan, err);
+  cpu_extensions_release(extensions);
   if (!status) status = configure(exec, config, count, err);
   if (!status)
     status =
@@ -207,7 +242,8 @@ static iec_status infer(iec_request *request, const iec_tensor *const *inputs, s
     if (status) return status;
     request->outputs[i] = outputs[i]->data;
   }
-  cpu_streams_run(request->exec->streams, request->inputs, request->outputs, request->times);
+  iec_status status = cpu_streams_run(request->exec->streams, request->inputs, request->outputs, request->times, err);
+  if (status) return status;
   request->has_run = 1;
   iec_exec *exec = request->exec;
   for (int32_t i = 0; i < exec->plan->step_count; ++i)
@@ -262,6 +298,7 @@ static const iec_driver_api table = {
     .infer = infer,
     .get_property = get_property,
     .perf_counts = perf_counts,
+    .set_extensions = set_extensions,
 };
 
 iec_status iec_cpu_driver_query(uint32_t host_abi, const iec_driver_api **out, iec_error *err) {

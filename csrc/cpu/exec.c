@@ -38,6 +38,8 @@ static int64_t now(void) {
 }
 
 static void run_step(const cpu_step *step, cpu_run *run, uintptr_t const *bases, void **addresses) {
+  /* Behind a failure nothing runs. Every member is behind a barrier here that follows it, so all skip the same. */
+  if (atomic_load_explicit(&run->failure->code, memory_order_relaxed)) return;
   int32_t count = step->input_count + step->output_count;
   for (int32_t i = 0; i <= count; ++i)
     addresses[i] = (void *)(bases[step->ports[i].space] + (uintptr_t)step->ports[i].offset);

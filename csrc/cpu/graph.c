@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "cpu/extension.h"
+
 typedef struct cpu_block {
   struct cpu_block *next;
 } cpu_block;
@@ -236,6 +238,7 @@ iec_status cpu_view_create(cpu_graph *graph, cpu_view *out, iec_error *err) {
     if (ports > most) most = ports;
   }
   memset(out, 0, sizeof *out);
+  out->graph = graph;
   out->ports = cpu_graph_alloc(graph, (most + 8) * sizeof *out->ports);
   return out->ports ? IEC_OK : cpu_graph_no_memory(err);
 }
@@ -243,6 +246,10 @@ iec_status cpu_view_create(cpu_graph *graph, cpu_view *out, iec_error *err) {
 const cpu_node *cpu_view_fill(cpu_view *view, const cpu_op *op) {
   cpu_node *node = &view->node;
   *node = (cpu_node){.kind = op->kind, .name = op->name, .api = op->api, .source = (const iec_node *)op};
+  node->extensions = view->graph->extensions;
+  node->host = &view->graph->view_host;
+  node->graph = (const iec_graph *)view->graph;
+  node->closure = op->kernel ? op->kernel->closure : NULL;
   node->input_count = op->input_count;
   node->output_count = op->output_count;
   node->inputs = view->ports;
@@ -285,7 +292,7 @@ iec_status cpu_graph_fuse(cpu_graph *graph, cpu_op *op, const cpu_post *post, cp
     return IEC_OK;
   const cpu_tensor *ports[CPU_MAX_POSTS + 16];
   if (op->input_count + MAX_OPTIONAL + 1 > CPU_MAX_POSTS + 15) return IEC_OK;
-  cpu_view view = {.ports = ports};
+  cpu_view view = {.graph = graph, .ports = ports};
   const cpu_node *node = cpu_view_fill(&view, op);
   cpu_post candidate = *post;
   int32_t port = op->input_count > own_ports(op) ? op->input_count : own_ports(op);
@@ -383,8 +390,8 @@ static iec_status copy_graph(cpu_graph *graph, iec_error *err) {
   return IEC_OK;
 }
 
-iec_status cpu_graph_create(const iec_host_api *host, const iec_graph *base, cpu_graph **out,
-                            iec_error *err) {
+iec_status cpu_graph_create(const iec_host_api *host, const iec_graph *base, const cpu_extensions *extensions,
+                            cpu_graph **out, iec_error *err) {
   *out = NULL;
   cpu_graph *graph = host->alloc(host->self, sizeof *graph, alignof(max_align_t));
   if (!graph) return cpu_graph_no_memory(err);
@@ -393,6 +400,8 @@ iec_status cpu_graph_create(const iec_host_api *host, const iec_graph *base, cpu
   graph->base_api = host->graph;
   graph->base = base;
   cpu_attrs_init(&graph->attrs, host->graph);
+  cpu_graph_view_init(graph);
+  graph->extensions = cpu_extensions_retain((cpu_extensions *)(uintptr_t)extensions);
   graph->kernels = cpu_kernels(err);
   iec_status status = graph->kernels ? copy_graph(graph, err) : IEC_NOT_FOUND;
   if (status)
@@ -405,6 +414,7 @@ iec_status cpu_graph_create(const iec_host_api *host, const iec_graph *base, cpu
 void cpu_graph_release(cpu_graph *graph) {
   if (!graph) return;
   const iec_host_api *host = graph->host;
+  cpu_extensions_release(graph->extensions);
   for (int32_t i = 0; i < graph->value_count; ++i) host->release(host->self, graph->values[i]->owned);
   while (graph->blocks) {
     cpu_block *block = graph->blocks;

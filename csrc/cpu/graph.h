@@ -72,6 +72,11 @@ typedef struct cpu_graph {
   const iec_graph *base;
   cpu_attrs_api attrs; /* what kernels read attributes through */
   const cpu_kernel *const *kernels;
+  cpu_extensions *extensions;
+  /* For kernels of extensions: the host with functions that understand this graph, seen as an iec_graph, and
+   * its ops. */
+  iec_graph_api view;
+  iec_host_api view_host;
   cpu_value **values;
   int32_t value_count, value_capacity;
   cpu_op **ops; /* execution order; entries may be NULL until cpu_graph_compact */
@@ -83,8 +88,9 @@ typedef struct cpu_graph {
   struct cpu_block *blocks; /* memory released with the graph */
 } cpu_graph;
 
-/* Copies the host's graph. Kernels are not chosen yet. */
-iec_status cpu_graph_create(const iec_host_api *host, const iec_graph *base, cpu_graph **out, iec_error *err);
+/* Copies the host's graph. Kernels are not chosen yet. `extensions` (NULL accepted) are retained. */
+iec_status cpu_graph_create(const iec_host_api *host, const iec_graph *base, const cpu_extensions *extensions,
+                            cpu_graph **out, iec_error *err);
 void cpu_graph_release(cpu_graph *graph);
 
 /* Zeroed memory that lives as long as the graph; NULL when out of memory. */
@@ -95,6 +101,7 @@ iec_status cpu_graph_no_memory(iec_error *err);
 iec_status cpu_graph_select(cpu_graph *graph, iec_error *err);
 /* The kernel's view of an op. `view` must be large enough for the ports: made by cpu_view_create. */
 typedef struct cpu_view {
+  const cpu_graph *graph;
   cpu_node node;
   const cpu_tensor **ports; /* inputs, then outputs */
 } cpu_view;
@@ -124,6 +131,9 @@ iec_status cpu_graph_insert(cpu_graph *graph, const cpu_op *after, cpu_op *op, i
 void cpu_graph_compact(cpu_graph *graph);
 /* The op that alone reads the value, NULL when there are several readers or it is a network output. */
 cpu_op *cpu_value_only_user(const cpu_value *value);
+
+/* view.c: fills graph->view and graph->view_host. */
+void cpu_graph_view_init(cpu_graph *graph);
 
 /* Attributes; `name` of an override must be static. */
 void cpu_attrs_init(cpu_attrs_api *out, const iec_graph_api *base);

@@ -128,10 +128,18 @@ typedef struct cpu_post {
 #define CPU_MAX_POSTS 8
 #define CPU_MAX_PORTS 1024
 
+typedef struct cpu_extensions cpu_extensions; /* extension.h */
+
 typedef struct cpu_node { /* what a kernel sees of a node while the plan is made */
   const char *kind, *name;
   const iec_graph_api *api; /* attributes: api->attr_i64(source, "axis", &axis) ... */
   const iec_node *source;
+  const cpu_extensions *extensions; /* for the bodies that the node holds; NULL: none */
+  /* For kernels of extensions: a host whose graph functions understand `graph` and `source`, and the kernel's
+   * definition. */
+  const iec_host_api *host;
+  const iec_graph *graph;
+  const void *closure;
   int32_t input_count, output_count;
   const cpu_tensor *const *inputs; /* NULL entry: absent optional input */
   const cpu_tensor *const *outputs;
@@ -140,6 +148,13 @@ typedef struct cpu_node { /* what a kernel sees of a node while the plan is made
 } cpu_node;
 
 #define CPU_COUNTERS 4
+
+/* The first failure of an inference; only kernels of extensions can fail. Set by member 0 in a step that it
+ * runs alone, so behind the next barrier all members see the same. */
+typedef struct cpu_failure {
+  atomic_int code;
+  iec_error error;
+} cpu_failure;
 
 typedef struct cpu_run { /* one execution of one step, as a team member sees it */
   const void *const
@@ -151,6 +166,7 @@ typedef struct cpu_run { /* one execution of one step, as a team member sees it 
   atomic_llong *next; /* CPU_COUNTERS of them, 0 at the start of the step: hand out chunks with cpu_next */
   iec_team *team;     /* barriers: cpu_barrier(run) */
   void (*barrier)(iec_team *team, int32_t member);
+  cpu_failure *failure;
 } cpu_run;
 
 /* The next chunk [*begin, *end) of `count` items in pieces of `grain`; 0 when none is left. `phase` names the
@@ -208,6 +224,7 @@ typedef struct cpu_kernel { /* const, one per (source file, ISA) */
   iec_status (*prepare)(const iec_host_api *host, const cpu_node *node, cpu_prepared *out, iec_error *err);
   void (*run)(const void *state, const cpu_run *run); /* called by every member; no allocation, no failure */
   void (*release)(const iec_host_api *host, void *state); /* NULL: host->release of the state */
+  const void *closure; /* not NULL: an extension's kernel, see extension.c; cpu_node.closure for it */
 } cpu_kernel;
 
 #endif

@@ -159,18 +159,19 @@ static iec_status make_steps(cpu_plan *plan, iec_error *err) {
   return status;
 }
 
-iec_status cpu_plan_create(const iec_host_api *host, const iec_graph *base, cpu_plan **out, iec_error *err) {
-  return cpu_plan_compile(host, base, 1, out, err);
+iec_status cpu_plan_create(const iec_host_api *host, const iec_graph *base, const cpu_extensions *extensions,
+                           cpu_plan **out, iec_error *err) {
+  return cpu_plan_compile(host, base, extensions, 1, out, err);
 }
 
-iec_status cpu_plan_compile(const iec_host_api *host, const iec_graph *base, int32_t threads, cpu_plan **out,
-                            iec_error *err) {
+iec_status cpu_plan_compile(const iec_host_api *host, const iec_graph *base, const cpu_extensions *extensions,
+                            int32_t threads, cpu_plan **out, iec_error *err) {
   *out = NULL;
   cpu_plan *plan = host->alloc(host->self, sizeof *plan, alignof(max_align_t));
   if (!plan) return cpu_graph_no_memory(err);
   memset(plan, 0, sizeof *plan);
   plan->host = host;
-  iec_status status = cpu_graph_create(host, base, &plan->graph, err);
+  iec_status status = cpu_graph_create(host, base, extensions, &plan->graph, err);
   if (!status) status = cpu_passes_run(plan->graph, err);
   if (!status) status = cpu_memory_bind(plan->graph, err);
   if (!status) status = prepare_all(plan->graph, threads, &plan->step_count, err);

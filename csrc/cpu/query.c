@@ -24,8 +24,9 @@ static int reserve(ports *p, size_t count) {
   return p->capacity != 0;
 }
 
-static iec_status fill(const iec_graph_api *api, const iec_graph *graph, const iec_node *source, ports *p,
+static iec_status fill(const iec_host_api *host, const iec_graph *graph, const iec_node *source, ports *p,
                        cpu_node *out, iec_error *err) {
+  const iec_graph_api *api = host->graph;
   size_t inputs = api->port_count(source, 0), outputs = api->port_count(source, 1);
   if (!reserve(p, inputs + outputs + 1))
     return cpu_fail(err, IEC_OUT_OF_MEMORY, NULL, "out of memory in a query");
@@ -43,6 +44,8 @@ static iec_status fill(const iec_graph_api *api, const iec_graph *graph, const i
   }
   *out = (cpu_node){
       .kind = api->node_kind(source), .name = api->node_name(source), .api = api, .source = source};
+  out->host = host;
+  out->graph = graph;
   out->input_count = (int32_t)inputs;
   out->output_count = (int32_t)outputs;
   out->inputs = p->pointers;
@@ -50,8 +53,9 @@ static iec_status fill(const iec_graph_api *api, const iec_graph *graph, const i
   return IEC_OK;
 }
 
-iec_status cpu_query(const iec_graph_api *api, const iec_graph *graph, uint8_t *supported, size_t count,
-                     iec_error *err) {
+iec_status cpu_query(const iec_host_api *host, const cpu_extensions *extensions, const iec_graph *graph,
+                     uint8_t *supported, size_t count, iec_error *err) {
+  const iec_graph_api *api = host->graph;
   const cpu_kernel *const *kernels = cpu_kernels(err);
   size_t nodes = api->node_count(graph);
   if (!kernels) return IEC_NOT_FOUND;
@@ -61,7 +65,8 @@ iec_status cpu_query(const iec_graph_api *api, const iec_graph *graph, uint8_t *
   iec_status status = IEC_OK;
   for (size_t i = 0; !status && i < nodes; ++i) {
     cpu_node node;
-    status = fill(api, graph, api->node_at(graph, i), &p, &node, err);
+    status = fill(host, graph, api->node_at(graph, i), &p, &node, err);
+    node.extensions = extensions;
     supported[i] = !status && cpu_select(kernels, &node) != NULL;
   }
   free(p.tensors);
@@ -69,11 +74,12 @@ iec_status cpu_query(const iec_graph_api *api, const iec_graph *graph, uint8_t *
   return status;
 }
 
-int32_t cpu_graph_supported(const iec_graph_api *any_api, const iec_graph *graph) {
-  const iec_graph_api *api = cpu_attrs_base(any_api);
-  size_t count = api->node_count(graph);
+int32_t cpu_graph_supported(const cpu_node *node, const iec_graph *graph) {
+  iec_host_api host = *node->host;
+  host.graph = cpu_attrs_base(node->api); /* a body is a graph of the host's */
+  size_t count = host.graph->node_count(graph);
   uint8_t *flags = malloc(count + 1);
-  int32_t all = flags && cpu_query(api, graph, flags, count, NULL) == IEC_OK;
+  int32_t all = flags && cpu_query(&host, node->extensions, graph, flags, count, NULL) == IEC_OK;
   for (size_t i = 0; all && i < count; ++i) all = flags[i];
   free(flags);
   return all;

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpu/extension.h"
+
 extern const cpu_kernel *const cpu_kernels_scalar[];
 #if defined(__x86_64__)
 extern const cpu_kernel *const cpu_kernels_avx2[];
@@ -71,15 +73,24 @@ const char *cpu_isa(void) {
   return isa ? isa->name : "";
 }
 
+static void choose(const cpu_kernel *const *kernels, cpu_node *asked, const cpu_node *node,
+                   const cpu_kernel **best, int32_t *best_priority) {
+  for (; *kernels; ++kernels) {
+    if (strcmp((*kernels)->kind, node->kind) != 0) continue;
+    if (asked) asked->closure = (*kernels)->closure;
+    int32_t priority = (*kernels)->supports(asked ? asked : node);
+    if (priority <= *best_priority) continue;
+    *best = *kernels;
+    *best_priority = priority;
+  }
+}
+
 const cpu_kernel *cpu_select(const cpu_kernel *const *kernels, const cpu_node *node) {
   const cpu_kernel *best = NULL;
   int32_t best_priority = 0;
-  for (; *kernels; ++kernels) {
-    if (strcmp((*kernels)->kind, node->kind) != 0) continue;
-    int32_t priority = (*kernels)->supports(node);
-    if (priority <= best_priority) continue;
-    best = *kernels;
-    best_priority = priority;
-  }
+  choose(kernels, NULL, node, &best, &best_priority);
+  if (!node->extensions) return best;
+  cpu_node asked = *node;
+  choose(cpu_extensions_kernels(node->extensions), &asked, node, &best, &best_priority);
   return best;
 }

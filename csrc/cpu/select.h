@@ -11,7 +11,8 @@ const cpu_kernel *const *cpu_kernels(iec_error *err);
 /* Name of that instruction set, "" when there is none. */
 const char *cpu_isa(void);
 
-/* The kernel with the highest priority for the node, NULL when none can run it. */
+/* The kernel with the highest priority for the node among `kernels` and those of node->extensions, NULL when
+ * none can run it. */
 const cpu_kernel *cpu_select(const cpu_kernel *const *kernels, const cpu_node *node);
 
 #endif

@@ -115,6 +115,7 @@ typedef struct walk {
   const void *const *inputs;
   void *const *outputs;
   int64_t *times;
+  cpu_failure *failure;
 } walk;
 
 static void walk_member(void *arg, int32_t member, int32_t members) {
@@ -123,18 +124,25 @@ static void walk_member(void *arg, int32_t member, int32_t members) {
   cpu_run run = {.member = member,
                  .members = members,
                  .team = w->stream->team,
-                 .barrier = w->streams->host->team_barrier};
+                 .barrier = w->streams->host->team_barrier,
+                 .failure = w->failure};
   char *member_scratch = (char *)w->stream->member_scratch + (size_t)member * member_stride(plan);
   cpu_plan_walk(plan, &run, w->stream->scratch, member_scratch, w->inputs, w->outputs, w->times);
 }
 
-void cpu_streams_run(cpu_streams *streams, const void *const *inputs, void *const *outputs, int64_t *times) {
+iec_status cpu_streams_run(cpu_streams *streams, const void *const *inputs, void *const *outputs, int64_t *times,
+                           iec_error *err) {
   stream *s = take(streams);
-  walk w = {streams, s, inputs, outputs, times};
+  cpu_failure failure;
+  atomic_init(&failure.code, IEC_OK);
+  failure.error.code = IEC_OK;
+  walk w = {streams, s, inputs, outputs, times, &failure};
   /* A plan of small steps only has nothing to share. */
   if (s->team && cpu_plan_shared_cost(streams->plan) > 0)
     streams->host->team_run(s->team, walk_member, &w);
   else
     walk_member(&w, 0, 1);
   give_back(streams, s);
+  iec_status status = atomic_load(&failure.code);
+  return status ? cpu_fail(err, status, NULL, "%s", failure.error.message) : IEC_OK;
 }

@@ -11,8 +11,9 @@ iec_status cpu_streams_create(const iec_host_api *host, const cpu_plan *plan, in
                               int32_t threads, cpu_streams **out, iec_error *err);
 void cpu_streams_release(cpu_streams *streams); /* NULL accepted; no inference may be running */
 
-/* Runs the plan on a free stream, waiting for one if all are busy. `times`: nanoseconds of each step.
- * Threads: any. */
-void cpu_streams_run(cpu_streams *streams, const void *const *inputs, void *const *outputs, int64_t *times);
+/* Runs the plan on a free stream, waiting for one if all are busy. `times`: nanoseconds of each step. Fails
+ * only when a kernel of an extension does. Threads: any. */
+iec_status cpu_streams_run(cpu_streams *streams, const void *const *inputs, void *const *outputs, int64_t *times,
+                           iec_error *err);
 
 #endif

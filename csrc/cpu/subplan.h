@@ -6,12 +6,13 @@
 
 typedef struct cpu_plan cpu_plan;
 
-/* 1 when every node of the graph can run here; `api` is that of the node which holds the graph. Threads: any.
- */
-int32_t cpu_graph_supported(const iec_graph_api *api, const iec_graph *graph);
+/* 1 when every node of the graph, which `node` holds, can run here. Threads: any. */
+int32_t cpu_graph_supported(const cpu_node *node, const iec_graph *graph);
 
-/* Compiles a graph; its constants are borrowed until this returns. Threads: any. */
-iec_status cpu_plan_create(const iec_host_api *host, const iec_graph *graph, cpu_plan **out, iec_error *err);
+/* Compiles a graph; its constants are borrowed until this returns. `extensions`: those of the node that holds
+ * it, or NULL. Threads: any. */
+iec_status cpu_plan_create(const iec_host_api *host, const iec_graph *graph, const cpu_extensions *extensions,
+                           cpu_plan **out, iec_error *err);
 void cpu_plan_release(cpu_plan *plan); /* NULL accepted */
 
 /* Memory that one run needs: a shared piece and one for each member, both aligned to 64 bytes. */

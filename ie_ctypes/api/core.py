@@ -3,20 +3,24 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import re
 import warnings
 from collections import namedtuple
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ie_ctypes.api.errors import check_config, check_type
 from ie_ctypes.api.registry import COMPOSITE, Registry, split_name
-from ie_ctypes.errors import IEError, NotFoundError, NotImplementedIEError, ParameterMismatchError
+from ie_ctypes.errors import IEError, NotFoundError, ParameterMismatchError
 
 if TYPE_CHECKING:
     from ie_ctypes.api.executable import ExecutableNetwork
     from ie_ctypes.api.network import IENetwork, Source
     from ie_ctypes.devices.base import Parameter
     from ie_ctypes.plugins.manager import PluginManager
+    from ie_ctypes.plugins.records import Kernel
 
 #: The name that leaves the choice of the device to plugins.
 AUTO = "AUTO"
@@ -24,8 +28,13 @@ AUTO = "AUTO"
 #: Version of a device: ``major``, ``minor``, ``build_number``, ``description``.
 Versions = namedtuple("Versions", "major minor build_number description")
 
-#: Libraries whose kernels have long been inside the CPU device; adding them does nothing.
-_OBSOLETE_EXTENSIONS = ("cpu_extension",)
+#: Libraries of 2019 whose layers the CPU device has; adding them does nothing.
+_RETIRED = re.compile(r"(lib)?cpu_extension(_sse4|_avx2|_avx512)?\.(so|dylib|dll)")
+
+
+@functools.cache
+def _warn_once_of_retired() -> None:
+    warnings.warn("libraries called cpu_extension are not loaded: CPU has their layers", DeprecationWarning, stacklevel=3)
 
 
 class IECore:
@@ -138,21 +147,30 @@ class IECore:
         """Drop the instance of a device, its settings with it; the next use makes a new one. Raises NotFoundError when there is none."""
         self._registry.forget(device_name)
 
-    def add_extension(self, extension_path: str, device_name: str) -> None:
-        """Load custom layers for a device. The obsolete ``cpu_extension`` libraries are accepted and ignored: CPU has their layers."""
-        check_type(extension_path, str, "extension_path")
+    def add_extension(self, extension_path: str | os.PathLike[str] | Kernel | Sequence[Kernel], device_name: str) -> None:
+        """Give a device layers: the path of an extension library, or kernels in Python (:func:`ie_ctypes.plugins.kernel`).
+
+        They last as long as the device's instance. The retired ``cpu_extension`` libraries are accepted and not loaded: CPU has their
+        layers. IEError for what cannot be loaded, and for HETERO and MULTI; NotImplementedIEError for a device without extensions.
+        """
+        from ie_ctypes.plugins.records import Kernel
+
+        kernels = [extension_path] if isinstance(extension_path, Kernel) else extension_path
+        path = os.fspath(kernels) if isinstance(kernels, (str, os.PathLike)) else ""
+        if not path and not (isinstance(kernels, Sequence) and kernels and all(isinstance(k, Kernel) for k in kernels)):
+            found = type(extension_path).__name__
+            raise TypeError(f"Argument 'extension_path' has incorrect type (expected str, got {found})")
         check_type(device_name, str, "device_name")
         base = device_name.partition(":")[0]
         if base in COMPOSITE:
             raise IEError(f"{base} device does not support extensions. Please, set extensions directly to fallback devices")
-        self._registry.entry(split_name(device_name, {})[0])
-        if any(name in os.path.basename(extension_path) for name in _OBSOLETE_EXTENSIONS):
-            warnings.warn(f"{extension_path} is not loaded: CPU has its layers", DeprecationWarning, stacklevel=2)
-            return
-        if not os.path.isfile(extension_path):
-            reason = f"{extension_path}: cannot open shared object file: No such file or directory"
-            raise IEError(f"Cannot load library '{extension_path}': {reason}")
-        raise NotImplementedIEError(f"[NOT_IMPLEMENTED] {extension_path}: extension libraries are not supported yet")
+        entry = self._registry.entry(split_name(device_name, {})[0])
+        if _RETIRED.fullmatch(os.path.basename(path)):
+            _warn_once_of_retired()
+        elif path:
+            self._registry.extend(entry, libraries=[path])
+        else:
+            self._registry.extend(entry, kernels=kernels)  # type: ignore[arg-type]
 
     # -- networks --------------------------------------------------------------------------------------------------------
     def read_network(self, model: Source, weights: Source = "", init_from_buffer: bool = False) -> IENetwork:
@@ -164,7 +182,7 @@ class IECore:
 
         if init_from_buffer and not isinstance(model, (bytes, bytearray, memoryview)):
             raise TypeError(f"expected bytes, {type(model).__name__} found")
-        return IENetwork._of(_read(model, weights, "exist", self._plugins))
+        return IENetwork._of(_read(model, weights, "exist", self._plugins), self._registry)
 
     def load_network(
         self, network: IENetwork | str | os.PathLike[str], device_name: str, config: dict[str, str] | None = None, num_requests: int = 1
@@ -179,7 +197,6 @@ class IECore:
         from ie_ctypes.api.executable import ExecutableNetwork
         from ie_ctypes.api.loaded import Loaded
         from ie_ctypes.api.network import IENetwork
-        from ie_ctypes.api.query import require_supported
 
         if isinstance(network, (str, os.PathLike)):
             network = self.read_network(network)
@@ -196,8 +213,8 @@ class IECore:
         model = network._need()
         if not model.inputs or not model.outputs:
             raise IEError("The network doesn't have inputs/outputs.")
-        require_supported(model)
-        loaded = Loaded(model, network._preprocess, entry.name, device, config, entry.exclusive)
+        layers = self._registry.layers(entry)
+        loaded = Loaded(model, network._preprocess, entry.name, device, config, entry.exclusive, layers)
         exec_network = ExecutableNetwork(loaded, num_requests)
         self._plugins.network_compiled(exec_network)
         return exec_network
@@ -254,4 +271,5 @@ class IECore:
             raise IEError("MULTI device does not support QueryNetwork")
         base, config = split_name(device_name, check_config(config))
         entry = self._registry.entry(base)
-        return query(network._need(), network._preprocess, self._registry.device(entry), entry.name, config)
+        device = self._registry.device(entry)
+        return query(network._need(), network._preprocess, device, entry.name, config, self._registry.layers(entry))

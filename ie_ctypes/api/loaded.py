@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping
 
 from ie_ctypes.api.data import TensorState
 from ie_ctypes.api.preprocess import PreProcessInfo
-from ie_ctypes.api.query import prepared
+from ie_ctypes.api.query import prepared, require_supported
 from ie_ctypes.api.workers import WorkerPool
 from ie_ctypes.devices.base import Device, Executable, Parameter, PerfCount, refuse_layers, unsupported_layers
 from ie_ctypes.devices.stateful import keep_states, without_states
 from ie_ctypes.errors import IEError, NotFoundError, NotImplementedIEError, ParameterMismatchError
+from ie_ctypes.model.custom import CustomLayers
 from ie_ctypes.model.dtypes import from_numpy
 from ie_ctypes.model.network import Network
 from ie_ctypes.model.program import Program, TensorType
@@ -31,13 +32,17 @@ class Loaded:
         device: Device,
         config: Mapping[str, str],
         exclusive: WorkerPool,
+        definitions: CustomLayers,
     ):
-        """Lower and compile ``network``. ``exclusive`` is the device's own pool, used with ``EXCLUSIVE_ASYNC_REQUESTS=YES``."""
+        """Lower and compile ``network``; ``definitions`` are the layer types that others define and the device can run.
+
+        ``exclusive`` is the device's own pool, used with ``EXCLUSIVE_ASYNC_REQUESTS=YES``."""
         self.device_name = device_name
         self.device = device
         self.config = dict(config)
         self.preprocess = {name: info._constant() for name, info in preprocess.items()}
-        self.network = prepared(network, preprocess)
+        self.network = prepared(network, preprocess, definitions)
+        require_supported(self.network)
         full = self.network.lower()
         program = without_states(full)
         if not program.inputs or not program.outputs:

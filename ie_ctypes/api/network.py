@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import weakref
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import IO, TYPE_CHECKING, Any
@@ -15,10 +16,12 @@ from ie_ctypes.api.errors import InvalidValueError, MissingFileError, UnknownNam
 from ie_ctypes.api.layer import IENetLayer, LayersStatsMap, LayerStats, PortLinks
 from ie_ctypes.api.preprocess import PreProcessInfo
 from ie_ctypes.errors import IEError, NotFoundError, NotImplementedIEError
+from ie_ctypes.model.custom import NONE
 from ie_ctypes.model.graph import Graph, Node, Port
 
 if TYPE_CHECKING:
     from ie_ctypes.api.loaded import Loaded
+    from ie_ctypes.api.registry import Registry
     from ie_ctypes.model.network import Network
     from ie_ctypes.plugins.manager import PluginManager
 
@@ -41,13 +44,15 @@ class IENetwork:
         self._adopt(_read(model, weights, "exists") if _given(model) or _given(weights) else None)
 
     @classmethod
-    def _of(cls, network: Network | None) -> IENetwork:
+    def _of(cls, network: Network | None, registry: Registry | None = None) -> IENetwork:
         net = cls.__new__(cls)
-        net._adopt(network)
+        net._adopt(network, registry)
         return net
 
-    def _adopt(self, network: Network | None) -> None:
+    def _adopt(self, network: Network | None, registry: Registry | None = None) -> None:
         self._network = network
+        # Of the core that read it: its devices know layers that others define. A network does not keep devices open.
+        self._registry = weakref.ref(registry) if registry is not None else None
         states = network.inputs.items() if network is not None else ()
         self._preprocess = {name: PreProcessInfo._from_model(state.preprocess) for name, state in states}
 
@@ -96,7 +101,7 @@ class IENetwork:
             raise TypeError(f"an integer is required for batch_size, got {type(batch).__name__}")
         if int(batch) != batch or batch <= 0:
             raise InvalidValueError(f"Invalid batch size {batch}! Batch size should be positive integer value")
-        self._need().set_batch(int(batch))
+        self._defined().set_batch(int(batch))
 
     @property
     def precision(self) -> str:
@@ -153,7 +158,7 @@ class IENetwork:
         """
         if not isinstance(input_shapes, Mapping):
             raise TypeError(f"Argument 'input_shapes' has incorrect type (expected dict, got {type(input_shapes).__name__})")
-        network = self._need()
+        network = self._defined()
         for name in input_shapes:
             if name not in network.inputs:
                 raise UnknownNameError(f"Specified '{name}' layer not in network inputs '{set(network.inputs)}'! ")
@@ -204,6 +209,20 @@ class IENetwork:
         if self._network is None:
             raise IEError("the network is empty: it was made without a model")
         return self._network
+
+    def _defined(self) -> Network:
+        """The network with the layer types that others define, if it has any."""
+        from ie_ctypes.api.query import unknown_layers
+
+        network = self._need()
+        network.definitions = NONE
+        if unknown_layers(network):
+            from ie_ctypes.plugins.layers import known_layers
+            from ie_ctypes.plugins.manager import default_manager
+
+            registry = self._registry() if self._registry is not None else None
+            network.definitions = known_layers(default_manager()) if registry is None else registry.known_layers()
+        return network
 
     def __repr__(self) -> str:
         return f"<IENetwork {self.name!r}>"

@@ -7,15 +7,23 @@ from collections.abc import Mapping
 
 from ie_ctypes.api.preprocess import PreProcessInfo
 from ie_ctypes.devices.base import CompositeDevice, Device, refuse_layers, unsupported_layers
+from ie_ctypes.model.custom import CustomLayers
 from ie_ctypes.model.graph import Node
 from ie_ctypes.model.network import Network, is_input
 from ie_ctypes.model.ops import find_translator
 
 
 def unknown_layers(network: Network) -> list[Node]:
-    """Layers of types that the package does not know."""
+    """Layers of types that neither the package nor the network's definitions know."""
     graph = network.graph
-    return [n for n in graph.nodes if n.type != "Result" and not is_input(n) and find_translator(n.type, n.version, graph.legacy) is None]
+    return [
+        n
+        for n in graph.nodes
+        if n.type != "Result"
+        and not is_input(n)
+        and find_translator(n.type, n.version, graph.legacy) is None
+        and network.definitions.find(n.type, n.version, False) is None
+    ]
 
 
 def require_supported(network: Network) -> None:
@@ -24,7 +32,12 @@ def require_supported(network: Network) -> None:
 
 
 def query(
-    network: Network, preprocess: Mapping[str, PreProcessInfo], device: Device, device_name: str, config: Mapping[str, str]
+    network: Network,
+    preprocess: Mapping[str, PreProcessInfo],
+    device: Device,
+    device_name: str,
+    config: Mapping[str, str],
+    definitions: CustomLayers,
 ) -> dict[str, str]:
     """Layer name -> device name for the layers that ``device`` can run, sorted; constants and folded layers always can.
 
@@ -32,7 +45,7 @@ def query(
 
     Outputs of layers of unknown type are taken as the file describes them, so that what follows can still be judged.
     """
-    twin = prepared(network, preprocess)
+    twin = prepared(network, preprocess, definitions)
     unknown = unknown_layers(twin)
     program = twin.lower(opaque=unknown)
     refused = {n.name for n in unknown}
@@ -44,9 +57,10 @@ def query(
     return dict.fromkeys(names, device_name)
 
 
-def prepared(network: Network, preprocess: Mapping[str, PreProcessInfo]) -> Network:
-    """A copy of the network, independent of later changes, whose inputs have the pre-processing that the user asked for."""
+def prepared(network: Network, preprocess: Mapping[str, PreProcessInfo], definitions: CustomLayers) -> Network:
+    """A copy of the network, independent of later changes, with the pre-processing that the user asked for and a device's layer types."""
     twin = network.clone()
+    twin.definitions = definitions
     for name, state in twin.inputs.items():
         state.preprocess = preprocess[name]._to_model(name, list(state.shape))
         state.divisors = preprocess[name]._divisors()

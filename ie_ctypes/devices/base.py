@@ -7,11 +7,16 @@ import abc
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ie_ctypes.errors import NotFoundError, NotImplementedIEError
 from ie_ctypes.model.program import Program
+
+if TYPE_CHECKING:
+    from ie_ctypes.devices.extension import LoadedExtension
+    from ie_ctypes.plugins.records import Kernel
 
 #: A metric or config value as the API returns it.
 Parameter = str | int | float | bool | list[str] | list[int] | tuple[int, ...] | dict[str, str]
@@ -115,6 +120,15 @@ class Device(abc.ABC):
 
     @abc.abstractmethod
     def compile(self, program: Program, config: Mapping[str, str]) -> Executable: ...
+
+    def set_extensions(self, libraries: Sequence[LoadedExtension], kernels: Sequence[Kernel]) -> None:
+        """The extension libraries, and the kernels in Python, that later queries and loads may use, in place of those given before.
+
+        A device in Python that runs nodes of ``Program`` finds what a layer of a Python kernel computes in its ``custom``. Here: a
+        library cannot be used.
+        """
+        if libraries:
+            raise NotImplementedIEError(f"[NOT_IMPLEMENTED] {self.name} device does not support extension libraries")
 
     def get_metric(self, name: str) -> Parameter:
         raise RuntimeError(f"Unsupported metric key {name}")

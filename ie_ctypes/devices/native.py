@@ -6,13 +6,19 @@ from __future__ import annotations
 import json
 import operator
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ie_ctypes import runtime
 from ie_ctypes.devices.base import Device, Executable, Parameter, PerfCount, Request
 from ie_ctypes.errors import IEError, NotFoundError, NotImplementedIEError
+from ie_ctypes.model.ops import custom_kind
 from ie_ctypes.model.program import Program
+
+if TYPE_CHECKING:
+    from ie_ctypes.devices.extension import LoadedExtension
+    from ie_ctypes.plugins.records import Kernel
 
 #: properties that drivers answer, see csrc/include/iec/driver.h
 EXEC_GRAPH = "EXEC_GRAPH"
@@ -110,6 +116,18 @@ class NativeDevice(Device):
     def compile(self, program: Program, config: Mapping[str, str]) -> Executable:
         with runtime.Graph(program) as graph:
             return NativeExecutable(self._native.compile(graph, self.driver_config(config)))
+
+    def set_extensions(self, libraries: Sequence[LoadedExtension], kernels: Sequence[Kernel]) -> None:
+        found = [library.native for library in libraries]
+        kernels = [k for k in kernels if k.function is not None]
+        if kernels:
+            # A node's function comes with the node: what the driver is told are the kinds.
+            found.append(runtime.python_kernels([(k.device, custom_kind(k.type), k.priority) for k in kernels]))
+        try:
+            runtime.set_extensions(self._native, found)
+        except NotImplementedIEError:
+            if found:
+                raise NotImplementedIEError(f"[NOT_IMPLEMENTED] {self.name} device does not support extensions") from None
 
     def driver_config(self, config: Mapping[str, str]) -> dict[str, str]:
         """What of a load's settings the driver is told: here all."""

@@ -93,7 +93,7 @@ class ReferenceDevice(Device):
         self._config = dict(_CONFIG)
 
     def query(self, program: Program) -> list[bool]:
-        return [node.kind in KINDS for node in program.nodes]
+        return [node.custom is not None or node.kind in KINDS for node in program.nodes]
 
     def compile(self, program: Program, config: Mapping[str, str]) -> Executable:
         self._check(config)

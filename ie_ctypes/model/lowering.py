@@ -16,10 +16,11 @@ from typing import TypeAlias
 import numpy as np
 
 from ie_ctypes.errors import IEError, ModelError
+from ie_ctypes.model import custom
 from ie_ctypes.model.dtypes import BY_NAME
 from ie_ctypes.model.graph import Blob, Graph, Node
-from ie_ctypes.model.ops.registry import KINDS, find_translator
-from ie_ctypes.model.program import AttrValue, Program, ProgramNode, Shape, Tensor, TensorType
+from ie_ctypes.model.ops.registry import KINDS, custom_kind, find_translator
+from ie_ctypes.model.program import DTYPES, AttrValue, Program, ProgramNode, Shape, Tensor, TensorType, Text
 from ie_ctypes.model.sizes import TrueSize, carried
 
 MAX_ELEMENTS = 1 << 40  # of one tensor: beyond any memory, and far from overflow of 64-bit sizes
@@ -102,6 +103,7 @@ class Step:
     inputs: tuple[Value | None, ...]
     attrs: Mapping[str, AttrValue]
     outputs: list[Value] = field(default_factory=list)
+    custom: custom.CustomCall | None = None
 
 
 # The runtime has one floating type; the wide and the narrow ones are computed in it.
@@ -313,16 +315,53 @@ class Layer:
             types = rule.infer(attrs, [None if v is None else v.type for v in inputs])
         except (ValueError, IndexError, KeyError, ZeroDivisionError) as e:
             raise self.fail(str(e)) from None
-        for t in types:
-            if t.size > MAX_ELEMENTS:
-                raise self.fail(f"output shape {list(t.shape)} has {t.size} elements, expected at most {MAX_ELEMENTS}")
-            if any(d < 0 for d in t.shape):
-                raise self.fail(f"output shape {list(t.shape)} is negative; inputs are {[list(v.shape) for v in inputs if v is not None]}")
+        self._check_types(types, inputs)
         step = Step(kind, name, self.name, self.type, tuple(inputs), dict(attrs))
         if all(v is None or v.is_const for v in inputs):
             step.outputs = [Value(t, f"{name}.{i}", folded=step) for i, t in enumerate(types)]
             return step.outputs
         return self._add_step(step, types)
+
+    def _check_types(self, types: Sequence[TensorType], inputs: Sequence[Value | None]) -> None:
+        for t in types:
+            if t.size > MAX_ELEMENTS:
+                raise self.fail(f"output shape {list(t.shape)} has {t.size} elements, expected at most {MAX_ELEMENTS}")
+            if any(d < 0 for d in t.shape):
+                raise self.fail(f"output shape {list(t.shape)} is negative; inputs are {[list(v.shape) for v in inputs if v is not None]}")
+
+    def emit_custom(self, definition: custom.CustomLayer) -> None:
+        """Add the node of a layer that others define and set all outputs. It is never folded: what it does is not known."""
+        params = custom.Params(self.node.params)
+        blobs = {name: constant_array(blob) for name, blob in self.node.blobs.items()}
+        view = custom.LayerView(
+            name=self.name,
+            params=params,
+            inputs=[
+                None if v is None else custom.Input(shape=v.shape, dtype=v.dtype, data=v.data if v.is_const else None) for v in self.inputs
+            ],
+            blobs=blobs,
+            outputs=[self.file_type(i) for i in range(len(self.node.outputs))],
+            stale=any(v is not None and v.shape != port.shape for v, port in zip(self.inputs, self.node.inputs, strict=False)),
+        )
+        try:
+            types = list(definition.infer(view))
+        except Exception as e:
+            raise self.fail(f"its shape function fails: {custom.error_text(e)}") from e
+        if len(types) != len(self.node.outputs):
+            raise self.fail(f"its shape function gave {len(types)} outputs, the layer has {len(self.node.outputs)}")
+        self._check_types(types, self.inputs)
+        for t in types:
+            if t.dtype not in DTYPES:
+                raise self.fail(f"its shape function gave the element type {t.dtype}, expected one of {', '.join(DTYPES)}")
+        inputs = (*self.inputs, *(self.value(array, name) for name, array in blobs.items()))
+        attrs: dict[str, AttrValue] = {name: Text(text) for name, text in params.items()}
+        attrs.setdefault("blobs", ",".join(blobs))
+        constants = {i: given.data for i, given in enumerate(view.inputs) if given is not None and given.data is not None}
+        step = Step(custom_kind(definition.type), self.label, self.name, self.type, inputs, attrs)
+        if definition.compute is not None:
+            step.custom = custom.CustomCall(definition, self.name, self.type, params, blobs, len(self.inputs), types, constants)
+        for i, value in enumerate(self._add_step(step, types)):
+            self.set_output(i, value)
 
     def _add_step(self, step: Step, types: Sequence[TensorType]) -> list[Value]:
         step.outputs = [Value(t, step.name if len(types) == 1 else f"{step.name}.{i}") for i, t in enumerate(types)]
@@ -390,14 +429,20 @@ class StateValues:
     fresh: Value | None = None
 
 
+def _translate_custom(definition: custom.CustomLayer) -> Callable[[Layer], None]:
+    return lambda layer: layer.emit_custom(definition)
+
+
 class Lowering:
     """One pass over a graph. After ``run`` every (layer, output) has a Value and ``program`` can be taken.
 
     ``keeps_states``: who takes the program hands on the states too; elsewhere (bodies) layers with a state are an error.
+    ``definitions`` are the layer types that others define.
     """
 
-    def __init__(self, graph: Graph, keeps_states: bool = False):
+    def __init__(self, graph: Graph, keeps_states: bool = False, definitions: custom.CustomLayers = custom.NONE):
         self.graph = graph
+        self.definitions = definitions
         self.keeps_states = keeps_states
         self.states: dict[str, StateValues] = {}
         self.steps: list[Step] = []
@@ -417,6 +462,9 @@ class Lowering:
 
     def translate(self, node: Node) -> None:
         translator = find_translator(node.type, node.version, self.graph.legacy)
+        definition = self.definitions.find(node.type, node.version, translator is not None)
+        if definition is not None:
+            translator = _translate_custom(definition)
         if translator is None:
             raise self.error(node, f"unsupported primitive of type: {node.type} name: {node.name}")
         inputs = [None if s is None else self.values[id(s[0]), s[1]] for s in node.sources]
@@ -471,7 +519,8 @@ class Lowering:
             if id(step) in needed:
                 ins = tuple(tensor(v) for v in step.inputs)
                 outs = tuple(tensor(v) for v in step.outputs)
-                program.nodes.append(ProgramNode(step.kind, unique(step.name), step.layer, step.layer_type, ins, outs, step.attrs))
+                node = ProgramNode(step.kind, unique(step.name), step.layer, step.layer_type, ins, outs, step.attrs, step.custom)
+                program.nodes.append(node)
         for label, v in outputs:
             program.outputs.append(tensor(v))
             program.output_names.append(label)

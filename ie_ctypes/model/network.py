@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ie_ctypes.errors import ModelError, NotFoundError, OutOfBoundsError, ParameterMismatchError
+from ie_ctypes.model.custom import NONE, CustomLayers
 from ie_ctypes.model.dtypes import BY_NAME
 from ie_ctypes.model.graph import Graph, Node, Port, PreProcess, Shape
 from ie_ctypes.model.layouts import MEMORY_ORDER, default_layout, memory_shape
@@ -72,6 +73,7 @@ class Network:
     def __init__(self, graph: Graph):
         restore_axis_order(graph)
         self.graph = graph
+        self.definitions: CustomLayers = NONE  # layer types that others define, for shapes and lowering
         found = {n.name: self._input_state(n) for n in graph.nodes if is_input(n)}
         self.inputs: dict[str, InputState] = dict(sorted(found.items()))
         self.outputs: dict[str, OutputState] = {}
@@ -129,6 +131,7 @@ class Network:
             copies[id(n)].sources = [None if s is None else (copies[id(s[0])], s[1]) for s in n.sources]
         graph.nodes = list(copies.values())
         twin = Network(graph)
+        twin.definitions = self.definitions
         twin.inputs = {k: replace(s, node=copies[id(s.node)]) for k, s in self.inputs.items()}
         twin.outputs = {k: replace(s, node=copies[id(s.node)]) for k, s in self.outputs.items()}
         return twin
@@ -175,7 +178,7 @@ class Network:
                 raise ParameterMismatchError(f"Dims and format are inconsistent. Input {name} of shape {old} cannot become {list(shape)}")
             if min(shape, default=1) < 1:
                 raise ParameterMismatchError(f"input {name}: shape {list(shape)} has a dimension below 1")
-        lowering = Lowering(self.graph, keeps_states=True)
+        lowering = Lowering(self.graph, keeps_states=True, definitions=self.definitions)
         given: dict[tuple[int, int], Value] = {}
         for name, state in self.inputs.items():
             shape = tuple(int(d) for d in shapes.get(name, state.shape))
@@ -227,7 +230,7 @@ class Network:
         A blob of layout NHWC has the program shape (N, H, W, C). Inputs and outputs are in the order of the dictionaries. The outputs of
         ``opaque`` layers, which are not translated, become further inputs, of the shapes in the file.
         """
-        lowering = Lowering(self.graph, keeps_states=True)
+        lowering = Lowering(self.graph, keeps_states=True, definitions=self.definitions)
         given: dict[tuple[int, int], Value] = {}
         inputs: list[tuple[str, Value]] = []
         for name, state in self.inputs.items():

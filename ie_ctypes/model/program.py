@@ -5,11 +5,38 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Union
+from typing import TYPE_CHECKING, Union
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from ie_ctypes.model.custom import CustomCall
+
 Shape = tuple[int, ...]
+
+
+class Text(str):
+    """An attribute of a layer that only others understand, as the file gives it."""
+
+    __slots__ = ()
+
+    def readings(self) -> list[object]:
+        """Itself, and what it is as a number or a list of numbers."""
+        found: list[object] = [str(self)]
+        parts = [p.strip() for p in self.split(",") if p.strip()]
+        for kind in (int, float):
+            try:
+                values = tuple(kind(p) for p in parts)
+            except ValueError:
+                continue
+            if not values or (kind is int and not all(-(1 << 63) <= v < 1 << 63 for v in values)):
+                continue
+            found += [values[0], values] if len(values) == 1 else [values]
+        if self.lower() in ("true", "false"):
+            found.append(int(self.lower() == "true"))
+        return found
+
+
 AttrValue = Union[int, float, str, tuple[int, ...], tuple[float, ...], "Program"]
 
 #: Element types that a lowered tensor can have: numpy names.
@@ -52,6 +79,7 @@ class ProgramNode:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     attrs: Mapping[str, AttrValue] = field(default_factory=dict)
+    custom: CustomCall | None = None  # of layers that others define: what they compute, in numpy
 
 
 @dataclass(slots=True)

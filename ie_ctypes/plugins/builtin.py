@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ie_ctypes.plugins.hookspecs import hookimpl
+from ie_ctypes.plugins.kernels import Declared
 from ie_ctypes.plugins.records import Device, Reader, Subcommand
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ PLUGINS: dict[str, object] = {
     "builtin.hetero": _Devices(Device(name="HETERO", driver=_hetero, aliases=("HeteroPlugin",))),
     "builtin.multi": _Devices(Device(name="MULTI", driver=_multi, aliases=("MultiDevicePlugin",))),
     "builtin.virtual": _Virtual(),
+    "builtin.declared": Declared(),
     "builtin.ir": _Readers(Reader(name="ir", read=_read_ir, suffixes=(".xml",), begins=(b"<",))),
     # An ONNX model begins with its version field; an XML text cannot begin with this byte.
     "builtin.onnx": _Readers(Reader(name="onnx", read=_read_onnx, suffixes=(".onnx", ".prototxt"), begins=(b"\x08",))),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pluggy
 
-from ie_ctypes.plugins.records import Device, Reader, Subcommand
+from ie_ctypes.plugins.records import Device, Extension, Kernel, Reader, Subcommand
 
 if TYPE_CHECKING:
     from ie_ctypes.api.executable import ExecutableNetwork
@@ -21,6 +21,16 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 @hookspec
 def ie_ctypes_devices() -> Iterable[Device]:  # type: ignore[empty-body]
     """Devices that the plugin provides. Called at every IECore."""
+
+
+@hookspec
+def ie_ctypes_extensions() -> Iterable[Extension]:  # type: ignore[empty-body]
+    """Libraries and Python kernels with layers for a device. Called when a network is loaded; a library is opened once."""
+
+
+@hookspec
+def ie_ctypes_kernels(device: str) -> Iterable[Kernel]:  # type: ignore[empty-body]
+    """Python kernels for a device; those for other devices are left out. Called when a network is loaded."""
 
 
 @hookspec

@@ -18,7 +18,7 @@ import pluggy
 from ie_ctypes._version import __version__
 from ie_ctypes.errors import IEError
 from ie_ctypes.plugins import builtin, hookspecs
-from ie_ctypes.plugins.records import Device, Reader, Subcommand
+from ie_ctypes.plugins.records import Device, Extension, Kernel, Reader, Subcommand
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -99,13 +99,14 @@ class PluginManager(pluggy.PluginManager):
             try:
                 self.add(entry.load(), origin)
             except Exception as e:
-                self._fail(origin, "cannot be loaded", e)
+                self.fail(origin, "cannot be loaded", e)
 
     def origin(self, plugin_name: str) -> Origin:
         """Where the plugin of that name comes from."""
         return self.origins.get(plugin_name, Origin(name=plugin_name))
 
-    def _fail(self, origin: Origin, what: str, error: BaseException) -> None:
+    def fail(self, origin: Origin, what: str, error: BaseException) -> None:
+        """Remember that something of a plugin does not work, and warn once."""
         failure = Failure(origin=origin, error=f"{what}: {type(error).__name__}: {error}")
         if failure not in self.failed:
             self.failed.append(failure)
@@ -122,7 +123,7 @@ class PluginManager(pluggy.PluginManager):
                     if not isinstance(record, kind):
                         raise TypeError(f"a record of type {type(record).__name__}, expected {kind.__name__}")
             except Exception as e:
-                self._fail(origin, f"fails in {hook}", e)
+                self.fail(origin, f"fails in {hook}", e)
                 continue
             yield from ((origin, record) for record in found)
 
@@ -132,6 +133,24 @@ class PluginManager(pluggy.PluginManager):
         for origin, record in self.records("ie_ctypes_devices", Device):
             _claim(found, "device", record.name, origin, record)
         return {name: record for name, (_, record) in sorted(found.items())}
+
+    def extensions(self) -> dict[str, tuple[Origin, Extension]]:
+        """Extensions by name, with where they come from. Two of one name are an error."""
+        found: dict[str, tuple[Origin, Extension]] = {}
+        for origin, record in self.records("ie_ctypes_extensions", Extension):
+            _claim(found, "extension", record.name, origin, record)
+        return found
+
+    def kernels(self, device: str) -> list[Kernel]:
+        """Python kernels for a device. Two for one layer type and operation set are an error, unless they are the same record."""
+        found: dict[str, tuple[Origin, Kernel]] = {}
+        offered = [(o, k) for o, k in self.records("ie_ctypes_kernels", Kernel, device=device)]
+        offered += [(o, k) for o, extension in self.extensions().values() for k in extension.kernels]
+        for origin, record in offered:
+            name = f"{record.type} {record.opset}".strip()
+            if record.device == device and (name not in found or found[name][1] is not record):
+                _claim(found, f"the {device} kernel of layer type", name, origin, record)
+        return [record for _, record in found.values()]
 
     def readers(self) -> dict[str, Reader]:
         """Readers by suffix. Two readers of one suffix are an error."""
@@ -166,7 +185,7 @@ class PluginManager(pluggy.PluginManager):
             try:
                 impl.function(*(arguments[name] for name in impl.argnames))
             except Exception as e:
-                self._fail(self.origin(impl.plugin_name), "fails in ie_ctypes_network_compiled", e)
+                self.fail(self.origin(impl.plugin_name), "fails in ie_ctypes_network_compiled", e)
 
 
 def _claim(found: dict[str, tuple[Origin, _Record]], what: str, name: str, origin: Origin, record: _Record) -> None:

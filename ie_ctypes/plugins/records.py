@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -47,22 +46,50 @@ class Device:
         return NativeDevice(self.name, path=self.library())
 
 
-def python_device(location: str) -> Device | None:
-    """The record of a device class by its dotted name, ``package.module.Class``; None for a text that is none, such as ``libacme.so``."""
-    module, _, name = location.rpartition(".")
-    if not module or not all(map(str.isidentifier, location.split("."))) or name in ("so", "dll", "dylib"):
-        return None
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Kernel:
+    """A layer type in Python: made by :func:`ie_ctypes.plugins.kernel`, called like the function that it decorates.
 
-    def create() -> DeviceBase:
-        from ie_ctypes.devices.base import Device as DeviceBase
-        from ie_ctypes.errors import IEError
+    ``shape(params, *inputs, **blobs)`` gives the shape of the output, or a list of shapes for several; inputs have ``shape``, ``dtype``
+    and, when constant, ``data``. Without it the shapes are the file's. ``function(params, *arrays, **blobs)`` gives the output, or a
+    list; without it kernels of C extensions run the layer. ``dtypes`` are the numpy type names of the outputs, else those of the file.
+    ``opset`` limits it to operations of that set. A ``priority`` of 100 or more replaces a built-in type of that name.
+    """
 
-        found = getattr(importlib.import_module(module), name, None)
-        if not (isinstance(found, type) and issubclass(found, DeviceBase)):
-            raise IEError(f"{location} is no subclass of ie_ctypes.devices.base.Device")
-        return found()
+    type: str
+    function: Callable[..., Any] | None
+    shape: Callable[..., Any] | None = None
+    device: str = "CPU"
+    dtypes: tuple[str, ...] = ()
+    opset: str = ""
+    priority: int = 100
 
-    return Device(name="EXTERNAL", driver=create)
+    def __post_init__(self) -> None:
+        if not self.type:
+            raise ValueError("a kernel needs a layer type")
+        if not _NAME.fullmatch(self.device):
+            raise ValueError(f"kernel {self.type}: device {self.device!r}, expected upper-case letters, digits and underscores")
+        if self.priority < 1:
+            raise ValueError(f"kernel {self.type}: priority {self.priority}, expected at least 1")
+
+    def __call__(self, *arguments: Any, **blobs: Any) -> Any:
+        if self.function is None:
+            raise TypeError(f"kernel {self.type} has no function")
+        return self.function(*arguments, **blobs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extension:
+    """Layers for a device: a C library (``library`` gives its path when the device is first used) or Python kernels; one of the two."""
+
+    name: str
+    device: str = "CPU"
+    library: Callable[[], str] | None = None
+    kernels: tuple[Kernel, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (self.library is None) == (not self.kernels):
+            raise ValueError(f"extension {self.name}: exactly one of library and kernels is needed")
 
 
 @dataclass(frozen=True, kw_only=True)

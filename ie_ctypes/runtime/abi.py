@@ -7,7 +7,7 @@ import ctypes
 from ctypes import c_char, c_char_p, c_int32, c_int64, c_size_t, c_uint16, c_uint32, c_void_p
 
 ABI_MAJOR = 1
-ABI_MINOR = 0
+ABI_MINOR = 1
 MAX_NDIM = 8
 
 OK = 0
@@ -112,6 +112,107 @@ class CpuInfo(ctypes.Structure):
     )
 
 
+class GraphApi(ctypes.Structure):
+    """iec_graph_api. Python calls ``attr_i64`` only."""
+
+    _fields_ = (
+        ("struct_size", c_uint32),
+        ("reserved", c_uint32),
+        ("name", c_void_p),
+        ("tensor_count", c_void_p),
+        ("tensor", c_void_p),
+        ("tensor_name", c_void_p),
+        ("input_count", c_void_p),
+        ("input_at", c_void_p),
+        ("output_count", c_void_p),
+        ("output_at", c_void_p),
+        ("node_count", c_void_p),
+        ("node_at", c_void_p),
+        ("node_kind", c_void_p),
+        ("node_name", c_void_p),
+        ("node_layer", c_void_p),
+        ("node_layer_type", c_void_p),
+        ("port_count", c_void_p),
+        ("port", c_void_p),
+        ("attr_i64", ctypes.CFUNCTYPE(c_int32, c_void_p, c_char_p, ctypes.POINTER(c_int64))),
+        ("attr_f64", c_void_p),
+        ("attr_str", c_void_p),
+        ("attr_i64s", c_void_p),
+        ("attr_f64s", c_void_p),
+        ("attr_graph", c_void_p),
+    )
+
+
+class HostApi(ctypes.Structure):
+    """iec_host_api."""
+
+    _fields_ = (
+        ("struct_size", c_uint32),
+        ("abi_version", c_uint32),
+        ("self", c_void_p),
+        ("alloc", c_void_p),
+        ("release", c_void_p),
+        ("log", c_void_p),
+        ("graph", ctypes.POINTER(GraphApi)),
+        ("team_create", c_void_p),
+        ("team_release", c_void_p),
+        ("team_run", c_void_p),
+        ("team_barrier", c_void_p),
+    )
+
+
+_host, _view = ctypes.POINTER(HostApi), ctypes.POINTER(ctypes.POINTER(Tensor))
+SupportsFunction = ctypes.CFUNCTYPE(c_int32, _host, c_void_p, c_void_p)
+PrepareFunction = ctypes.CFUNCTYPE(
+    c_int32, _host, c_void_p, c_void_p, ctypes.POINTER(c_void_p), ctypes.POINTER(c_size_t), ctypes.POINTER(Error)
+)
+RunFunction = ctypes.CFUNCTYPE(c_int32, c_void_p, _view, c_size_t, _view, c_size_t, c_void_p, ctypes.POINTER(Error))
+ReleaseFunction = ctypes.CFUNCTYPE(None, c_void_p)
+
+
+class KernelDef(ctypes.Structure):
+    """iec_kernel_def."""
+
+    _fields_ = (
+        ("struct_size", c_uint32),
+        ("priority", c_int32),
+        ("device", c_char_p),
+        ("kind", c_char_p),
+        ("impl_name", c_char_p),
+        ("supports", SupportsFunction),
+        ("prepare", PrepareFunction),
+        ("run", RunFunction),
+        ("release", ReleaseFunction),
+    )
+
+
+class OpDef(ctypes.Structure):
+    """iec_op_def; its function is called through iec_extension_infer_shapes."""
+
+    _fields_ = (
+        ("struct_size", c_uint32),
+        ("priority", c_int32),
+        ("type", c_char_p),
+        ("opset", c_char_p),
+        ("infer_shapes", c_void_p),
+    )
+
+
+class ExtensionApi(ctypes.Structure):
+    """iec_extension_api."""
+
+    _fields_ = (
+        ("struct_size", c_uint32),
+        ("abi_version", c_uint32),
+        ("name", c_char_p),
+        ("version", c_char_p),
+        ("kernels", ctypes.POINTER(ctypes.POINTER(KernelDef))),
+        ("kernel_count", c_size_t),
+        ("ops", ctypes.POINTER(ctypes.POINTER(OpDef))),
+        ("op_count", c_size_t),
+    )
+
+
 class GraphHandle(ctypes.Structure):
     """iec_graph, opaque."""
 
@@ -132,6 +233,7 @@ P = ctypes.POINTER
 DoneFunction = ctypes.CFUNCTYPE(None, c_void_p, P(Error))
 
 _graph, _device, _executable, _request = P(GraphHandle), P(DeviceHandle), P(ExecutableHandle), P(RequestHandle)
+_extension = P(ExtensionApi)
 _err, _text, _size, _tensors, _pairs = P(Error), c_char_p, P(c_size_t), P(Tensor), P(KeyValue)
 
 #: function -> (type of its result, types of its arguments): runtime.h, in its order
@@ -151,6 +253,10 @@ PROTOTYPES: dict[str, tuple[object, tuple[object, ...]]] = {
     "iec_device_import": (c_int32, (_device, c_void_p, c_size_t, _pairs, c_size_t, P(_executable), _err)),
     "iec_device_get_property": (c_int32, (_device, _text, c_void_p, _size, _err)),
     "iec_device_set_property": (c_int32, (_device, _text, _text, _err)),
+    "iec_extension_open": (c_int32, (_text, P(_extension), _err)),
+    "iec_extension_adopt": (c_int32, (_extension, P(_extension), _err)),
+    "iec_extension_infer_shapes": (c_int32, (_extension, c_size_t, _graph, _tensors, c_size_t, _err)),
+    "iec_device_set_extensions": (c_int32, (_device, P(_extension), c_size_t, _err)),
     "iec_executable_release": (None, (_executable,)),
     "iec_executable_streams": (c_int32, (_executable,)),
     "iec_executable_get_property": (c_int32, (_executable, _text, c_void_p, _size, _err)),

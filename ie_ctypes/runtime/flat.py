@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, cast
 
 import numpy as np
@@ -34,6 +35,15 @@ class TensorLike(Protocol):
     def data(self) -> np.ndarray | None: ...
 
 
+#: What a layer that is defined in Python computes: inputs (None: absent) -> outputs of exactly the node's types.
+Call = Callable[[Sequence[np.ndarray | None]], Sequence[np.ndarray]]
+#: The attribute by which the kernel of such a node finds its call.
+CALL = "python_call"
+#: The calls of the graphs that are open, by the value of that attribute.
+CALLS: dict[int, Call] = {}
+_numbers = itertools.count(1)
+
+
 class NodeLike(Protocol):
     """A node of a program."""
 
@@ -51,6 +61,8 @@ class NodeLike(Protocol):
     def outputs(self) -> Sequence[int]: ...
     @property
     def attrs(self) -> Mapping[str, object]: ...
+    @property
+    def custom(self) -> Call | None: ...
 
 
 class ProgramLike(Protocol):
@@ -79,11 +91,18 @@ def constant(tensor: TensorLike) -> np.ndarray:
     return np.require(data, dtype=data.dtype.newbyteorder("="), requirements=["C", "A"])
 
 
+def _readings(value: object) -> list[object]:
+    """The values that an attribute has: one, but for texts whose meaning is not known."""
+    readings = getattr(value, "readings", None)
+    return [value] if readings is None else cast("list[object]", readings())
+
+
 class Description:
     """The tables of one program. Keeps the arrays of its constants alive."""
 
     def __init__(self, program: ProgramLike) -> None:
         self.keep: list[np.ndarray] = []
+        self.calls: dict[int, Call] = {}
         self._strings = bytearray()
         self._offsets: dict[str, int] = {}
         self.ints = array("q")
@@ -125,7 +144,11 @@ class Description:
         ports.extend(graph.inputs)
         ports.extend(graph.outputs)
         for node in graph.nodes:
-            attrs = node.attrs
+            attrs = [(name, v) for name, value in node.attrs.items() for v in _readings(value)]
+            if node.custom is not None:
+                number = next(_numbers)
+                self.calls[number] = node.custom
+                attrs.append((CALL, number))
             self.nodes.extend(
                 (
                     text(node.kind),
@@ -139,7 +162,7 @@ class Description:
             )
             ports.extend(node.inputs)
             ports.extend(node.outputs)
-            for name, value in attrs.items():
+            for name, value in attrs:
                 self._add_attr(node, name, value, waiting)
 
     def _add_attr(self, node: NodeLike, name: str, value: object, waiting: list[ProgramLike]) -> None:

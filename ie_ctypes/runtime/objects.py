@@ -13,22 +13,17 @@ import numpy as np
 
 from ie_ctypes.errors import ParameterMismatchError
 from ie_ctypes.runtime import abi, jobs
-from ie_ctypes.runtime.errors import exception
-from ie_ctypes.runtime.flat import Description, ProgramLike
+from ie_ctypes.runtime.errors import check as _check
+from ie_ctypes.runtime.errors import new_error as _error
+from ie_ctypes.runtime.flat import CALLS, Description, ProgramLike
 from ie_ctypes.runtime.handles import Handle
 from ie_ctypes.runtime.library import library
 
-_ERROR_SIZE = ctypes.sizeof(abi.Error)
 _TENSOR_SIZE = ctypes.sizeof(abi.Tensor)
 
 
-def _check(status: int, record: abi.Error) -> None:
-    if status:
-        raise exception(status, record) from None
-
-
-def _error() -> abi.Error:
-    return abi.Error(struct_size=_ERROR_SIZE)
+#: element type code -> numpy type name
+DTYPES = {code: name for name, code in abi.DTYPE_CODES.items()}
 
 
 def _pairs(values: Mapping[str, str]) -> Any:
@@ -108,7 +103,15 @@ class Graph(Handle):
         self.node_count = len(program.nodes)
         lib, err, out = library(), _error(), ctypes.POINTER(abi.GraphHandle)()
         _check(lib.iec_graph_create(description.fill(), out, err), err)
-        super().__init__(out, lib.iec_graph_release)
+        calls = description.calls
+        CALLS.update(calls)
+
+        def release(pointer: Any) -> None:
+            lib.iec_graph_release(pointer)
+            for number in calls:
+                del CALLS[number]
+
+        super().__init__(out, release)
 
 
 class Device(_WithProperties):
@@ -234,7 +237,7 @@ class Request(Handle):
         err = _error()
         status = self._call(self._infer, err)
         if status:
-            raise exception(status, err) from None
+            _check(status, err)
 
     def start(self, done: Callable[[BaseException | None], None]) -> None:
         """Begin an inference; ``done(error)`` is called from a thread of the library when it has ended."""
@@ -243,7 +246,7 @@ class Request(Handle):
         status = self._call(library().iec_request_start, jobs.CALLBACK, token, err)
         if status:
             jobs.drop(token)
-            raise exception(status, err) from None
+            _check(status, err)
 
     def wait(self, timeout_ms: int) -> int:
         """Wait for the last inference, without limit when negative, in slices so that Ctrl-C works.
@@ -259,7 +262,7 @@ class Request(Handle):
             if status in (abi.OK, abi.INFER_NOT_STARTED):
                 return status
             if status != abi.RESULT_NOT_READY:
-                raise exception(status, err) from None
+                _check(status, err)
             if timeout_ms >= 0 and left <= 0:
                 return status
 

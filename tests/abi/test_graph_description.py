@@ -231,7 +231,7 @@ def test_faulty_tables_are_refused(change: Callable[[Description], None], text: 
 
 def test_an_attribute_given_twice_is_refused() -> None:
     description = Description(rich_program())
-    description.attrs[4] = description.attrs[0]
+    description.attrs[4:8] = description.attrs[0:4]  # a name may have several types, but each once
     with pytest.raises(ParameterMismatchError, match="node: attribute i is given twice"):
         create(description)
 

@@ -25,6 +25,11 @@ STRUCTS = {
     "iec_tensor": abi.Tensor,
     "iec_graph_desc": abi.GraphDesc,
     "iec_cpu_info": abi.CpuInfo,
+    "iec_graph_api": abi.GraphApi,
+    "iec_host_api": abi.HostApi,
+    "iec_kernel_def": abi.KernelDef,
+    "iec_op_def": abi.OpDef,
+    "iec_extension_api": abi.ExtensionApi,
 }
 #: typedefs of the C library that the headers need; ``_Ptr`` types keep pycparser from needing real headers
 FAKE = """
@@ -56,7 +61,8 @@ POINTERS = {
 def declarations(compiler: str) -> dict[str, c_ast.FuncDecl]:
     """Every function that runtime.h declares."""
     text = "".join(
-        re.sub(r"^\s*#\s*include.*$", "", (INCLUDE / name).read_text(), flags=re.MULTILINE) for name in ("iec/base.h", "iec/runtime.h")
+        re.sub(r"^\s*#\s*include.*$", "", (INCLUDE / name).read_text(), flags=re.MULTILINE)
+        for name in ("iec/base.h", "iec/extension.h", "iec/runtime.h")
     )
     source = subprocess.run([compiler, "-E", "-P", "-x", "c", "-"], input=text, capture_output=True, text=True, check=True).stdout
     tree = c_parser.CParser().parse(FAKE + source)
@@ -133,13 +139,19 @@ def test_structures_have_the_layout_of_c(struct: str, layout: dict[str, int]) ->
 
 
 def test_structures_mirror_every_member() -> None:
-    text = "".join((INCLUDE / "iec" / n).read_text() for n in ("base.h", "runtime.h"))
+    text = "".join((INCLUDE / "iec" / n).read_text() for n in ("base.h", "extension.h", "runtime.h"))
     text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
     for struct, cls in STRUCTS.items():
         body = re.search(rf"typedef struct {struct} {{(.*?)}} {struct};", text, flags=re.DOTALL)
         assert body, struct
-        members = [m for line in body[1].split(";") for m in re.findall(r"(\w+)(?:\[\w+\])?\s*(?:,|$)", line.strip())]
+        members = [m for line in body[1].split(";") for m in _members(line.strip())]
         assert members == [f[0] for f in cls._fields_], struct
+
+
+def _members(declaration: str) -> list[str]:
+    """Names that one declaration of a struct gives: of a function pointer, or of variables separated by commas."""
+    function = re.search(r"\(\*(\w+)\)\(", declaration)
+    return [function[1]] if function else re.findall(r"(\w+)(?:\[\w+\])?\s*(?:,|$)", declaration)
 
 
 def test_constants_are_those_of_c(layout: dict[str, int]) -> None:

@@ -161,7 +161,7 @@ def test_missing_and_wrong_libraries(build_driver: Callable[..., str]) -> None:
         runtime.Device("XPU")
     with pytest.raises(NotFoundError, match="exports no iec_driver_query"):
         runtime.Device("X", path=build_driver(HERE / "empty_driver.c"))
-    with pytest.raises(IEError, match=r"built for ABI 7\.0, this library has 1\.0"):
+    with pytest.raises(IEError, match=r"built for ABI 7\.0, this library has 1\.\d+"):
         runtime.Device("X", path=build_driver(HERE / "gate_driver.c", "-DOTHER_MAJOR"))
     with pytest.raises(IEError, match="lacks its name or a required function"):
         runtime.Device("X", path=build_driver(HERE / "gate_driver.c", "-DSHORT_TABLE"))

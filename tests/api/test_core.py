@@ -264,15 +264,6 @@ def test_two_providers_of_one_device_are_both_named(gate: GateDevice) -> None:
         default_manager().unregister(twin)
 
 
-def test_add_extension(core: IECore) -> None:
-    with pytest.raises(RuntimeError, match=re.escape("Cannot load library '/x.so': /x.so: cannot open shared object file")):
-        core.add_extension("/x.so", "CPU")
-    with pytest.raises(RuntimeError, match="HETERO device does not support extensions"):
-        core.add_extension("/x.so", "HETERO:CPU")
-    with pytest.warns(DeprecationWarning, match="CPU has its layers"):
-        core.add_extension("/opt/lib/libcpu_extension_avx2.so", "CPU")
-
-
 def test_read_network_from_paths(core: IECore, tmp_path: Path) -> None:
     xml, weights = write(opset_network(), tmp_path, "net")
     for arguments in ((xml, weights), (xml,), (Path(xml), Path(weights)), (xml, Path(weights)), (Path(xml), weights), (Path(xml),)):

@@ -43,7 +43,7 @@ static int branch_fits(const cpu_node *node, int which) {
       return 0;
   for (int32_t i = 0; i < node->output_count; i++)
     if (node->outputs[i] && !same(node->outputs[i], api, body, api->output_at(body, (size_t)i))) return 0;
-  return cpu_graph_supported(api, body);
+  return cpu_graph_supported(node, body);
 }
 
 static int32_t supports(const cpu_node *node) {
@@ -82,7 +82,7 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
     b->input_count = (int32_t)counts[i];
     b->inputs = list;
     for (size_t j = 0; j < counts[i]; j++) *list++ = (int32_t)from[i][j];
-    status = cpu_plan_create(host, body, &b->plan, err);
+    status = cpu_plan_create(host, body, node->extensions, &b->plan, err);
     if (status != IEC_OK) break;
     if (cpu_plan_scratch(b->plan) > out->scratch_size) out->scratch_size = cpu_plan_scratch(b->plan);
     if (cpu_plan_member_scratch(b->plan) > out->member_scratch_size)

@@ -139,7 +139,7 @@ static int32_t supports(const cpu_node *node) {
   if (!body || trips < 0 || trips > INT32_MAX || node->api->input_count(body) != (size_t)node->input_count)
     return 0;
   return inputs_fit(node, trips) && outputs_fit(node, trips) && conditions_fit(node) &&
-                 cpu_graph_supported(node->api, body)
+                 cpu_graph_supported(node, body)
              ? 10
              : 0;
 }
@@ -239,7 +239,7 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   s->trips = op_int(node, "trip_count", 0);
   s->condition_input = (int32_t)op_max(op_int(node, "condition_input", -1), -1);
   s->condition_output = (int32_t)op_max(op_int(node, "condition_output", -1), -1);
-  status = cpu_plan_create(host, body, &s->plan, err);
+  status = cpu_plan_create(host, body, node->extensions, &s->plan, err);
   if (status != IEC_OK) {
     release(host, s);
     out->state = NULL;

@@ -95,6 +95,7 @@ static iec_status fuse_user(cpu_graph *graph, cpu_op *op, int *out_fused, iec_er
   if (!op->kernel || !op->kernel->can_fuse) return IEC_OK;
   cpu_op *user = cpu_value_only_user(op->outputs[0]);
   if (!user || user->post_count || user->output_count != 1) return IEC_OK;
+  if (user->kernel && user->kernel->closure) return IEC_OK; /* an extension wants to run it */
   cpu_post post;
   cpu_value *addend = NULL;
   int found = 0;

@@ -10,7 +10,7 @@ extern "C" {
 #endif
 
 #define IEC_ABI_MAJOR 1u
-#define IEC_ABI_MINOR 0u
+#define IEC_ABI_MINOR 1u
 #define IEC_ABI_VERSION ((IEC_ABI_MAJOR << 16) | IEC_ABI_MINOR)
 #define IEC_MAX_NDIM 8
 #define IEC_NO_TENSOR ((size_t)-1)

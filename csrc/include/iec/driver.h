@@ -11,6 +11,7 @@ extern "C" {
 typedef struct iec_driver iec_driver;   /* these three are the driver's own types */
 typedef struct iec_exec iec_exec;
 typedef struct iec_request iec_request;
+struct iec_extension_api; /* extension.h */
 
 typedef struct iec_driver_api { /* static const inside the driver; outlives the process */
   uint32_t struct_size, abi_version;
@@ -44,6 +45,10 @@ typedef struct iec_driver_api { /* static const inside the driver; outlives the 
                             iec_exec **out, iec_error *err);
   /* JSON text: [{"layer","layer_type","kind","exec_type","status","real_time_us","cpu_time_us","order"}, ...] of the last infer. */
   iec_status (*perf_counts)(iec_request *request, char *json, size_t *size, iec_error *err);
+  /* Since 1.1. The extensions whose kernels later queries and compilations may choose, in place of those given before; what is
+   * compiled keeps the kernels it has. The tables live as long as the process. A kernel is meant for the device that it names.
+   * Threads: any. */
+  iec_status (*set_extensions)(iec_driver *driver, const struct iec_extension_api *const *extensions, size_t count, iec_error *err);
 } iec_driver_api;
 
 #define IEC_DRIVER_QUERY_SYMBOL "iec_driver_query"

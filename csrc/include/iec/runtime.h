@@ -3,6 +3,7 @@
 #ifndef IEC_RUNTIME_H
 #define IEC_RUNTIME_H
 #include "iec/base.h"
+#include "iec/extension.h"
 
 #if defined(IEC_BUILD) && defined(__GNUC__)
 #define IEC_API __attribute__((visibility("default")))
@@ -63,7 +64,7 @@ enum {
 
 /* A program as tables of numbers, quick to build from Python. Graph 0 is the program, the others are bodies of its nodes. The tables
  * are streams read in order: for each graph its record, its tensors, its inputs and outputs (`ports`), then its nodes, each with its
- * inputs and outputs (`ports`, -1: absent) and its attributes. Shapes and integer lists come from `ints` as they are met. Names are
+ * inputs and outputs (`ports`, -1: absent) and its attributes (a name once a type). Shapes and integer lists come from `ints` as they are met. Names are
  * offsets into `strings`, zero-terminated texts. Borrowed for the call, but for the data of constants, see below. */
 typedef struct iec_graph_desc {
   uint32_t struct_size, reserved;
@@ -102,6 +103,21 @@ IEC_API iec_status iec_device_import(iec_device *device, const void *buf, size_t
 /* Texts of unknown size: a NULL `buf` asks for the size, which counts the final zero; else `*size` is the room. Threads: any. */
 IEC_API iec_status iec_device_get_property(iec_device *device, const char *key, char *buf, size_t *size, iec_error *err);
 IEC_API iec_status iec_device_set_property(iec_device *device, const char *key, const char *value, iec_error *err);
+
+/* ---- Extension ---- */
+
+/* Loads a library of custom layers, which stays loaded, and checks what it exports. *out is a table of full size, the same one each
+ * time, that lives as long as the process. Threads: any. */
+IEC_API iec_status iec_extension_open(const char *library, const iec_extension_api **out, iec_error *err);
+/* The same for a table that lies in this process and outlives it. Threads: any. */
+IEC_API iec_status iec_extension_adopt(const iec_extension_api *table, const iec_extension_api **out, iec_error *err);
+/* Asks definition `op` of an adopted extension for the outputs of the one node of `graph`; checks the answer. Of each of `outputs`
+ * type, ndim and shape are read and written. Threads: any. */
+IEC_API iec_status iec_extension_infer_shapes(const iec_extension_api *extension, size_t op, const iec_graph *graph,
+                                              iec_tensor *outputs, size_t output_count, iec_error *err);
+/* The adopted extensions whose kernels a device may choose from now on; see driver.h. Threads: any. */
+IEC_API iec_status iec_device_set_extensions(iec_device *device, const iec_extension_api *const *extensions, size_t count,
+                                             iec_error *err);
 
 /* ---- Executable ---- */
 

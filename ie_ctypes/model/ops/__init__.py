@@ -53,6 +53,6 @@ from ie_ctypes.model.ops import (  # noqa: F401
     topk,
     yolo,
 )
-from ie_ctypes.model.ops.registry import KINDS, find_translator
+from ie_ctypes.model.ops.registry import KINDS, custom_kind, find_translator
 
-__all__ = ["KINDS", "find_translator"]
+__all__ = ["KINDS", "custom_kind", "find_translator"]

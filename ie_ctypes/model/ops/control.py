@@ -57,7 +57,7 @@ def if_(attrs: Attrs, arrays: Sequence[np.ndarray | None]) -> list[np.ndarray]:
 
 def _run(layer: Layer, body: Body, given: Mapping[int, Value]) -> dict[int, Value]:
     """The layers of a body among the steps of its surroundings: Parameter id -> value in, Result id -> value out."""
-    inner = lowering.Lowering(body.graph)
+    inner = lowering.Lowering(body.graph, definitions=layer.lowering.definitions)
     inner.steps = layer.lowering.steps
     first = len(inner.steps)
     by_id = {n.id: n for n in body.graph.nodes}
@@ -107,7 +107,7 @@ def _branch_attrs(
         given[number] = outer if outer.is_const else lowering.Value(outer.type, f"{layer.name}/{key}/in{index}")
         if not outer.is_const:
             kept.append((index, given[number]))
-    inner = lowering.Lowering(body.graph)
+    inner = lowering.Lowering(body.graph, definitions=layer.lowering.definitions)
     by_id = {n.id: n for n in body.graph.nodes}
     inner.run({(id(by_id[number]), 0): value for number, value in given.items()})
     order = [sources[i] for i in range(len(layer.node.outputs))]

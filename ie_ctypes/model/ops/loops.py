@@ -210,7 +210,7 @@ def tensor_iterator(layer: Layer) -> None:
         given[place] = lowering.Value(TensorType(value.dtype, shape), f"{layer.name}/in{i}")
         kept.append(i)
 
-    inner = lowering.Lowering(graph)
+    inner = lowering.Lowering(graph, definitions=layer.lowering.definitions)
     inner.run(given)
     wanted = [(row.internal_layer_id, row.internal_port_id) for row in body.outputs]
     wanted += [c for i in kept if (c := carried[i]) is not None]

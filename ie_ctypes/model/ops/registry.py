@@ -85,3 +85,8 @@ def find_translator(node_type: str, version: str, is_legacy: bool) -> Translator
     if is_legacy:
         return LEGACY.get(node_type.lower())
     return OPSET.get((node_type.lower(), version)) or OPSET.get((node_type.lower(), ""))
+
+
+def custom_kind(layer_type: str) -> str:
+    """The node kind of a layer type that others define: its name, unless a built-in kind is called so."""
+    return f"layer.{layer_type}" if layer_type in KINDS else layer_type

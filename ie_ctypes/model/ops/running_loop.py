@@ -98,7 +98,7 @@ def emit_loop(layer: Layer, body: Body) -> None:
         places[number] = made.add(value, cut)
         given[number] = made.inner[places[number]]
 
-    inner = lowering.Lowering(body.graph)
+    inner = lowering.Lowering(body.graph, definitions=layer.lowering.definitions)
     tools = lowering.Layer(inner, layer.node, [], label=f"{layer.name}/control")
     counter = made.add(layer.value(np.int64(0), "first"))
     for row in body.inputs:
