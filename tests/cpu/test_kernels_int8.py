@@ -83,3 +83,37 @@ def test_residual_sum_of_bytes_and_of_numbers(bytes_too: bool) -> None:
     assert kernels.count("int8_conv") == 3
     assert "binary" not in kernels
     assert "int8_dequantize" not in kernels
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("seed", range(16))
+def test_depthwise_convolutions_of_any_shape(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    case = random_conv(rng)
+    k, size = case.pop("k"), case.pop("size")
+    c, zero = int(rng.integers(2, 50)), int(rng.choice([0, 128, 77]))
+    b = Builder()
+    x = b.input(int(rng.integers(1, 3)), c, *size)
+    w = integer_weights(rng, (c, 1, 1, *k))
+    y = b.node("Conv", fake_quantize(b, x, zero), b.const(w), b.const(rng.integers(-50, 50, c).astype(np.float32)), **case)
+    b.output(y)
+    assert "int8_depthwise" in exact(b, [values(rng, b.program.tensors[x].type.shape, zero)])
+
+
+@pytest.mark.usefixtures("isa")
+def test_limits_and_steps_of_each_channel() -> None:
+    rng = np.random.default_rng(5)
+    b = Builder()
+    step = np.float32(2.0) ** rng.integers(-3, 3, (1, 21, 1, 1)).astype(np.float32)
+    x = b.input(2, 21, 5, 6)
+    y = fake_quantize(b, b.unary(x, "abs"), 0, step)
+    y = b.node("MaxPool", y, kernel=(3, 2), strides=(2, 1), dilations=(1, 1), pads_begin=(1, 1), pads_end=(1, 0), ceil=0)
+    b.output(y)
+    # A depthwise convolution is what reads such a grid.
+    b.output(b.node("Conv", y, b.const(integer_weights(rng, (21, 1, 1, 2, 2), 60)), **window()))
+    kernels = exact(b, [rng.integers(-300, 300, (2, 21, 5, 6)).astype(np.float32)])
+    assert kernels.count("int8_pool") == kernels.count("int8_depthwise") == kernels.count("int8_dequantize") == 1
+
+
+def window(rank: int = 2) -> dict[str, tuple[int, ...]]:
+    return {"strides": (1,) * rank, "dilations": (1,) * rank, "pads_begin": (0,) * rank, "pads_end": (0,) * rank}

@@ -61,16 +61,12 @@ static void pack(int8_conv *s, const int8_t *w) {
   const conv_geom *q = &s->geom;
   int8_t *to = s->weights, step[INT8_STEP];
   int32_t *offsets = s->offsets;
-  int64_t t[3];
   for (int64_t j = 0; j < q->g * s->out_blocks; j++) {
     int8_panel *panel = s->panels + j;
     *panel = (int8_panel){to, offsets, 0};
     for (int64_t b = 0; b < s->in_blocks; b++)
       for (int64_t tap = 0; tap < q->taps; tap++) {
-        t[0] = tap / (q->k[1] * q->k[2]) * q->dil[0];
-        t[1] = tap / q->k[2] % q->k[1] * q->dil[1];
-        t[2] = tap % q->k[2] * q->dil[2];
-        int64_t pixel = (t[0] * s->pad.size[1] + t[1]) * s->pad.size[2] + t[2] + b * s->pad.plane;
+        int64_t pixel = int8_tap(q, &s->pad, tap) + b * s->pad.plane;
         for (int64_t i = 0; i < steps_of(q, b); i++) {
           gather_step(q, w, j / s->out_blocks, j % s->out_blocks, b * 16 + i * 4, tap, step);
           int64_t count = int8_pack(step, (int32_t)(pixel * 16 + i * 4), to, offsets);
@@ -80,26 +76,6 @@ static void pack(int8_conv *s, const int8_t *w) {
         }
       }
   }
-}
-
-static void list_pixels(int8_conv *s) {
-  const int64_t *out = s->geom.out;
-  int64_t at[3];
-  int32_t *to = s->pixels;
-  for (at[0] = 0; at[0] < out[0]; at[0]++)
-    for (at[1] = 0; at[1] < out[1]; at[1]++)
-      for (at[2] = 0; at[2] < out[2]; at[2]++) *to++ = (int32_t)(int8_pixel(&s->geom, &s->pad, at) * 16);
-}
-
-static iec_status prepare_store(int8_conv *s, const iec_host_api *host, const cpu_node *node,
-                                iec_error *err) {
-  const conv_geom *q = &s->geom;
-  float *factors = host->alloc(host->self, (size_t)q->o * 2 * sizeof *factors, 64);
-  if (!factors) return cpu_fail(err, IEC_OUT_OF_MEMORY, node->name, "out of memory for the scales");
-  int8_factors(node, q->o, q->cg * q->taps, factors, factors + q->o);
-  iec_status status = int8_store_init(&s->store, host, node, factors, factors + q->o, err);
-  host->release(host->self, factors);
-  return status;
 }
 
 static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_prepared *out, iec_error *err) {
@@ -119,14 +95,14 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   if (!s->panels || !s->weights || !s->offsets || !s->pixels)
     status = cpu_fail(err, IEC_OUT_OF_MEMORY, node->name, "out of memory for the weights");
   else
-    status = prepare_store(s, host, node, err);
+    status = int8_conv_store(&s->store, host, node, q, err);
   if (status) {
     release(host, s);
     out->state = NULL;
     return status;
   }
   pack(s, node->inputs[1]->data);
-  list_pixels(s);
+  int8_list_pixels(q, &s->pad, s->pixels);
   s->pixels_outer = q->c * s->pad.plane > q->o * q->cg * q->taps;
   if (s->pad.needed) out->scratch_size = (size_t)(q->n * q->g * s->in_blocks * s->pad.plane) * 16;
   out->member_scratch_size = sizeof(int8_buffers);
@@ -136,15 +112,6 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   return IEC_OK;
 }
 
-static void pad_input(const int8_conv *s, const cpu_run *r) {
-  const conv_geom *q = &s->geom;
-  int64_t rows = s->pad.size[0] * s->pad.size[1], count = q->n * q->g * s->in_blocks * rows, begin, end;
-  while (cpu_next_phase(r, 1, count, op_grain(r, count, 4), &begin, &end))
-    for (int64_t i = begin; i < end; i++)
-      int8_pad_row(q, &s->pad, i % rows, s->zero, (const uint8_t *)r->inputs[0] + i / rows * q->in_size * 16,
-                   (uint8_t *)r->scratch + i / rows * s->pad.plane * 16);
-}
-
 static void run(const void *state, const cpu_run *r) {
   const int8_conv *s = state;
   const conv_geom *q = &s->geom;
@@ -152,7 +119,7 @@ static void run(const void *state, const cpu_run *r) {
   int8_buffers *buffers = r->member_scratch;
   int64_t begin, end, columns = q->n * q->g * s->out_blocks;
   if (s->pad.needed) {
-    pad_input(s, r);
+    int8_pad_input(q, &s->pad, r, q->g * s->in_blocks, s->zero);
     cpu_barrier(r);
     x = r->scratch;
   }

@@ -45,6 +45,20 @@ static inline int64_t int8_pixel(const conv_geom *q, const int8_padding *pad, co
   return p;
 }
 
+/* The same of all output positions, in bytes. */
+static inline void int8_list_pixels(const conv_geom *q, const int8_padding *pad, int32_t *to) {
+  int64_t at[3];
+  for (at[0] = 0; at[0] < q->out[0]; at[0]++)
+    for (at[1] = 0; at[1] < q->out[1]; at[1]++)
+      for (at[2] = 0; at[2] < q->out[2]; at[2]++) *to++ = (int32_t)(int8_pixel(q, pad, at) * 16);
+}
+
+/* Pixels from an output's first pixel to tap `tap`. */
+static inline int64_t int8_tap(const conv_geom *q, const int8_padding *pad, int64_t tap) {
+  int64_t d = tap / (q->k[1] * q->k[2]) * q->dil[0], h = tap / q->k[2] % q->k[1] * q->dil[1];
+  return (d * pad->size[1] + h) * pad->size[2] + tap % q->k[2] * q->dil[2];
+}
+
 /* Row `row` of the copy of one block of 16 channels. */
 static inline void int8_pad_row(const conv_geom *q, const int8_padding *pad, int64_t row, uint8_t zero,
                                 const uint8_t *x, uint8_t *y) {
@@ -60,17 +74,34 @@ static inline void int8_pad_row(const conv_geom *q, const int8_padding *pad, int
   memset(y + left + width, zero, all - left - width);
 }
 
-/* The number behind a sum: scale[c] and bias[c] of `o` channels, bias taking out the input's zero. `scale`
- * and `bias` hold o floats. */
-static inline void int8_factors(const cpu_node *node, int64_t o, int64_t inner, float *scale, float *bias) {
+/* Copies input 0, n times `blocks` blocks, with its frame to the scratch memory; a barrier belongs behind. */
+static inline void int8_pad_input(const conv_geom *q, const int8_padding *pad, const cpu_run *r,
+                                  int64_t blocks, uint8_t zero) {
+  int64_t rows = pad->size[0] * pad->size[1], count = q->n * blocks * rows, begin, end;
+  while (cpu_next_phase(r, 1, count, op_grain(r, count, 4), &begin, &end))
+    for (int64_t i = begin; i < end; i++)
+      int8_pad_row(q, pad, i % rows, zero, (const uint8_t *)r->inputs[0] + i / rows * q->in_size * 16,
+                   (uint8_t *)r->scratch + i / rows * pad->plane * 16);
+}
+
+/* The store of a convolution: the number behind a sum is sum * scale[c] + bias[c], where bias takes out the
+ * input's zero. */
+static inline iec_status int8_conv_store(int8_store *store, const iec_host_api *host, const cpu_node *node,
+                                         const conv_geom *q, iec_error *err) {
   const cpu_grid *x = node->inputs[0]->grid, *w = node->inputs[1]->grid;
   const int8_t *weights = node->inputs[1]->data;
   const float *given = op_in(node, 2) ? node->inputs[2]->data : NULL;
-  for (int64_t c = 0; c < o; c++) {
+  int64_t inner = q->cg * q->taps;
+  float *scale = host->alloc(host->self, (size_t)q->o * 2 * sizeof *scale, 64), *bias = scale + q->o;
+  if (!scale) return cpu_fail(err, IEC_OUT_OF_MEMORY, node->name, "out of memory for the scales");
+  for (int64_t c = 0; c < q->o; c++) {
     int64_t sum = 0;
     for (int64_t i = 0; i < inner; i++) sum += weights[c * inner + i];
     scale[c] = w->scale[c] * x->scale[x->count == 1 ? 0 : c];
     bias[c] = (float)((given ? (double)given[c] : 0.0) - (double)scale[c] * (double)x->zero * (double)sum);
   }
+  iec_status status = int8_store_init(store, host, node, scale, bias, err);
+  host->release(host->self, scale);
+  return status;
 }
 #endif
