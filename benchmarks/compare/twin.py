@@ -33,7 +33,7 @@ class Twin:
     def model(self) -> onnx.ModelProto:
         inputs, outputs = [], []
         for node in self.graph.nodes:
-            if id(node) in self._taken or node.type == "Const":
+            if id(node) in self._taken or node.type == "Const" or is_weights(node):
                 continue
             if node.type == "Parameter":
                 inputs.append(_value(node.name, node.outputs[0].shape))
@@ -53,6 +53,33 @@ class Twin:
     def emit(self, op: str, node: Node, inputs: Sequence[str], last: Node | None = None, **attributes: Any) -> None:
         """An operator that computes ``node``, or everything from it to ``last``."""
         self.nodes.append(helper.make_node(op, inputs, [(last or node).output_name(0)], name=node.name, **attributes))
+
+    def weights(self, node: Node, shape: Sequence[int], transpose: bool = False) -> str:
+        """Constant input 1 in ONNX's shape; behind a FakeQuantize as integers, output channels first, and DequantizeLinear."""
+        producer, _ = _source(node, 1)
+        if producer.type == "Const":
+            value = array(producer).reshape(shape)
+            return self.constant(producer.name, value.T if transpose else value)
+        scale = weight_scale(node)
+        whole = np.rint(array(_source(producer, 0)[0]).reshape(scale.size, -1) / scale[:, None]).astype(np.int8).reshape(shape)
+        return self.dequantised(producer.name, whole.T if transpose else whole, scale, axis=1 if transpose else 0)
+
+    def bias(self, node: Node, value: np.ndarray) -> str:
+        """A bias behind quantised weights and input has the step of their products."""
+        name = f"{node.name}/bias"
+        producer, _ = _source(node, 0)
+        while producer.type in ("MaxPool", "Concat", "Reshape", "ReduceMean"):
+            producer, _ = _source(producer, 0)
+        if _source(node, 1)[0].type == "Const" or producer.type != "FakeQuantize":
+            return self.constant(name, value)
+        scale = weight_scale(node) * activation_grid(producer)[0]
+        return self.dequantised(name, np.rint(value / scale).astype(np.int32), scale, axis=0)
+
+    def dequantised(self, name: str, value: np.ndarray, scale: np.ndarray, axis: int) -> str:
+        parts = [self.constant(f"{name}/whole", value), self.constant(f"{name}/scale", scale)]
+        parts.append(self.constant(f"{name}/zero", np.zeros(scale.shape, value.dtype)))
+        self.nodes.append(helper.make_node("DequantizeLinear", parts, [f"{name}/number"], name=name, axis=axis))
+        return f"{name}/number"
 
     def input(self, node: Node, index: int = 0) -> str:
         producer, output = _source(node, index)
@@ -92,6 +119,28 @@ def constant_input(node: Node, index: int) -> np.ndarray | None:
     return array(producer) if producer.type == "Const" else None
 
 
+def is_weights(node: Node) -> bool:
+    return node.type == "FakeQuantize" and _source(node, 0)[0].type == "Const"
+
+
+def weight_scale(node: Node) -> np.ndarray:
+    """Steps of a layer's quantised weights, one each output channel."""
+    fake, _ = _source(node, 1)
+    limits = [constant_input(fake, i) for i in (3, 4)]
+    if limits[0] is None or limits[1] is None:
+        raise NotImplementedError(f"{fake.name}: the limits are not constant")
+    return ((limits[1] - limits[0]) / np.float32(int(fake.params["levels"]) - 1)).astype(np.float32).reshape(-1)
+
+
+def activation_grid(fake: Node) -> tuple[np.ndarray, np.ndarray]:
+    """Step and zero of a FakeQuantize of 256 levels, as QuantizeLinear has them."""
+    limits = [constant_input(fake, i) for i in (3, 4)]
+    if limits[0] is None or limits[1] is None or limits[0].size != 1 or int(fake.params["levels"]) != 256:
+        raise NotImplementedError(f"{fake.name}: only 256 levels between two constants are translated")
+    step = (limits[1] - limits[0]) / np.float32(255)
+    return np.float32(step.reshape(())), np.rint(-limits[0] / step).astype(np.uint8).reshape(())
+
+
 def _source(node: Node, index: int) -> Source:
     source = node.sources[index]
     if source is None:
@@ -113,18 +162,21 @@ def _window(node: Node) -> dict[str, list[int]]:
 
 # -- translators ---------------------------------------------------------------------------------------------------------------
 def convolution(t: Twin, node: Node) -> None:
-    weights, _ = _source(node, 1)
-    inputs, groups, last = [t.input(node)], 1, node
-    if node.type == "GroupConvolution":
-        w = array(weights)
-        groups = w.shape[0]
-        inputs.append(t.constant(weights.name, w.reshape(-1, *w.shape[2:])))
-    else:
-        inputs.append(t.input(node, 1))
+    shape = _source(node, 1)[0].outputs[0].shape
+    grouped = node.type == "GroupConvolution"
+    inputs, last = [t.input(node), t.weights(node, (-1, *shape[2:]) if grouped else shape)], node
     if bias := t.next_constant(node, "Add"):
         last = t.take(bias[0])
-        inputs.append(t.constant(f"{node.name}/bias", bias[1].reshape(-1)))
-    t.emit("Conv", node, inputs, last, group=groups, dilations=_ints(node, "dilations"), **_window(node))
+        inputs.append(t.bias(node, bias[1].reshape(-1)))
+    t.emit("Conv", node, inputs, last, group=shape[0] if grouped else 1, dilations=_ints(node, "dilations"), **_window(node))
+
+
+def fake_quantize(t: Twin, node: Node) -> None:
+    step, zero = activation_grid(node)
+    grid = [t.constant(f"{node.name}/step", step), t.constant(f"{node.name}/zero", zero)]
+    whole = f"{node.name}/whole"
+    t.nodes.append(helper.make_node("QuantizeLinear", [t.input(node), *grid], [whole], name=whole))
+    t.emit("DequantizeLinear", node, [whole, *grid])
 
 
 def binary(t: Twin, node: Node) -> None:
@@ -188,20 +240,19 @@ def transpose(t: Twin, node: Node) -> None:
 
 def matmul(t: Twin, node: Node) -> None:
     """Gemm for constant weights behind rank 2, else MatMul, whose weights lie the other way round."""
-    weights = constant_input(node, 1)
+    weights, _ = _source(node, 1)
     flip = node.params["transpose_b"] == "true"
-    if weights is None:
+    if weights.type != "Const" and not is_weights(weights):
         if flip:
             raise NotImplementedError(f"{node.name}: only constants are transposed")
         t.emit("MatMul", node, [t.input(node), t.input(node, 1)])
         return
-    bias = t.next_constant(node, "Add")
-    name = _source(node, 1)[0].name
+    bias, shape = t.next_constant(node, "Add"), weights.outputs[0].shape
     if bias and len(node.outputs[0].shape) == 2:
-        shift = t.constant(f"{node.name}/bias", bias[1].reshape(-1))
-        t.emit("Gemm", node, [t.input(node), t.constant(name, weights), shift], t.take(bias[0]), transB=int(flip))
+        inputs = [t.input(node), t.weights(node, shape), t.bias(node, bias[1].reshape(-1))]
+        t.emit("Gemm", node, inputs, t.take(bias[0]), transB=int(flip))
     else:
-        t.emit("MatMul", node, [t.input(node), t.constant(name, weights.T if flip else weights)])
+        t.emit("MatMul", node, [t.input(node), t.weights(node, shape, transpose=flip)])
 
 
 def softmax(t: Twin, node: Node) -> None:
@@ -259,6 +310,7 @@ TRANSLATORS: dict[str, Translator] = {
     "GroupConvolution": convolution,
     "Add": binary,
     "Multiply": binary,
+    "FakeQuantize": fake_quantize,
     "ReLU": simple("Relu"),
     "Gelu": simple("Gelu"),
     "Sigmoid": simple("Sigmoid"),

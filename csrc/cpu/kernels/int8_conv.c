@@ -22,14 +22,15 @@ static int64_t steps_of(const conv_geom *q, int64_t block) {
   return op_div_up(op_min(16, q->cg - block * 16), 4);
 }
 
-static int64_t most_steps(const conv_geom *q) { return op_div_up(q->cg, 4) * q->taps * INT8_MOST_STEPS; }
+static int64_t steps_of_panel(const conv_geom *q) { return op_div_up(q->cg, 4) * q->taps; }
 
 static int32_t supports(const cpu_node *node) {
   conv_geom q;
   int8_padding pad;
   if (!int8_conv_geometry(node, &q, &pad) || node->inputs[0]->grid->count != 1) return 0;
   if (q.g > 1 && (q.cg % 16 || q.og % 16)) return 0;
-  return most_steps(&q) <= INT8_MAX_BYTES / INT8_STEP / (op_div_up(q.og, 16) * q.g) ? 30 : 0;
+  int64_t steps = steps_of_panel(&q), blocks = op_div_up(q.og, 16) * q.g;
+  return steps <= INT8_MAX_BYTES / 128 / blocks ? 30 : 0;
 }
 
 static void layouts(const cpu_node *node, cpu_layout *in, cpu_layout *out) {
@@ -57,25 +58,34 @@ static void gather_step(const conv_geom *q, const int8_t *w, int64_t group, int6
       step[i * 4 + j] = w[((group * q->og + block * 16 + i) * q->cg + c + j) * q->taps + tap];
 }
 
-static void pack(int8_conv *s, const int8_t *w) {
+/* Packs the weights of an output block: lists its steps, then has the instruction set arrange them. */
+static iec_status pack_block(int8_conv *s, const iec_host_api *host, const int8_t *w, int64_t j,
+                             int8_t *steps, int32_t *offsets) {
   const conv_geom *q = &s->geom;
-  int8_t *to = s->weights, step[INT8_STEP];
-  int32_t *offsets = s->offsets;
-  for (int64_t j = 0; j < q->g * s->out_blocks; j++) {
-    int8_panel *panel = s->panels + j;
-    *panel = (int8_panel){to, offsets, 0};
-    for (int64_t b = 0; b < s->in_blocks; b++)
-      for (int64_t tap = 0; tap < q->taps; tap++) {
-        int64_t pixel = int8_tap(q, &s->pad, tap) + b * s->pad.plane;
-        for (int64_t i = 0; i < steps_of(q, b); i++) {
-          gather_step(q, w, j / s->out_blocks, j % s->out_blocks, b * 16 + i * 4, tap, step);
-          int64_t count = int8_pack(step, (int32_t)(pixel * 16 + i * 4), to, offsets);
-          to += count * INT8_STEP;
-          offsets += count;
-          panel->steps += count;
-        }
+  int64_t count = 0;
+  for (int64_t b = 0; b < s->in_blocks; b++)
+    for (int64_t tap = 0; tap < q->taps; tap++) {
+      int64_t pixel = int8_tap(q, &s->pad, tap) + b * s->pad.plane;
+      for (int64_t i = 0; i < steps_of(q, b); i++, count++) {
+        gather_step(q, w, j / s->out_blocks, j % s->out_blocks, b * 16 + i * 4, tap,
+                    steps + count * INT8_STEP);
+        offsets[count] = (int32_t)(pixel * 16 + i * 4);
       }
-  }
+    }
+  return int8_pack(host, steps, offsets, count, s->weights + j * int8_panel_bytes(count),
+                   s->offsets + j * int8_panel_offsets(count), s->panels + j);
+}
+
+static iec_status pack(int8_conv *s, const iec_host_api *host, const int8_t *w) {
+  int64_t count = steps_of_panel(&s->geom);
+  int8_t *steps = host->alloc(host->self, (size_t)count * INT8_STEP, 64);
+  int32_t *offsets = host->alloc(host->self, (size_t)count * sizeof *offsets, 64);
+  iec_status status = steps && offsets ? IEC_OK : IEC_OUT_OF_MEMORY;
+  for (int64_t j = 0; !status && j < s->geom.g * s->out_blocks; j++)
+    status = pack_block(s, host, w, j, steps, offsets);
+  host->release(host->self, steps);
+  host->release(host->self, offsets);
+  return status;
 }
 
 static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_prepared *out, iec_error *err) {
@@ -87,12 +97,13 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   s->in_blocks = op_div_up(q->cg, 16);
   s->out_blocks = op_div_up(q->og, 16);
   s->zero = (uint8_t)node->inputs[0]->grid->zero;
-  size_t blocks = (size_t)(q->g * s->out_blocks), steps = blocks * (size_t)most_steps(q);
+  size_t blocks = (size_t)(q->g * s->out_blocks);
+  int64_t steps = steps_of_panel(q);
   s->panels = host->alloc(host->self, blocks * sizeof *s->panels, 64);
-  s->weights = host->alloc(host->self, steps * INT8_STEP, 64);
-  s->offsets = host->alloc(host->self, steps * sizeof *s->offsets, 64);
+  s->weights = host->alloc(host->self, blocks * (size_t)int8_panel_bytes(steps), 64);
+  s->offsets = host->alloc(host->self, blocks * (size_t)int8_panel_offsets(steps) * sizeof *s->offsets, 64);
   s->pixels = host->alloc(host->self, (size_t)q->out_size * sizeof *s->pixels, 64);
-  if (!s->panels || !s->weights || !s->offsets || !s->pixels)
+  if (!s->panels || !s->weights || !s->offsets || !s->pixels || pack(s, host, node->inputs[1]->data))
     status = cpu_fail(err, IEC_OUT_OF_MEMORY, node->name, "out of memory for the weights");
   else
     status = int8_conv_store(&s->store, host, node, q, err);
@@ -101,7 +112,6 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
     out->state = NULL;
     return status;
   }
-  pack(s, node->inputs[1]->data);
   int8_list_pixels(q, &s->pad, s->pixels);
   s->pixels_outer = q->c * s->pad.plane > q->o * q->cg * q->taps;
   if (s->pad.needed) out->scratch_size = (size_t)(q->n * q->g * s->in_blocks * s->pad.plane) * 16;

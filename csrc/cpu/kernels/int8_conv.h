@@ -92,8 +92,9 @@ static inline iec_status int8_conv_store(int8_store *store, const iec_host_api *
   const int8_t *weights = node->inputs[1]->data;
   const float *given = op_in(node, 2) ? node->inputs[2]->data : NULL;
   int64_t inner = q->cg * q->taps;
-  float *scale = host->alloc(host->self, (size_t)q->o * 2 * sizeof *scale, 64), *bias = scale + q->o;
+  float *scale = host->alloc(host->self, (size_t)q->o * 2 * sizeof *scale, 64);
   if (!scale) return cpu_fail(err, IEC_OUT_OF_MEMORY, node->name, "out of memory for the scales");
+  float *bias = scale + q->o;
   for (int64_t c = 0; c < q->o; c++) {
     int64_t sum = 0;
     for (int64_t i = 0; i < inner; i++) sum += weights[c * inner + i];
