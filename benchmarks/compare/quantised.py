@@ -57,7 +57,9 @@ def groups(graph: Graph) -> list[list[Node]]:
             merged = {n.name: n for n in sources(_producer(node, index))}
             for name in list(merged):
                 merged.update({n.name: n for n in found.get(name, [])})
-            found.update(dict.fromkeys(merged, list(merged.values())))
+            group = list(merged.values())
+            for key in merged:
+                found[key] = group
     return list({id(group): group for group in found.values()}.values())
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from ie_ctypes.errors import IEError, ModelError
 from ie_ctypes.model import custom
+from ie_ctypes.model.calibration import Calibration
 from ie_ctypes.model.dtypes import BY_NAME
 from ie_ctypes.model.graph import Blob, Graph, Node
 from ie_ctypes.model.ops.registry import KINDS, custom_kind, find_translator
@@ -447,6 +448,7 @@ class Lowering:
         self.states: dict[str, StateValues] = {}
         self.steps: list[Step] = []
         self.values: dict[tuple[int, int], Value] = {}  # (id(node), output index)
+        self.calibration = Calibration(self) if graph.statistics else None
 
     def error(self, node: Node, text: str) -> ModelError:
         where = f"{self.graph.source}: " if self.graph.source else ""
@@ -468,7 +470,7 @@ class Lowering:
         if translator is None:
             raise self.error(node, f"unsupported primitive of type: {node.type} name: {node.name}")
         inputs = [None if s is None else self.values[id(s[0]), s[1]] for s in node.sources]
-        layer = Layer(self, node, inputs)
+        layer = Layer(self, self.calibration.apply(node, inputs) if self.calibration else node, inputs)
         try:
             translator(layer)
         except IEError:
