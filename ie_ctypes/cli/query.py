@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 
 from ie_ctypes.cli.table import table
 from ie_ctypes.plugins.records import Subcommand
@@ -27,9 +28,17 @@ def run(arguments: argparse.Namespace) -> int:
                 keys = core.get_metric(name, listed)
             except RuntimeError:
                 continue  # a device may have no list
-            rows += [(f"  {what} {key}", _text(ask(name, str(key)))) for key in (keys if isinstance(keys, list) else str(keys).split())]
+            rows += [(f"  {what} {key}", _answer(ask, name, str(key))) for key in (keys if isinstance(keys, list) else str(keys).split())]
         print(table(rows))
     return 0
+
+
+def _answer(ask: Callable[[str, str], object], name: str, key: str) -> str:
+    """A value as text; "-" for what HETERO and MULTI take at a load only."""
+    try:
+        return _text(ask(name, key))
+    except RuntimeError:
+        return "-"
 
 
 def _text(value: object) -> str:

@@ -99,11 +99,7 @@ FPGA = Accelerator(
         "DLIA_ENABLE_STREAMING": "NO",
         "DLIA_DUMP_SUPPORTED_LAYERS_INFORMATION": "NO",
     },
-    metrics={
-        "OPTIMIZATION_CAPABILITIES": ["FP16"],
-        "RANGE_FOR_ASYNC_INFER_REQUESTS": (2, 5, 1),
-    },
-    optimal_requests=2,
+    metrics={"OPTIMIZATION_CAPABILITIES": ["FP16"]},
 )
 
 GNA = Accelerator(
@@ -136,5 +132,5 @@ GNA = Accelerator(
         "GNA_LIB_N_THREADS": tuple(map(str, range(1, 128))),
     },
     families=("GNA_SCALE_FACTOR_",),
-    metrics={"OPTIMIZATION_CAPABILITIES": ["INT16", "INT8"], "RANGE_FOR_ASYNC_INFER_REQUESTS": (1, 1, 1)},
+    metrics={"RANGE_FOR_ASYNC_INFER_REQUESTS": (1, 1, 1)},
 )

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,13 @@ def test_query(manager: PluginManager, capsys: pytest.CaptureFixture[str]) -> No
     assert "setting EXCLUSIVE_ASYNC_REQUESTS" in out.partition("GATE")[2]
     assert main(["query", "BLA"], manager) == 1
     assert capsys.readouterr().err == 'error: Device with "BLA" name is not registered in the InferenceEngine\n'
+
+
+def test_query_of_devices_that_are_made_of_others(manager: PluginManager, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["query", "HETERO", "MULTI"], manager) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"setting HETERO_DUMP_GRAPH_DOT +False\n", out)
+    assert re.search(r"setting MULTI_DEVICE_PRIORITIES +-\n", out)
 
 
 def test_show(manager: PluginManager, capsys: pytest.CaptureFixture[str]) -> None:
