@@ -8,7 +8,7 @@ import warnings
 
 from ie_ctypes.cli.table import table
 from ie_ctypes.plugins.manager import Origin, PluginManager
-from ie_ctypes.plugins.records import Device, Reader, Subcommand
+from ie_ctypes.plugins.records import Device, Extension, Kernel, Reader, Subcommand
 
 
 def provided(manager: PluginManager) -> dict[Origin, list[str]]:
@@ -16,6 +16,12 @@ def provided(manager: PluginManager) -> dict[Origin, list[str]]:
     found: dict[Origin, list[str]] = {manager.origin(name): [] for name, plugin in manager.list_name_plugin() if plugin is not None}
     for origin, device in manager.records("ie_ctypes_devices", Device):
         found[origin].append(f"device {device.name}")
+    for origin, extension in manager.records("ie_ctypes_extensions", Extension):
+        found[origin].append(f"extension {extension.name} for {extension.device}")
+    for name in sorted(manager.devices()):
+        for origin, kernel in manager.records("ie_ctypes_kernels", Kernel, device=name):
+            if kernel.device == name:
+                found[origin].append(f"kernel of {kernel.type} for {name}")
     for origin, reader in manager.records("ie_ctypes_readers", Reader):
         found[origin].append(f"reader of {' '.join(reader.suffixes)}")
     for origin, command in manager.records("ie_ctypes_subcommands", Subcommand):

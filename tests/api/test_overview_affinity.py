@@ -16,7 +16,6 @@ Slips of the document, corrected here:
 | ``get_config`` of what is loaded is shown as ``get_metric("DEVICE_ID")``; CPU has no id | ``get_config`` of a key of CPU |
 | ``get_config(device_name, metric_name)`` | accepted as it stands, and as ``config_name`` |
 | ``plugin.load`` "returns None" | returns the executable network that its example uses |
-| ``add_cpu_extenstions`` | ``add_cpu_extension`` |
 | ``requests`` "a tuple" in the text, a list in R3 | a tuple |
 
 FPGA and GPU are virtual devices here.
@@ -178,14 +177,6 @@ def test_supported_layers(files: tuple[str, str]) -> None:
     net = IENetwork(*files)
     assert IEPlugin(device="CPU").get_supported_layers(net) == set(net.layers)
     assert IEPlugin(device="HETERO:FPGA,CPU").get_supported_layers(net) == set(net.layers)
-
-
-def test_cpu_extensions() -> None:
-    for device in ("CPU", "HETERO:FPGA,CPU"):
-        with pytest.warns(DeprecationWarning, match="CPU has its layers"):
-            IEPlugin(device=device).add_cpu_extension("/some_dir/libcpu_extension_avx2.so")
-    with pytest.raises(RuntimeError, match="add_cpu_extension method applicable only for CPU or HETERO devices"):
-        IEPlugin(device="FPGA").add_cpu_extension("/some_dir/libcpu_extension_avx2.so")
 
 
 def test_dynamic_batch(files: tuple[str, str]) -> None:

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The device SLEEPY: an example of a device in Python."""
