@@ -10,7 +10,7 @@ import inspect
 import pathlib
 import re
 
-from ie_ctypes.model.ops import KINDS
+from ie_ctypes.model.ops import KINDS, import_all
 from ie_ctypes.model.ops.registry import LEGACY, OPSET, Translator
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -49,6 +49,7 @@ def module(translator: Translator) -> str:
 
 def page() -> str:
     """The text of the page."""
+    import_all()
     names = spelling()
     folders = [(ROOT / "tests" / name).glob("test_*.py") for name in ("ops", "onnx")]
     tests = {path.name: path.read_text() for folder in folders for path in sorted(folder)}

@@ -22,6 +22,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 
 from benchmarks.compare import models, peers
+from benchmarks.compare.chart import draw
 from benchmarks.compare.costs import cost_report
 from benchmarks.compare.figures import OURS, geometric_mean, paired, table, to_better
 from benchmarks.compare.machine import Machine, description
@@ -61,6 +62,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=None, help="default 7, quick 5")
     parser.add_argument("--seconds", type=float, default=None, help="length of a turn; default 0.25, quick 0.12")
     parser.add_argument("--quick", action="store_true", help=f"few short rounds, one thread, {', '.join(QUICK)} unless named")
+    parser.add_argument("--chart", type=pathlib.Path, help="draw the ratios there (PNG; extra ie_ctypes[benchmarks])")
     parser.add_argument("--json", type=pathlib.Path, help="write all figures there")
     args = parser.parse_args()
     args.named = args.networks or list(QUICK)  # for the sections beside speed
@@ -170,6 +172,8 @@ def main() -> int:
     texts = [f"{description()}\n{used}".strip(), report(results, list(known))]
     texts.append(cost_report(machine, known, args.sections, args.named, args.rounds, say))
     print("\n\n".join(text for text in texts if text.strip()))
+    if args.chart:
+        draw(results, args.chart, texts[0])
     if args.json:
         args.json.write_text(json.dumps([asdict(result) for result in results], indent=1))
     return 0 if all(agrees(result) for result in results) else 1

@@ -50,12 +50,16 @@ int64_t roofline_fma(int64_t rounds) {
 /* Reads `bytes` (a multiple of 4096) at `memory`, `rounds` times; returns the bytes read. */
 int64_t roofline_read(const char *memory, int64_t bytes, int64_t rounds) {
   for (int64_t r = 0; r < rounds; r++) {
-    vector sum[4] = {{0}, {0}, {0}, {0}};
-    for (int64_t i = 0; i < bytes; i += 4 * (int64_t)sizeof(vector))
-      for (int c = 0; c < 4; c++)
-        sum[c] += *(const vector *)(memory + i + c * (int64_t)sizeof(vector));
-    for (int c = 0; c < 4; c++)
-      KEEP(sum[c]);
+    const vector *from = (const vector *)memory, *end = (const vector *)(memory + bytes);
+    vector s0 = {0}, s1 = s0, s2 = s0, s3 = s0;
+    for (; from < end; from += 4) {
+      s0 += from[0];
+      s1 += from[1];
+      s2 += from[2];
+      s3 += from[3];
+    }
+    s0 += s1 + s2 + s3;
+    KEEP(s0);
   }
   return bytes * rounds;
 }

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import weakref
 from collections import OrderedDict
@@ -258,6 +257,8 @@ def _read(model: Source, weights: Source, verb: str, manager: PluginManager | No
 
 def exec_graph(loaded: Loaded) -> IENetwork:
     """The executed steps of a loaded network as an IENetwork: layers with the params that the device gives."""
+    import json
+
     from ie_ctypes.model.network import Network
 
     steps = loaded.executable.exec_graph()

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import base64
+import binascii
 import copy
 from typing import Any
 
@@ -203,7 +203,7 @@ def image_to_json(blob: Blob | None) -> Any:
     if blob is None:
         return None
     desc = blob.tensor_desc
-    return [desc.precision, desc.dims, base64.b64encode(blob.buffer.tobytes()).decode()]
+    return [desc.precision, desc.dims, binascii.b2a_base64(blob.buffer.tobytes(), newline=False).decode()]
 
 
 def image_from_json(value: Any) -> Blob | None:
@@ -211,4 +211,4 @@ def image_from_json(value: Any) -> Blob | None:
     if value is None:
         return None
     desc = TensorDesc(value[0], value[1], "HW")
-    return Blob(desc, np.frombuffer(base64.b64decode(value[2]), Blob(desc).buffer.dtype).reshape(value[1]).copy())
+    return Blob(desc, np.frombuffer(binascii.a2b_base64(value[2]), Blob(desc).buffer.dtype).reshape(value[1]).copy())

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -57,6 +56,8 @@ class NativeRequest(Request):
         self._native.cancel()
 
     def perf_counts(self) -> list[PerfCount]:
+        import json
+
         try:
             text = self._native.perf_counts()
         except NotImplementedIEError:
@@ -89,6 +90,8 @@ class NativeExecutable(Executable):
         return NativeRequest(self._native.create_request())
 
     def exec_graph(self) -> list[dict[str, str]]:
+        import json
+
         try:
             text = self._native.get_property(EXEC_GRAPH)
         except (NotImplementedIEError, NotFoundError):

@@ -11,7 +11,7 @@ import numpy as np
 from ie_ctypes.devices.base import Device, Executable, Parameter, PerfCount, Request
 from ie_ctypes.errors import NotFoundError, ParameterMismatchError
 from ie_ctypes.model.evaluate import evaluate
-from ie_ctypes.model.ops.registry import KINDS
+from ie_ctypes.model.ops.registry import KINDS, import_all
 from ie_ctypes.model.program import Program
 
 __all__ = ["ReferenceDevice", "ReferenceExecutable", "ReferenceRequest", "evaluate"]
@@ -93,6 +93,7 @@ class ReferenceDevice(Device):
         self._config = dict(_CONFIG)
 
     def query(self, program: Program) -> list[bool]:
+        import_all()
         return [node.custom is not None or node.kind in KINDS for node in program.nodes]
 
     def compile(self, program: Program, config: Mapping[str, str]) -> Executable:

@@ -49,9 +49,10 @@ def evaluate(program: Program, inputs: Sequence[np.ndarray], times: dict[int, tu
 def _run_node(program: Program, node: ProgramNode, values: Sequence[np.ndarray | None]) -> list[np.ndarray]:
     if node.custom is not None:
         return node.custom.evaluate([values[t] if t >= 0 else None for t in node.inputs])
-    kind = KINDS.get(node.kind)
-    if kind is None:
-        raise NotFoundError(f"{program.name}: node {node.name}: unknown kind {node.kind}")
+    try:
+        kind = KINDS[node.kind]
+    except KeyError:
+        raise NotFoundError(f"{program.name}: node {node.name}: unknown kind {node.kind}") from None
     with np.errstate(all="ignore"):
         arrays = kind.reference(node.attrs, [values[t] if t >= 0 else None for t in node.inputs])
     outputs = []

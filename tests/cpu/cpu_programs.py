@@ -10,7 +10,6 @@ import numpy as np
 
 from ie_ctypes.devices.base import Executable
 from ie_ctypes.devices.cpu import CpuDevice
-from ie_ctypes.model import ops  # noqa: F401  registers the kinds
 from ie_ctypes.model.ops.registry import KINDS
 from ie_ctypes.model.program import AttrValue, Program, ProgramNode, Tensor, TensorType
 from ie_ctypes.runtime.objects import cpu_info

@@ -1,58 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The layer catalogue: importing it fills the tables of :mod:`ie_ctypes.model.ops.registry`, one module a family."""
+"""The layer catalogue, one module a family. A module is imported when a layer or a kind of its family is first asked for."""
 
 from __future__ import annotations
 
-from ie_ctypes.model.ops import (  # noqa: F401
-    activation,
-    adaptive_pool,
-    attention,
-    color,
-    control,
-    convert,
-    convolution,
-    ctc,
-    ctc_loss,
-    cumsum,
-    detection,
-    detectron,
-    einsum,
-    elementwise,
-    gather,
-    gather_tree,
-    generators,
-    gridsample,
-    interpolate,
-    inverse,
-    loops,
-    matmul,
-    movement,
-    multiclass_nms,
-    nms,
-    normalization,
-    patches,
-    pooling,
-    predicates,
-    priorbox,
-    proposal,
-    quantize,
-    rearrange,
-    recurrent,
-    reduce,
-    resize,
-    roi_align,
-    roi_pooling,
-    running_loop,
-    scatter,
-    searching,
-    shape,
-    slicing,
-    sparse,
-    spectral,
-    state,
-    topk,
-    yolo,
-)
-from ie_ctypes.model.ops.registry import KINDS, custom_kind, find_translator
+from ie_ctypes.model.ops.registry import KINDS, custom_kind, find_translator, import_all
 
-__all__ = ["KINDS", "custom_kind", "find_translator"]
+__all__ = ["KINDS", "custom_kind", "find_translator", "import_all"]

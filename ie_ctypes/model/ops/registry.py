@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -29,7 +31,41 @@ class Kind:
     reference: Reference
 
 
-KINDS: dict[str, Kind] = {}
+#: Module -> layer types (lower case) and kinds that many networks have: only that module is imported for them. Whatever is not here is
+#: found by importing all modules, so a new family needs no entry.
+_USUAL = {
+    "activation": "relu clamp sigmoid tanh prelu elu gelu hswish swish mish Unary",
+    "convert": "const convert Convert",
+    "convolution": "convolution groupconvolution deconvolution convolutionbackpropdata Conv Deconv",
+    "elementwise": "add multiply subtract divide eltwise scaleshift Binary",
+    "gather": "gather",
+    "interpolate": "Interpolate",
+    "matmul": "matmul fullyconnected innerproduct gemm MatMul",
+    "movement": "Concat Split Slice Reshape Transpose Tile Broadcast Pad Gather",
+    "normalization": "batchnormalization batchnorminference softmax mvn lrn norm Softmax LRN MVN",
+    "pooling": "maxpool avgpool pooling MaxPool AvgPool",
+    "quantize": "fakequantize FakeQuantize",
+    "recurrent": "lstmsequence Recurrent",
+    "reduce": "reducemean Reduce",
+    "resize": "interpolate resample interp",
+    "shape": "reshape flatten squeeze unsqueeze transpose permute shapeof",
+    "slicing": "concat split slice stridedslice variadicsplit pad",
+}
+_HOMES = {name: module for module, names in _USUAL.items() for name in names.split()}
+_PACKAGE = __name__.rpartition(".")[0]
+
+
+class _Kinds(dict[str, Kind]):
+    """Kinds by name; one that is not there yet is imported by ``KINDS[name]``."""
+
+    def __missing__(self, name: str) -> Kind:
+        for _ in _imports(name):
+            if name in self:
+                return self[name]
+        raise KeyError(name)
+
+
+KINDS = _Kinds()
 LEGACY: dict[str, Translator] = {}  # lower-case layer type -> translator
 OPSET: dict[tuple[str, str], Translator] = {}  # (lower-case type, "opsetN" or "" for every version) -> translator
 
@@ -82,11 +118,41 @@ def opset(*types: str, versions: Sequence[int] = ()) -> Callable[[_T], _T]:
 
 def find_translator(node_type: str, version: str, is_legacy: bool) -> Translator | None:
     """The translator of a layer, or None."""
+    name = node_type.lower()
+    found = _translator(name, version, is_legacy)
+    if found is None:
+        for _ in _imports(name):
+            found = _translator(name, version, is_legacy)
+            if found is not None:
+                break
+    return found
+
+
+def _translator(name: str, version: str, is_legacy: bool) -> Translator | None:
     if is_legacy:
-        return LEGACY.get(node_type.lower())
-    return OPSET.get((node_type.lower(), version)) or OPSET.get((node_type.lower(), ""))
+        return LEGACY.get(name)
+    return OPSET.get((name, version)) or OPSET.get((name, ""))
+
+
+def _imports(name: str) -> Iterator[None]:
+    """Import the module where ``name`` usually is, then, when that was not enough, all."""
+    if name in _HOMES:
+        import_module(f"{_PACKAGE}.{_HOMES[name]}")
+        yield
+    import_all()
+    yield
+
+
+@functools.cache
+def import_all() -> None:
+    """Fill the tables: import the modules of all families."""
+    from pkgutil import iter_modules
+
+    for module in iter_modules(import_module(_PACKAGE).__path__):
+        import_module(f"{_PACKAGE}.{module.name}")
 
 
 def custom_kind(layer_type: str) -> str:
     """The node kind of a layer type that others define: its name, unless a built-in kind is called so."""
+    import_all()
     return f"layer.{layer_type}" if layer_type in KINDS else layer_type
