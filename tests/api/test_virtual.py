@@ -94,7 +94,7 @@ def test_a_file_of_plugins(tmp_path: Path, legacy: IENetwork) -> None:
     assert core.get_metric("MYRIAD", "AVAILABLE_DEVICES") == ["1.1-ma2480", "1.2-ma2480"]
     assert core.get_config("MYRIAD", "LOG_LEVEL") == "LOG_INFO"
     assert set(core.query_network(legacy, "HETERO:MYRIAD.1.2-ma2480,CPU").values()) == {"MYRIAD.1.2-ma2480"}
-    with pytest.raises(IEError, match=r"Failed to create plugin os.path.join for device ODD\n(.|\n)*os.path.join is no subclass of"):
+    with pytest.raises(IEError, match=r"Failed to create plugin os.path.join for device ODD\n(.|\n)*os.path.join is not a subclass of"):
         core.get_metric("ODD", "FULL_DEVICE_NAME")
 
 
