@@ -18,10 +18,10 @@ void cpu_text_add(cpu_text *text, const char *format, ...) {
 
 iec_status cpu_text_finish(cpu_text *text, size_t *size, iec_error *err) {
   size_t needed = text->length + 1;
+  *size = needed;
   if (text->buf && text->room < needed)
     return cpu_fail(err, IEC_OUT_OF_BOUNDS, NULL, "the text needs %zu bytes, the buffer has %zu", needed,
                     text->room);
-  *size = needed;
   return IEC_OK;
 }
 

@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 
 import pytest
 
 from ie_ctypes import runtime
 from ie_ctypes.devices import cpu
-from ie_ctypes.errors import IEError
+from ie_ctypes.errors import IEError, OutOfBoundsError
+from ie_ctypes.model.program import Program, ProgramNode, Tensor, TensorType
+from ie_ctypes.runtime import abi
+from ie_ctypes.runtime.library import library
 
 
 @pytest.fixture
@@ -114,3 +118,15 @@ def test_cpu_info_is_plausible() -> None:
     assert info.usable == len(os.sched_getaffinity(0))
     assert 1 <= info.sockets <= info.physical <= info.usable <= info.logical
     assert runtime.version()
+
+
+def test_a_text_that_outgrew_its_room_says_what_it_takes(device: cpu.CpuDevice) -> None:
+    """The executable graph has times in it, whose digits grow while other threads infer."""
+    kind = TensorType("float32", (2,))
+    program = Program("net", [Tensor("x", kind), Tensor("y", kind)], [ProgramNode("Unary", "n", "n", "ReLU", (0,), (1,), {"op": "relu"})])
+    program.inputs, program.input_names, program.outputs, program.output_names = [0], ["x"], [1], ["y"]
+    executable = device.compile(program, {})._native  # type: ignore[attr-defined]
+    whole = len(executable.get_property("EXEC_GRAPH")) + 1
+    size, error, room = ctypes.c_size_t(10), abi.Error(struct_size=ctypes.sizeof(abi.Error)), ctypes.create_string_buffer(10)
+    status = executable._call(library().iec_executable_get_property, b"EXEC_GRAPH", room, size, error)
+    assert (status, size.value) == (OutOfBoundsError.code, whole)

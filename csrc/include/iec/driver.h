@@ -36,7 +36,8 @@ typedef struct iec_driver_api { /* static const inside the driver; outlives the 
   iec_status (*start)(iec_request *request, const iec_tensor *const *inputs, size_t input_count, iec_tensor *const *outputs,
                       size_t output_count, void (*done)(void *arg, iec_status status), void *arg, iec_error *err);
   iec_status (*cancel)(iec_request *request, iec_error *err);
-  /* (buf, size): a NULL buf asks for the size, which counts the final zero. `exec` NULL asks the driver itself. */
+  /* (buf, size): a NULL buf asks for the size, which counts the final zero; too small a room is IEC_OUT_OF_BOUNDS with the size
+   * that it takes in `*size`, for texts that change. `exec` NULL asks the driver itself. */
   /* An exec's property STREAMS, when present, is the number of inferences that the host's threads may run on it at once. */
   iec_status (*get_property)(iec_driver *driver, iec_exec *exec, const char *key, char *buf, size_t *size, iec_error *err);
   iec_status (*set_property)(iec_driver *driver, iec_exec *exec, const char *key, const char *value, iec_error *err);

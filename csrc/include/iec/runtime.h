@@ -100,7 +100,8 @@ IEC_API iec_status iec_device_compile(iec_device *device, const iec_graph *graph
 /* Loads what iec_executable_export wrote. Tensors bound to its requests are checked by the driver alone. Threads: any. */
 IEC_API iec_status iec_device_import(iec_device *device, const void *buf, size_t size, const iec_kv *config, size_t count,
                                      iec_executable **out, iec_error *err);
-/* Texts of unknown size: a NULL `buf` asks for the size, which counts the final zero; else `*size` is the room. Threads: any. */
+/* Texts of unknown size: a NULL `buf` asks for the size, which counts the final zero; else `*size` is the room. When a text has
+ * outgrown it meanwhile the call fails with IEC_OUT_OF_BOUNDS, and `*size` is what it takes now. Threads: any. */
 IEC_API iec_status iec_device_get_property(iec_device *device, const char *key, char *buf, size_t *size, iec_error *err);
 IEC_API iec_status iec_device_set_property(iec_device *device, const char *key, const char *value, iec_error *err);
 
