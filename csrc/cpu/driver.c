@@ -61,7 +61,8 @@ static void driver_close(iec_driver *driver) {
   driver->host->release(driver->host->self, driver);
 }
 
-static iec_status set_extensions(iec_driver *driver, const iec_extension_api *const *extensions, size_t count, iec_error *err) {
+static iec_status set_extensions(iec_driver *driver, const iec_extension_api *const *extensions, size_t count,
+                                 iec_error *err) {
   cpu_extensions *made = NULL;
   iec_status status = count ? cpu_extensions_create(driver->host, extensions, count, &made, err) : IEC_OK;
   if (status) return status;
@@ -161,7 +162,7 @@ static iec_status driver_compile(iec_driver *driver, const iec_graph *graph, con
   memset(exec, 0, sizeof *exec);
   exec->host = host;
   cpu_extensions *extensions = current_extensions(driver);
-  iec_status status = 
+  iec_status status =
       cpu_plan_compile(host, graph, extensions, compile_threads(config, count), &exec->plan, err);
   cpu_extensions_release(extensions);
   if (!status) status = configure(exec, config, count, err);
@@ -242,7 +243,8 @@ static iec_status infer(iec_request *request, const iec_tensor *const *inputs, s
     if (status) return status;
     request->outputs[i] = outputs[i]->data;
   }
-  iec_status status = cpu_streams_run(request->exec->streams, request->inputs, request->outputs, request->times, err);
+  iec_status status =
+      cpu_streams_run(request->exec->streams, request->inputs, request->outputs, request->times, err);
   if (status) return status;
   request->has_run = 1;
   iec_exec *exec = request->exec;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An extension's kernel behind the table of a CPU kernel: plain layouts, member 0 alone, views made in scratch. */
+/* An extension's kernel behind the table of a CPU kernel: plain layouts, member 0 alone, views made in
+ * scratch. */
 #include "cpu/extension.h"
 
 #include <stdalign.h>
@@ -52,8 +53,10 @@ static void release(const iec_host_api *host, void *state) {
 
 static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_prepared *out, iec_error *err) {
   const iec_kernel_def *def = node->closure;
-  const char *layer = node->host->graph->node_layer(node->source), *type = node->host->graph->node_layer_type(node->source);
-  size_t ports = (size_t)(node->input_count + node->output_count), layer_size = strlen(layer) + 1, type_size = strlen(type) + 1;
+  const char *layer = node->host->graph->node_layer(node->source),
+             *type = node->host->graph->node_layer_type(node->source);
+  size_t ports = (size_t)(node->input_count + node->output_count), layer_size = strlen(layer) + 1,
+         type_size = strlen(type) + 1;
   size_t head = sizeof(extension_state) + ports * sizeof(iec_tensor);
   extension_state *s = host->alloc(host->self, head + layer_size + type_size, alignof(max_align_t));
   if (!s) return cpu_graph_no_memory(err);
@@ -61,7 +64,8 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   s->layer = memcpy((char *)s + head, layer, layer_size);
   s->type = memcpy(s->layer + layer_size, type, type_size);
   for (int32_t i = 0; i < node->input_count; ++i) fill_port(&s->ports[i], node->inputs[i]);
-  for (int32_t i = 0; i < node->output_count; ++i) fill_port(&s->ports[node->input_count + i], node->outputs[i]);
+  for (int32_t i = 0; i < node->output_count; ++i)
+    fill_port(&s->ports[node->input_count + i], node->outputs[i]);
   s->views_size = (ports * (sizeof(iec_tensor) + sizeof(iec_tensor *)) + 63) / 64 * 64;
   size_t scratch = 0;
   iec_error own = {.struct_size = sizeof own};
@@ -109,12 +113,13 @@ static void run(const void *state, const cpu_run *r) {
 
 static int is_mine(const iec_kernel_def *def) { return strcmp(def->device, "CPU") == 0; }
 
-iec_status cpu_extensions_create(const iec_host_api *host, const iec_extension_api *const *extensions, size_t count,
-                                 cpu_extensions **out, iec_error *err) {
+iec_status cpu_extensions_create(const iec_host_api *host, const iec_extension_api *const *extensions,
+                                 size_t count, cpu_extensions **out, iec_error *err) {
   *out = NULL;
   size_t mine = 0;
   for (size_t i = 0; i < count; ++i)
-    for (size_t k = 0; k < extensions[i]->kernel_count; ++k) mine += (size_t)is_mine(extensions[i]->kernels[k]);
+    for (size_t k = 0; k < extensions[i]->kernel_count; ++k)
+      mine += (size_t)is_mine(extensions[i]->kernels[k]);
   size_t size = sizeof(cpu_extensions) + mine * sizeof(cpu_kernel) + (mine + 1) * sizeof(cpu_kernel *);
   cpu_extensions *made = host->alloc(host->self, size, alignof(max_align_t));
   if (!made) return cpu_graph_no_memory(err);
@@ -128,7 +133,8 @@ iec_status cpu_extensions_create(const iec_host_api *host, const iec_extension_a
     for (size_t k = 0; k < extensions[i]->kernel_count; ++k) {
       const iec_kernel_def *def = extensions[i]->kernels[k];
       if (!is_mine(def)) continue;
-      cpu_kernel kernel = {.kind = def->kind, .name = def->impl_name, .supports = supports, .prepare = prepare, .run = run};
+      cpu_kernel kernel = {
+          .kind = def->kind, .name = def->impl_name, .supports = supports, .prepare = prepare, .run = run};
       kernel.release = release;
       kernel.closure = def;
       made->kernels[next] = kernel;
@@ -145,7 +151,8 @@ cpu_extensions *cpu_extensions_retain(cpu_extensions *extensions) {
 }
 
 void cpu_extensions_release(cpu_extensions *extensions) {
-  if (extensions && atomic_fetch_sub(&extensions->refs, 1) == 1) extensions->host->release(extensions->host->self, extensions);
+  if (extensions && atomic_fetch_sub(&extensions->refs, 1) == 1)
+    extensions->host->release(extensions->host->self, extensions);
 }
 
 const cpu_kernel *const *cpu_extensions_kernels(const cpu_extensions *extensions) {

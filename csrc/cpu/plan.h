@@ -35,8 +35,9 @@ struct cpu_plan {
 };
 
 /* As cpu_plan_create, with so many threads that pack weights. */
-iec_status cpu_plan_compile(const iec_host_api *host, const iec_graph *graph, const cpu_extensions *extensions,
-                            int32_t threads, cpu_plan **out, iec_error *err);
+iec_status cpu_plan_compile(const iec_host_api *host, const iec_graph *graph,
+                            const cpu_extensions *extensions, int32_t threads, cpu_plan **out,
+                            iec_error *err);
 
 /* memory.c. First: aliases, and the network outputs; may append copies to the graph. */
 iec_status cpu_memory_bind(cpu_graph *graph, iec_error *err);

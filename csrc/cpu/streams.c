@@ -130,8 +130,8 @@ static void walk_member(void *arg, int32_t member, int32_t members) {
   cpu_plan_walk(plan, &run, w->stream->scratch, member_scratch, w->inputs, w->outputs, w->times);
 }
 
-iec_status cpu_streams_run(cpu_streams *streams, const void *const *inputs, void *const *outputs, int64_t *times,
-                           iec_error *err) {
+iec_status cpu_streams_run(cpu_streams *streams, const void *const *inputs, void *const *outputs,
+                           int64_t *times, iec_error *err) {
   stream *s = take(streams);
   cpu_failure failure;
   atomic_init(&failure.code, IEC_OK);

@@ -13,7 +13,7 @@ void cpu_streams_release(cpu_streams *streams); /* NULL accepted; no inference m
 
 /* Runs the plan on a free stream, waiting for one if all are busy. `times`: nanoseconds of each step. Fails
  * only when a kernel of an extension does. Threads: any. */
-iec_status cpu_streams_run(cpu_streams *streams, const void *const *inputs, void *const *outputs, int64_t *times,
-                           iec_error *err);
+iec_status cpu_streams_run(cpu_streams *streams, const void *const *inputs, void *const *outputs,
+                           int64_t *times, iec_error *err);
 
 #endif

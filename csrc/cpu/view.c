@@ -6,7 +6,9 @@ static const cpu_graph *graph_of(const iec_graph *graph) { return (const cpu_gra
 static const cpu_op *op_of(const iec_node *node) { return (const cpu_op *)(const void *)node; }
 static size_t number(const cpu_value *value) { return value ? (size_t)value->index : IEC_NO_TENSOR; }
 
-static const char *name(const iec_graph *graph) { return graph_of(graph)->base_api->name(graph_of(graph)->base); }
+static const char *name(const iec_graph *graph) {
+  return graph_of(graph)->base_api->name(graph_of(graph)->base);
+}
 static size_t tensor_count(const iec_graph *graph) { return (size_t)graph_of(graph)->value_count; }
 
 static iec_status tensor(const iec_graph *graph, size_t index, iec_tensor *out, iec_error *err) {

@@ -14,11 +14,12 @@ from ie_ctypes.plugins.records import Device, Extension, Kernel, Reader, Subcomm
 def provided(manager: PluginManager) -> dict[Origin, list[str]]:
     """What each plugin provides, in words. Nothing is opened."""
     found: dict[Origin, list[str]] = {manager.origin(name): [] for name, plugin in manager.list_name_plugin() if plugin is not None}
-    for origin, device in manager.records("ie_ctypes_devices", Device):
+    devices = list(manager.records("ie_ctypes_devices", Device))
+    for origin, device in devices:
         found[origin].append(f"device {device.name}")
     for origin, extension in manager.records("ie_ctypes_extensions", Extension):
         found[origin].append(f"extension {extension.name} for {extension.device}")
-    for name in sorted(manager.devices()):
+    for name in sorted({device.name for _, device in devices}):
         for origin, kernel in manager.records("ie_ctypes_kernels", Kernel, device=name):
             if kernel.device == name:
                 found[origin].append(f"kernel of {kernel.type} for {name}")

@@ -36,6 +36,15 @@ def test_plugins_shows_all_sorts(install: Install, monkeypatch: pytest.MonkeyPat
     assert "device CPU" in rows["builtin.cpu"]
 
 
+def test_plugins_lists_those_that_exclude_each_other(manager: PluginManager, capsys: pytest.CaptureFixture[str]) -> None:
+    manager.register(Gates(), "one")
+    manager.register(Gates(), "two")
+    assert main(["query", "CPU"], manager) == 1
+    assert "device GATE is provided by two plugins, one and two" in capsys.readouterr().err
+    assert main(["plugins"], manager) == 0
+    assert capsys.readouterr().out.count("device GATE") == 2
+
+
 def test_the_module_runs() -> None:
     done = subprocess.run([sys.executable, "-m", "ie_ctypes", "plugins"], capture_output=True, text=True, check=True)
     assert "command benchmark" in done.stdout
