@@ -65,7 +65,7 @@ def test_depthwise_convolutions_of_any_shape(isa: str, seed: int) -> None:
     node("Conv", inputs, rtol=1e-4, atol=1e-4, const=(1, 2), **attrs)
 
 
-@pytest.mark.parametrize(("c", "o", "g"), [(16, 32, 3), (32, 16, 2), (48, 80, 2), (3, 5, 4), (1, 2, 20), (17, 16, 2)])
+@pytest.mark.parametrize(("c", "o", "g"), [(16, 32, 3), (32, 16, 2), (48, 80, 2), (3, 5, 4), (1, 2, 20), (17, 16, 2), (4, 4, 32), (1, 2, 32), (2, 1, 3), (8, 24, 6)])
 def test_grouped_convolutions(isa: str, c: int, o: int, g: int) -> None:
     rng = np.random.default_rng(c)
     inputs, attrs = random_conv(rng, c, o, g)
@@ -174,7 +174,9 @@ def test_deep_inputs_are_summed_in_slabs(isa: str) -> None:
         ((1, 64, 30, 30), (1, 64, 64, 5, 3), "conv_direct"),
         ((1, 64, 30, 30), (64, 1, 1, 3, 3), "conv_depthwise"),
         ((1, 64, 30, 30), (2, 32, 32, 3, 3), "conv_direct"),
-        ((1, 8, 30, 30), (2, 4, 4, 3, 3), "conv_ref"),
+        ((1, 8, 30, 30), (2, 4, 4, 3, 3), "conv_direct"),
+        ((1, 128, 30, 30), (32, 4, 4, 3, 3), "conv_direct"),
+        ((1, 20, 30, 30), (20, 2, 1, 3, 3), "conv_ref"),
     ],
 )
 def test_each_shape_gets_its_kernel(x_shape: tuple[int, ...], w_shape: tuple[int, ...], expected: str) -> None:

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Convolution into blocks of 16 channels, any kernel, stride, dilation and padding: from a blocked input,
- * also in groups of whole blocks, or from a plain input of few channels (the first layer of a network). */
+ * also in groups, or from a plain input of few channels (the first layer of a network). */
 #include "cpu/kernels/conv_gather.h"
 #include "cpu/kernels/gemm.h"
 #include "cpu/kernels/pack.h"
@@ -12,7 +12,7 @@
 #define ITEMS 6         /* of a thread: enough for all to finish together */
 
 typedef struct conv_direct {
-  conv_geom geom;
+  conv_geom geom; /* groups that are no whole blocks are merged */
   conv_gather gather;
   post_set posts;
   int32_t lanes;
@@ -28,9 +28,25 @@ typedef struct conv_direct {
 
 static int few_channels(const conv_geom *q) { return q->g == 1 && q->c < FEW_CHANNELS; }
 
-/* Geometry and gathering; 0 when the node is malformed or the copy of its input too large. */
-static int plan(const cpu_node *node, conv_geom *q, conv_gather *gather) {
+/* How many groups must become one, with zeros between them, for its channels to be whole blocks; 0: too many,
+ * the zeros would cost more than plain loops, which are slower still where they step. */
+static int64_t groups_to_merge(const conv_geom *q) {
+  int64_t most = q->stride[2] > 1 ? 16 : 8;
+  for (int64_t count = 1; count <= most && count <= q->g; count++)
+    if (count == q->g || (q->g % count == 0 && q->cg * count % 16 == 0 && q->og * count % 16 == 0))
+      return count;
+  return 0;
+}
+
+/* Geometry with *merged groups made one, and gathering; 0 when the node is malformed, the copy of its input
+ * too large or the groups do not fit. */
+static int plan(const cpu_node *node, conv_geom *q, conv_gather *gather, int64_t *merged) {
   if (!conv_geometry(node, 0, 1, q)) return 0;
+  *merged = groups_to_merge(q);
+  if (!*merged) return 0;
+  q->g /= *merged;
+  q->cg *= *merged;
+  q->og *= *merged;
   for (int a = 0; a < 3; a++) /* without a second output there is no stride */
     if (q->out[a] == 1 && q->pad[a] <= 0 && (q->k[a] - 1) * q->dil[a] - q->pad[a] < q->in[a])
       q->stride[a] = 1;
@@ -40,15 +56,17 @@ static int plan(const cpu_node *node, conv_geom *q, conv_gather *gather) {
 static int32_t supports(const cpu_node *node) {
   conv_geom q;
   conv_gather gather;
-  if (!plan(node, &q, &gather) || !conv_bias_ok(node, 2, q.o) || !node->inputs[1]->data) return 0;
+  int64_t merged;
+  if (!plan(node, &q, &gather, &merged) || !conv_bias_ok(node, 2, q.o) || !node->inputs[1]->data) return 0;
   if (op_in(node, 2) && !node->inputs[2]->data) return 0;
-  if (q.g > 1 && (q.cg % 16 || q.og % 16)) return 0;
-  return q.out_size > 0 && q.n > 0 ? 20 : 0;
+  return q.out_size > 0 && q.n > 0 ? merged > 1 ? 15 : 20 : 0;
 }
 
 static void layouts(const cpu_node *node, cpu_layout *in, cpu_layout *out) {
   conv_geom q;
-  if (!conv_geometry(node, 0, 1, &q)) return;
+  conv_gather gather;
+  int64_t merged;
+  if (!plan(node, &q, &gather, &merged)) return;
   in[0] = few_channels(&q) ? CPU_PLAIN : CPU_BLOCKED16;
   for (int32_t i = 3; i < node->input_count; i++) in[i] = CPU_BLOCKED16; /* sums */
   out[0] = CPU_BLOCKED16;
@@ -77,12 +95,28 @@ static void pack(conv_direct *s, const float *w, const float *bias) {
         int64_t columns = gemm_group_start(s->out_blocks, j + 1) * 16 - first;
         for (int64_t b = from; b < op_min(from + slab, q->cg); b += width) {
           int64_t channels = op_min(width, q->cg - b);
-          pack_panel(w + ((g * q->og + first) * q->cg + b) * q->taps, depth(s), q->og - first, columns, channels,
-                     q->taps, to);
+          pack_panel(w + ((g * q->og + first) * q->cg + b) * q->taps, depth(s), q->og - first, columns,
+                     channels, q->taps, to);
           to += channels * q->taps * columns;
         }
       }
   for (int64_t i = 0; i < q->g * s->out_blocks * 16; i++) s->bias[i] = bias && i < q->o ? bias[i] : 0.0f;
+}
+
+/* As pack for groups that were merged: their weights with zeros between them. */
+static iec_status pack_merged(const iec_host_api *host, conv_direct *s, int64_t merged, const float *w,
+                              const float *bias) {
+  const conv_geom *q = &s->geom;
+  int64_t row = q->cg * q->taps, part = row / merged, rows = q->og / merged;
+  size_t size = (size_t)(q->g * q->og * row) * sizeof(float);
+  float *whole = host->alloc(host->self, size, 64);
+  if (!whole) return IEC_OUT_OF_MEMORY;
+  memset(whole, 0, size);
+  for (int64_t o = 0; o < q->g * q->og; o++)
+    memcpy(whole + o * row + o % q->og / rows * part, w + o * part, (size_t)part * sizeof *w);
+  pack(s, whole, bias);
+  host->release(host->self, whole);
+  return IEC_OK;
 }
 
 static void list_taps(conv_direct *s) {
@@ -120,7 +154,8 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   if (status != IEC_OK) return status;
   conv_direct *s = out->state;
   conv_geom *q = &s->geom;
-  plan(node, q, &s->gather);
+  int64_t merged;
+  plan(node, q, &s->gather, &merged);
   post_init(&s->posts, node);
   post_take(&s->posts, 1);
   s->lanes = few_channels(q) ? 1 : 16;
@@ -136,14 +171,21 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   s->taps = host->alloc(host->self, (size_t)s->tap_count * sizeof *s->taps, 64);
   s->weights = host->alloc(host->self, (size_t)(outputs * depth(s)) * sizeof(float), 64);
   s->bias = host->alloc(host->self, (size_t)outputs * sizeof(float), 64);
+  const float *bias = op_in(node, 2) ? node->inputs[2]->data : NULL;
   if ((spread && !s->at) || !s->taps || !s->weights || !s->bias) {
+    status = IEC_OUT_OF_MEMORY;
+  } else if (merged > 1) {
+    status = pack_merged(host, s, merged, node->inputs[1]->data, bias);
+  } else {
+    pack(s, node->inputs[1]->data, bias);
+  }
+  if (status) {
     release(host, s);
     out->state = NULL;
-    return cpu_fail(err, IEC_OUT_OF_MEMORY, node->name, "out of memory for the weights");
+    return cpu_fail(err, status, node->name, "out of memory for the weights");
   }
   list_taps(s);
   if (spread) list_pixels(s);
-  pack(s, node->inputs[1]->data, op_in(node, 2) ? node->inputs[2]->data : NULL);
   if (s->gather.needed)
     out->scratch_size =
         (size_t)(q->n * (s->lanes == 1 ? q->c : q->g * s->in_blocks) * s->gather.plane * s->lanes) *
