@@ -7,11 +7,12 @@
 #include "core.h"
 
 iec_status iec_cpu_driver_query(uint32_t host_abi, const iec_driver_api **out, iec_error *err);
+iec_status iec_gpu_driver_query(uint32_t host_abi, const iec_driver_api **out, iec_error *err);
 
 static const struct {
   const char *name;
   iec_driver_query_fn query;
-} built_in[] = {{"CPU", iec_cpu_driver_query}};
+} built_in[] = {{"CPU", iec_cpu_driver_query}, {"GPU", iec_gpu_driver_query}};
 
 static iec_status absent(const char *what, iec_error *err) {
   return iec_fail(err, IEC_NOT_IMPLEMENTED, what, "the driver does not implement it");

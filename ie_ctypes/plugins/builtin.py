@@ -28,6 +28,12 @@ def _reference() -> DeviceBase:
     return ReferenceDevice()
 
 
+def _gpu() -> DeviceBase:
+    from ie_ctypes.devices.gpu import GpuDevice
+
+    return GpuDevice()
+
+
 def _hetero() -> DeviceBase:
     from ie_ctypes.devices.hetero import HeteroDevice
 
@@ -100,6 +106,7 @@ class _Commands:
 #: plugin name -> plugin
 PLUGINS: dict[str, object] = {
     "builtin.cpu": _Devices(Device(name="CPU", driver=_cpu, aliases=("MKLDNNPlugin", "openvino_intel_cpu_plugin"))),
+    "builtin.gpu": _Devices(Device(name="GPU", driver=_gpu, aliases=("clDNNPlugin", "openvino_intel_gpu_plugin"))),
     "builtin.reference": _Devices(Device(name="REFERENCE", driver=_reference)),
     "builtin.hetero": _Devices(Device(name="HETERO", driver=_hetero, aliases=("HeteroPlugin",))),
     "builtin.multi": _Devices(Device(name="MULTI", driver=_multi, aliases=("MultiDevicePlugin",))),

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Enumeration of devices, contexts, and programs built once. */
+#include "opencl/context.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct program {
+  char *key; /* file and options */
+  cl_program handle;
+} program;
+
+struct gpu_context {
+  const ocl_api *api;
+  gpu_device device;
+  cl_context handle;
+  pthread_mutex_t lock;
+  program *programs;
+  int32_t program_count, program_capacity;
+};
+
+static void read_text(const ocl_api *api, cl_device_id id, cl_uint what, char out[128]) {
+  char text[1024] = "";
+  if (api->GetDeviceInfo(id, what, sizeof text - 1, text, NULL) != CL_SUCCESS) text[0] = 0;
+  const char *start = text + strspn(text, " ");
+  snprintf(out, 128, "%.127s", start);
+}
+
+static int has_extension(const ocl_api *api, cl_device_id id, const char *name) {
+  char text[16384] = "";
+  if (api->GetDeviceInfo(id, CL_DEVICE_EXTENSIONS, sizeof text - 1, text, NULL) != CL_SUCCESS) return 0;
+  size_t length = strlen(name);
+  for (const char *at = strstr(text, name); at; at = strstr(at + length, name))
+    if ((at == text || at[-1] == ' ') && (at[length] == ' ' || !at[length])) return 1;
+  return 0;
+}
+
+#define READ(what, field) api->GetDeviceInfo(id, what, sizeof d->field, &d->field, NULL)
+
+/* 0: the device cannot be used. */
+static int describe(const ocl_api *api, cl_platform_id platform, cl_device_id id, gpu_device *d) {
+  cl_bool available = CL_FALSE, compiler = CL_FALSE;
+  memset(d, 0, sizeof *d);
+  d->platform = platform;
+  d->id = id;
+  api->GetDeviceInfo(id, CL_DEVICE_AVAILABLE, sizeof available, &available, NULL);
+  api->GetDeviceInfo(id, CL_DEVICE_COMPILER_AVAILABLE, sizeof compiler, &compiler, NULL);
+  if (!available || !compiler) return 0;
+  READ(CL_DEVICE_TYPE, type);
+  READ(CL_DEVICE_MAX_COMPUTE_UNITS, units);
+  READ(CL_DEVICE_MAX_CLOCK_FREQUENCY, clock);
+  READ(CL_DEVICE_GLOBAL_MEM_SIZE, global_memory);
+  READ(CL_DEVICE_LOCAL_MEM_SIZE, local_memory);
+  READ(CL_DEVICE_MAX_MEM_ALLOC_SIZE, most_allocation);
+  READ(CL_DEVICE_MAX_WORK_GROUP_SIZE, most_items);
+  READ(CL_DEVICE_HOST_UNIFIED_MEMORY, unified);
+  read_text(api, id, CL_DEVICE_NAME, d->name);
+  read_text(api, id, CL_DEVICE_VENDOR, d->vendor);
+  read_text(api, id, CL_DEVICE_VERSION, d->version);
+  read_text(api, id, CL_DRIVER_VERSION, d->driver);
+  api->GetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof d->platform_name - 1, d->platform_name, NULL);
+  d->fp16 = has_extension(api, id, "cl_khr_fp16");
+  d->fp64 = has_extension(api, id, "cl_khr_fp64");
+  int major = 0, minor = 0;
+  return sscanf(d->version, "OpenCL %d.%d", &major, &minor) == 2 && major * 10 + minor >= 12;
+}
+
+static int rank(const gpu_device *d) { return d->type & CL_DEVICE_TYPE_GPU ? 0 : d->type & CL_DEVICE_TYPE_CPU ? 2 : 1; }
+
+iec_status gpu_devices(const ocl_api *api, gpu_device **out, int32_t *count, iec_error *err) {
+  enum { MOST = 32 };
+  cl_platform_id platforms[MOST];
+  cl_uint platform_count = 0;
+  gpu_device *list = NULL;
+  int32_t capacity = 0, n = 0;
+  *out = NULL;
+  *count = 0;
+  if (api->GetPlatformIDs(MOST, platforms, &platform_count) != CL_SUCCESS) platform_count = 0;
+  for (cl_uint p = 0; p < platform_count && p < MOST; p++) {
+    cl_device_id ids[MOST];
+    cl_uint id_count = 0;
+    if (api->GetDeviceIDs(platforms[p], CL_DEVICE_TYPE_ALL, MOST, ids, &id_count) != CL_SUCCESS) continue;
+    for (cl_uint i = 0; i < id_count && i < MOST; i++) {
+      gpu_device found;
+      if (!describe(api, platforms[p], ids[i], &found)) continue;
+      if (!gpu_grow(&list, sizeof *list, n, &capacity)) {
+        free(list);
+        return gpu_no_memory(err);
+      }
+      int32_t to = n++;
+      for (; to > 0 && rank(&list[to - 1]) > rank(&found); to--) list[to] = list[to - 1];
+      list[to] = found;
+    }
+  }
+  *out = list;
+  *count = n;
+  return IEC_OK;
+}
+
+iec_status gpu_context_create(const ocl_api *api, const gpu_device *device, gpu_context **out, iec_error *err) {
+  *out = NULL;
+  gpu_context *context = calloc(1, sizeof *context);
+  if (!context) return gpu_no_memory(err);
+  const intptr_t properties[] = {0x1084 /* CL_CONTEXT_PLATFORM */, (intptr_t)device->platform, 0};
+  cl_int code;
+  context->api = api;
+  context->device = *device;
+  context->handle = api->CreateContext(properties, 1, &device->id, NULL, NULL, &code);
+  if (!context->handle) {
+    free(context);
+    return ocl_fail(err, code, "clCreateContext", device->name);
+  }
+  pthread_mutex_init(&context->lock, NULL);
+  *out = context;
+  return IEC_OK;
+}
+
+void gpu_context_release(gpu_context *context) {
+  if (!context) return;
+  for (int32_t i = 0; i < context->program_count; i++) {
+    if (!ocl_forked()) context->api->ReleaseProgram(context->programs[i].handle);
+    free(context->programs[i].key);
+  }
+  free(context->programs);
+  if (!ocl_forked()) context->api->ReleaseContext(context->handle);
+  pthread_mutex_destroy(&context->lock);
+  free(context);
+}
+
+const ocl_api *gpu_api(const gpu_context *context) { return context->api; }
+const gpu_device *gpu_context_device(const gpu_context *context) { return &context->device; }
+cl_context gpu_context_handle(const gpu_context *context) { return context->handle; }
+
+/* ---- programs */
+
+static const char *source_of(const char *file) {
+  for (const gpu_source *s = gpu_sources; s->name; s++)
+    if (strcmp(s->name, file) == 0) return s->text;
+  return NULL;
+}
+
+static iec_status fail_build(gpu_context *context, cl_program handle, cl_int code, const char *file, iec_error *err) {
+  char log[800] = "";
+  char *full = NULL;
+  size_t size = 0;
+  context->api->GetProgramBuildInfo(handle, context->device.id, CL_PROGRAM_BUILD_LOG, 0, NULL, &size);
+  if (size && (full = calloc(1, size + 1)) != NULL) {
+    context->api->GetProgramBuildInfo(handle, context->device.id, CL_PROGRAM_BUILD_LOG, size, full, NULL);
+    snprintf(log, sizeof log, "%s", full);
+    free(full);
+  }
+  return gpu_fail(err, IEC_GENERAL_ERROR, context->device.name, "kernels %s.cl cannot be built: %s: %s", file,
+                  ocl_error_name(code), log);
+}
+
+static cl_program from_binary(gpu_context *context, const char *options, const void *binary, size_t size) {
+  cl_int code, loaded;
+  const unsigned char *data = binary;
+  cl_program handle = context->api->CreateProgramWithBinary(context->handle, 1, &context->device.id, &size, &data, &loaded, &code);
+  if (!handle) return NULL;
+  if (code == CL_SUCCESS && loaded == CL_SUCCESS &&
+      context->api->BuildProgram(handle, 1, &context->device.id, options, NULL, NULL) == CL_SUCCESS)
+    return handle;
+  context->api->ReleaseProgram(handle);
+  return NULL;
+}
+
+static iec_status from_source(gpu_context *context, const char *file, const char *options, cl_program *out, iec_error *err) {
+  const char *texts[] = {source_of("common"), source_of(file)};
+  if (!texts[1]) return gpu_fail(err, IEC_UNEXPECTED, file, "there are no such kernels");
+  cl_int code;
+  cl_program handle = context->api->CreateProgramWithSource(context->handle, 2, texts, NULL, &code);
+  if (!handle) return ocl_fail(err, code, "clCreateProgramWithSource", file);
+  code = context->api->BuildProgram(handle, 1, &context->device.id, options, NULL, NULL);
+  if (code != CL_SUCCESS) {
+    iec_status status = fail_build(context, handle, code, file, err);
+    context->api->ReleaseProgram(handle);
+    return status;
+  }
+  *out = handle;
+  return IEC_OK;
+}
+
+static void save(gpu_context *context, cl_program handle, const char *folder, const char *key) {
+  size_t size = 0;
+  if (context->api->GetProgramInfo(handle, CL_PROGRAM_BINARY_SIZES, sizeof size, &size, NULL) != CL_SUCCESS || !size) return;
+  unsigned char *data = malloc(size);
+  if (data && context->api->GetProgramInfo(handle, CL_PROGRAM_BINARIES, sizeof data, &data, NULL) == CL_SUCCESS)
+    gpu_cache_write(folder, key, data, size);
+  free(data);
+}
+
+/* All that a binary depends on. */
+static void cache_key(const gpu_context *context, const char *file, const char *options, char out[1024]) {
+  const gpu_device *d = &context->device;
+  const char *common = source_of("common"), *text = source_of(file);
+  uint64_t hash = gpu_hash(0, common, strlen(common));
+  hash = gpu_hash(hash, text ? text : "", text ? strlen(text) : 0);
+  snprintf(out, 1024, "%s\n%s\n%s\n%s\n%s %s\n%016llx", d->platform_name, d->name, d->version, d->driver, file, options,
+           (unsigned long long)hash);
+}
+
+static iec_status build(gpu_context *context, const char *file, const char *options, const char *folder, cl_program *out,
+                        iec_error *err) {
+  char key[1024];
+  size_t size;
+  cache_key(context, file, options, key);
+  void *binary = *folder ? gpu_cache_read(folder, key, &size) : NULL;
+  if (binary) *out = from_binary(context, options, binary, size);
+  free(binary);
+  if (*out) return IEC_OK;
+  GPU_TRY(from_source(context, file, options, out, err));
+  if (*folder) save(context, *out, folder, key);
+  return IEC_OK;
+}
+
+static program *find(gpu_context *context, const char *key) {
+  for (int32_t i = 0; i < context->program_count; i++)
+    if (strcmp(context->programs[i].key, key) == 0) return &context->programs[i];
+  return NULL;
+}
+
+static iec_status get(gpu_context *context, const char *file, const char *options, const char *folder, cl_program *out,
+                      iec_error *err) {
+  char name[512];
+  snprintf(name, sizeof name, "%s %s", file, options);
+  program *known = find(context, name);
+  if (known) { /* built before a cache was asked for: it is written now */
+    char key[1024];
+    cache_key(context, file, options, key);
+    if (*folder && !gpu_cache_has(folder, key)) save(context, known->handle, folder, key);
+    *out = known->handle;
+    return IEC_OK;
+  }
+  if (!gpu_grow(&context->programs, sizeof *context->programs, context->program_count, &context->program_capacity))
+    return gpu_no_memory(err);
+  char *kept = strdup(name);
+  if (!kept) return gpu_no_memory(err);
+  iec_status status = build(context, file, options, folder, out, err);
+  if (status)
+    free(kept);
+  else
+    context->programs[context->program_count++] = (program){kept, *out};
+  return status;
+}
+
+iec_status gpu_program(gpu_context *context, const char *file, const char *options, const char *cache_dir, cl_program *out,
+                       iec_error *err) {
+  *out = NULL;
+  pthread_mutex_lock(&context->lock);
+  iec_status status = get(context, file, options, cache_dir, out, err);
+  pthread_mutex_unlock(&context->lock);
+  return status;
+}
