@@ -15,6 +15,7 @@ ALLOWED = {
     "csrc/core": ("core.h", "iec/"),
     "csrc/api": ("../core/core.h", "iec/"),
     "csrc/cpu": ("iec/", "cpu/"),
+    "csrc/opencl": ("iec/", "opencl/"),
     "csrc/driver_null": ("iec/",),
     "samples/plugins": ("iec/",),
     "tests/abi/v1_0": ("iec/",),
