@@ -117,3 +117,23 @@ def test_limits_and_steps_of_each_channel() -> None:
 
 def window(rank: int = 2) -> dict[str, tuple[int, ...]]:
     return {"strides": (1,) * rank, "dilations": (1,) * rank, "pads_begin": (0,) * rank, "pads_end": (0,) * rank}
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("transposed", [0, 1])
+@pytest.mark.parametrize(("shape", "n"), [((1, 64), 40), ((3, 20), 1000), ((70, 132), 17), ((2, 5, 36), 21)])
+def test_matrix_products(shape: tuple[int, ...], n: int, transposed: int) -> None:
+    rng = np.random.default_rng(n)
+    b = Builder()
+    x = b.input(*shape)
+    w = integer_weights(rng, (1, n, shape[-1]))[0]
+    bias = b.const(rng.integers(-50, 50, n).astype(np.float32))
+    inputs = [fake_quantize(b, x, 100), b.const(w if transposed else np.ascontiguousarray(w.T)), bias]
+    y = b.unary(b.node("MatMul", *inputs, transpose_a=0, transpose_b=transposed), "relu")
+    if len(shape) == 2:  # bytes to the next product
+        y = fake_quantize(b, y, 10, 4.0)
+        y = b.node("MatMul", y, b.const(integer_weights(rng, (1, 8, n))[0, :, :n]), transpose_a=0, transpose_b=1)
+    b.output(y)
+    kernels = exact(b, [values(rng, shape, 100)])
+    assert kernels.count("int8_matmul") == (2 if len(shape) == 2 and n % 4 == 0 else 1)
+    assert "unary" not in kernels

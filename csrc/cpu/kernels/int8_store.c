@@ -178,18 +178,35 @@ static void apply_posts(const int8_store *s, const cpu_run *run, int8_buffers *b
   }
 }
 
-void int8_store_block(const int8_store *s, const cpu_run *run, int8_buffers *buffers, int64_t at,
-                      int64_t count, int64_t channel) {
+/* Results of the sums to `bytes` or `numbers`, whichever output 0 is. */
+static void store_to(const int8_store *s, const cpu_run *run, int8_buffers *buffers, const int32_t *sums,
+                     uint8_t *bytes, float *numbers, int64_t at, int64_t count, int64_t channel) {
   if (s->to_bytes && !s->post_count) {
-    sums_to_bytes(s, buffers->sums, (uint8_t *)run->outputs[0] + at, count, channel);
+    sums_to_bytes(s, sums, bytes, count, channel);
     return;
   }
-  float *y = s->to_bytes ? buffers->numbers : (float *)run->outputs[0] + at;
-  sums_to_numbers(s, buffers->sums, y, count, channel);
+  float *y = s->to_bytes ? buffers->numbers : numbers;
+  sums_to_numbers(s, sums, y, count, channel);
   apply_posts(s, run, buffers, y, at, count, channel);
-  if (s->to_bytes)
-    numbers_to_bytes(s, y, (uint8_t *)run->outputs[0] + at, count, channel);
-  else
-    for (int64_t p = 0; channel + 16 > s->channels && p < count; p++)
-      for (int64_t lane = s->channels - channel; lane < 16; lane++) y[p * 16 + lane] = 0;
+  if (s->to_bytes) numbers_to_bytes(s, y, bytes, count, channel);
+}
+
+void int8_store_block(const int8_store *s, const cpu_run *run, int8_buffers *buffers, int64_t at,
+                      int64_t count, int64_t channel) {
+  float *y = (float *)run->outputs[0] + at;
+  store_to(s, run, buffers, buffers->sums, (uint8_t *)run->outputs[0] + at, y, at, count, channel);
+  if (s->to_bytes || channel + 16 <= s->channels) return;
+  for (int64_t p = 0; p < count; p++)
+    for (int64_t lane = s->channels - channel; lane < 16; lane++) y[p * 16 + lane] = 0;
+}
+
+void int8_store_columns(const int8_store *s, const cpu_run *run, int8_buffers *buffers, int64_t at,
+                        int64_t count, int64_t channel) {
+  size_t size = s->to_bytes ? 1 : sizeof(float), width = (size_t)op_min(16, s->channels - channel) * size;
+  for (int64_t row = 0; row < count; row++, at += s->channels) {
+    uint8_t bytes[16];
+    float numbers[16];
+    store_to(s, run, buffers, buffers->sums + row * 16, bytes, numbers, at, 1, channel);
+    memcpy((char *)run->outputs[0] + (size_t)at * size, s->to_bytes ? (void *)bytes : (void *)numbers, width);
+  }
 }

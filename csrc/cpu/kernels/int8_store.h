@@ -32,9 +32,14 @@ void IEC_ISA(int8_store_release)(int8_store *store, const iec_host_api *host);
  * 0, one block of 16 behind the other. */
 void IEC_ISA(int8_store_block)(const int8_store *store, const cpu_run *run, int8_buffers *buffers, int64_t at,
                                int64_t count, int64_t channel);
+/* The same for `count` rows of a plain output, `channels` elements from one to the next. Sums with an addend
+ * cannot be among the posts. */
+void IEC_ISA(int8_store_columns)(const int8_store *store, const cpu_run *run, int8_buffers *buffers,
+                                 int64_t at, int64_t count, int64_t channel);
 #define int8_store_init IEC_ISA(int8_store_init)
 #define int8_store_release IEC_ISA(int8_store_release)
 #define int8_store_block IEC_ISA(int8_store_block)
+#define int8_store_columns IEC_ISA(int8_store_columns)
 
 /* The can_fuse of kernels that end in it: anything, up to the step to bytes. */
 static inline int32_t int8_can_fuse(const cpu_node *node, const cpu_post *post) {
