@@ -28,8 +28,43 @@ def placed(op: Op, parameter: Tensor, x: Tensor, axis: int, block: int = 0) -> T
     return op.unsqueeze(parameter, [i for i in range(rank) if i != op.wrap(axis, rank)])
 
 
+def _numbers(tensor: Tensor | None) -> np.ndarray | None:
+    """Values of a constant; 0 for an absent zero point."""
+    if tensor is None:
+        return np.zeros((), np.float32)
+    value = tensor.value
+    return value.data.astype(np.float32) if value is not None and value.is_const else None
+
+
+def _fake_quantized(op: Op, x: Tensor, scale: Tensor, zero: Tensor | None, axis: int) -> Tensor | None:
+    """Bytes that were quantised by the constants that they are dequantised by: one FakeQuantize, which devices know how to run on bytes."""
+    if x.origin is None or scale.precision != "FP32" or x.precision not in ("U8", "I8"):
+        return None
+    source, *given, own_axis = x.origin
+    steps, zeros = _numbers(scale), _numbers(zero)
+    before = [_numbers(t) for t in given]
+    if steps is None or zeros is None or any(b is None or not np.array_equal(a, b) for a, b in zip((steps, zeros), before, strict=True)):
+        return None
+    rank = op.rank(x)
+    if steps.size == 1:
+        steps, zeros = steps.reshape(()), zeros.reshape(-1)[:1].reshape(())
+    elif rank < 2 or op.wrap(axis, rank) != op.wrap(own_axis, rank) or zeros.size not in (1, steps.size):
+        return None
+    else:
+        shape = [-1 if i == op.wrap(axis, rank) else 1 for i in range(rank)]
+        steps, zeros = steps.reshape(shape), np.broadcast_to(zeros.reshape(-1), steps.shape).reshape(shape)
+    limits = np.iinfo(BY_NAME[x.precision].numpy)
+    if not (np.isfinite(steps).all() and (steps > 0).all()):
+        return None
+    low, high = (op.constant(((side - zeros) * steps).astype(np.float32), "FP32") for side in (limits.min, limits.max))
+    return op.make("FakeQuantize", source, low, high, low, high, levels=256, auto_broadcast="numpy")
+
+
 def dequantized(op: Op, x: Tensor, scale: Tensor, zero: Tensor | None, axis: int, block: int = 0) -> Tensor:
     """(x - zero point) * scale, in the precision of the scale; the difference is exact."""
+    fake = None if block else _fake_quantized(op, x, scale, zero, axis)
+    if fake is not None:
+        return fake
     y = op.convert(x, scale.precision if x.is_float else "I32")
     if zero is not None:
         y = op.sub(y, placed(op, op.convert(zero, y.precision), x, axis, block))
@@ -56,6 +91,7 @@ def requantized(op: Op, x: Tensor, scale: Tensor, zero: Tensor | None, axis: int
     low, high = NARROW.get(element, (limits.min, limits.max))
     y = op.convert(op.make("Clamp", y, min=float(low), max=float(high)), target)
     y.element = element if element in NARROW else 0
+    y.origin = None if block or element in NARROW else (work, scale, zero, axis)
     return y
 
 

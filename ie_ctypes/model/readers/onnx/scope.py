@@ -40,7 +40,7 @@ class Tensor:
     """Output ``index`` of a layer.
 
     ``fixed`` says that it follows from the constants of the file alone, whatever the input shapes are. ``element`` is the ONNX element
-    type where ``precision`` only carries it.
+    type where ``precision`` only carries it. ``origin`` of a quantised tensor: what was quantised, scale, zero point, their axis.
     """
 
     scope: Scope
@@ -49,6 +49,7 @@ class Tensor:
     precision: str
     fixed: bool = False
     element: int = 0
+    origin: tuple[Tensor, Tensor, Tensor | None, int] | None = None
 
     @property
     def value(self) -> Value | None:
