@@ -12,6 +12,7 @@ extern const cpu_kernel *const cpu_kernels_scalar[];
 #if defined(__x86_64__)
 extern const cpu_kernel *const cpu_kernels_avx2[];
 extern const cpu_kernel *const cpu_kernels_avx512[];
+extern const cpu_kernel *const cpu_kernels_avx512_vnni[];
 
 /* __builtin_cpu_supports says no where the operating system does not save the registers. */
 static int has_avx2(void) {
@@ -22,6 +23,8 @@ static int has_avx512(void) {
   return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
+
+static int has_avx512_vnni(void) { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
 #elif defined(__aarch64__)
 extern const cpu_kernel *const cpu_kernels_neon[];
 #endif
@@ -34,6 +37,7 @@ static const struct isa {
   const cpu_kernel *const *kernels;
 } isas[] = {/* best first */
 #if defined(__x86_64__)
+            {"avx512_vnni", has_avx512_vnni, cpu_kernels_avx512_vnni},
             {"avx512", has_avx512, cpu_kernels_avx512},
             {"avx2", has_avx2, cpu_kernels_avx2},
 #elif defined(__aarch64__)
@@ -46,7 +50,8 @@ static iec_status unknown_isa(const char *wanted, iec_error *err) {
   size_t used = 0;
   for (size_t i = 0; i < sizeof isas / sizeof isas[0] && used < sizeof known; ++i)
     used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "", isas[i].name);
-  return cpu_fail(err, IEC_NOT_FOUND, "IE_CTYPES_ISA", "unknown instruction set '%s', known are %s", wanted, known);
+  return cpu_fail(err, IEC_NOT_FOUND, "IE_CTYPES_ISA", "unknown instruction set '%s', known are %s", wanted,
+                  known);
 }
 
 static const struct isa *find_isa(iec_error *err) {

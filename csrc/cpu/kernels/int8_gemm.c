@@ -3,7 +3,38 @@
  */
 #include "cpu/kernels/int8_gemm.h"
 
-#if defined(__AVX2__)
+#if defined(__AVX512VNNI__)
+#include <immintrin.h>
+
+#define MOST_PIXELS 12
+
+/* Inlined with a constant count only. */
+static inline __attribute__((always_inline)) void tile(const int8_panel *panel, const uint8_t *x,
+                                                       const int32_t *pixels, int32_t *y, const int count) {
+  __m512i acc[MOST_PIXELS];
+  const uint8_t *from[MOST_PIXELS];
+  const int8_t *w = panel->w;
+#pragma GCC unroll 12
+  for (int p = 0; p < count; p++) {
+    acc[p] = _mm512_setzero_si512();
+    from[p] = x + pixels[p];
+  }
+#pragma GCC unroll 1
+  for (int64_t s = 0; s < panel->steps; s++, w += INT8_STEP) {
+    int64_t at = panel->offsets[s];
+    __m512i row = _mm512_load_si512((const void *)w);
+#pragma GCC unroll 12
+    for (int p = 0; p < count; p++) {
+      int32_t bytes;
+      memcpy(&bytes, from[p] + at, sizeof bytes);
+      acc[p] = _mm512_dpbusd_epi32(acc[p], _mm512_set1_epi32(bytes), row);
+    }
+  }
+#pragma GCC unroll 12
+  for (int p = 0; p < count; p++) _mm512_storeu_si512((void *)(y + p * 16), acc[p]);
+}
+
+#elif defined(__AVX2__)
 #include <immintrin.h>
 #include <stdlib.h>
 
@@ -194,30 +225,9 @@ static inline __attribute__((always_inline)) void tile(const int8_panel *panel, 
   }
 }
 
-#define TILE(P)                                                                             \
-  static __attribute__((noinline)) void tile_##P(const int8_panel *panel, const uint8_t *x, \
-                                                 const int32_t *pixels, int32_t *y) {       \
-    tile(panel, x, pixels, y, P);                                                           \
-  }
-TILE(1)
-TILE(2)
-TILE(3)
-TILE(4)
-TILE(5)
-TILE(6)
-TILE(7)
-TILE(8)
+#endif
 
-void int8_sums(const int8_panel *panel, const uint8_t *x, const int32_t *pixels, int64_t count, int32_t *y) {
-  static void (*const tiles[])(const int8_panel *, const uint8_t *, const int32_t *, int32_t *) = {
-      NULL, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8};
-  for (int64_t pieces = op_div_up(count, MOST_PIXELS), i = 0; i < pieces; i++) {
-    int64_t begin = count * i / pieces, p = count * (i + 1) / pieces - begin;
-    tiles[p](panel, x, pixels + begin, y + begin * 16);
-  }
-}
-
-#else
+#if !defined(__AVX2__) || defined(__AVX512VNNI__)
 
 int64_t int8_panel_bytes(int64_t steps) { return steps * INT8_STEP; }
 int64_t int8_panel_offsets(int64_t steps) { return steps; }
@@ -231,6 +241,46 @@ iec_status int8_pack(const iec_host_api *host, const int8_t *weights, const int3
   return IEC_OK;
 }
 
+#endif
+
+#if defined(MOST_PIXELS)
+
+/* One function a tile, never inlined: several tiles in one function make gcc spill. */
+#define TILE(P)                                                                             \
+  static __attribute__((noinline)) void tile_##P(const int8_panel *panel, const uint8_t *x, \
+                                                 const int32_t *pixels, int32_t *y) {       \
+    tile(panel, x, pixels, y, P);                                                           \
+  }
+TILE(1)
+TILE(2)
+TILE(3)
+TILE(4)
+TILE(5)
+TILE(6)
+TILE(7)
+TILE(8)
+#if MOST_PIXELS > 8
+TILE(9)
+TILE(10)
+TILE(11)
+TILE(12)
+#endif
+
+void int8_sums(const int8_panel *panel, const uint8_t *x, const int32_t *pixels, int64_t count, int32_t *y) {
+  static void (*const tiles[])(const int8_panel *, const uint8_t *, const int32_t *, int32_t *) = {
+      NULL,   tile_1,  tile_2,  tile_3,  tile_4, tile_5, tile_6, tile_7, tile_8,
+#if MOST_PIXELS > 8
+      tile_9, tile_10, tile_11, tile_12,
+#endif
+  };
+  for (int64_t pieces = op_div_up(count, MOST_PIXELS), i = 0; i < pieces; i++) {
+    int64_t begin = count * i / pieces, p = count * (i + 1) / pieces - begin;
+    tiles[p](panel, x, pixels + begin, y + begin * 16);
+  }
+}
+
+#else
+
 void int8_sums(const int8_panel *panel, const uint8_t *x, const int32_t *pixels, int64_t count, int32_t *y) {
   for (int64_t p = 0; p < count; p++, y += 16) {
     const uint8_t *from = x + pixels[p];
@@ -243,4 +293,5 @@ void int8_sums(const int8_panel *panel, const uint8_t *x, const int32_t *pixels,
     }
   }
 }
+
 #endif

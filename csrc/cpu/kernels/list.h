@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every kernel, one line each; csrc/cpu/meson.build lists the sources. No include guard: included where CPU_KERNEL is defined. */
+#ifndef CPU_KERNEL_DOT /* those that an instruction set with dot products of bytes has of its own */
+#define CPU_KERNEL_DOT CPU_KERNEL
+#endif
 CPU_KERNEL(reorder)
 CPU_KERNEL(unary)
 CPU_KERNEL(copy)
@@ -19,9 +22,9 @@ CPU_KERNEL(conv_ref)
 CPU_KERNEL(conv_deform)
 CPU_KERNEL(deconv_direct)
 CPU_KERNEL(deconv_ref)
-CPU_KERNEL(int8_conv)
+CPU_KERNEL_DOT(int8_conv)
 CPU_KERNEL(int8_depthwise)
-CPU_KERNEL(int8_matmul)
+CPU_KERNEL_DOT(int8_matmul)
 CPU_KERNEL(int8_pool)
 CPU_KERNEL(int8_quantize)
 CPU_KERNEL(int8_dequantize)
