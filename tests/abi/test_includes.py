@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import ie_ctypes
+
 ROOT = Path(__file__).parents[2]
 #: folder -> how the headers begin that its files may name in quotes
 ALLOWED = {
@@ -29,3 +31,7 @@ def test_files_include_only_what_they_may(folder: str) -> None:
     for path in files:
         for name in re.findall(r'^\s*#\s*include\s+"([^"]+)"', path.read_text(), flags=re.MULTILINE):
             assert name.startswith(ALLOWED[folder]), f"{path.relative_to(ROOT)} includes {name}"
+
+
+def test_get_include_names_the_folder_of_the_headers() -> None:
+    assert {"base.h", "driver.h", "extension.h"} <= {p.name for p in (Path(ie_ctypes.get_include()) / "iec").iterdir()}

@@ -65,7 +65,10 @@ def test_depthwise_convolutions_of_any_shape(isa: str, seed: int) -> None:
     node("Conv", inputs, rtol=1e-4, atol=1e-4, const=(1, 2), **attrs)
 
 
-@pytest.mark.parametrize(("c", "o", "g"), [(16, 32, 3), (32, 16, 2), (48, 80, 2), (3, 5, 4), (1, 2, 20), (17, 16, 2), (4, 4, 32), (1, 2, 32), (2, 1, 3), (8, 24, 6)])
+@pytest.mark.parametrize(
+    ("c", "o", "g"),
+    [(16, 32, 3), (32, 16, 2), (48, 80, 2), (3, 5, 4), (1, 2, 20), (17, 16, 2), (4, 4, 32), (1, 2, 32), (2, 1, 3), (8, 24, 6)],
+)
 def test_grouped_convolutions(isa: str, c: int, o: int, g: int) -> None:
     rng = np.random.default_rng(c)
     inputs, attrs = random_conv(rng, c, o, g)

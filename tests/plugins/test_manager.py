@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import pytest
 from api.conftest import GateDevice, identity_network
 
 from ie_ctypes import ExecutableNetwork, IECore, IEError
-from ie_ctypes.plugins import Device, Reader, Subcommand, hookimpl
+from ie_ctypes.plugins import Device, Reader, Subcommand, hookimpl, hookspecs
 from ie_ctypes.plugins.manager import PluginManager, create_manager
 
 from .conftest import Install
@@ -228,3 +230,11 @@ def test_import_loads_no_plugins_and_no_command_line() -> None:
     done = subprocess.run([sys.executable, "-X", "importtime", "-c", code], capture_output=True, text=True, check=True)
     assert "pluggy" not in done.stdout
     assert "ie_ctypes.cli" not in done.stdout
+
+
+def test_every_hook_is_documented_with_its_arguments() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text()
+    hooks = {name: function for name, function in vars(hookspecs).items() if name.startswith("ie_ctypes_")}
+    assert len(hooks) == 7
+    for name, function in hooks.items():
+        assert f"| `{name}({', '.join(inspect.signature(function).parameters)})` |" in page
