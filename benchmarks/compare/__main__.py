@@ -20,16 +20,17 @@ import statistics
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict
+from typing import Any
 
 from benchmarks.compare import models, peers
 from benchmarks.compare.chart import draw
 from benchmarks.compare.costs import cost_report
 from benchmarks.compare.figures import OURS, geometric_mean, paired, table, to_better
-from benchmarks.compare.machine import Machine, description
+from benchmarks.compare.machine import GATE, Machine, description
 from benchmarks.compare.networks import NETWORKS
 from benchmarks.compare.rounds import Case, Comparison, Result, Runtime
 
-SECTIONS = ("speed", "load", "calls", "start")
+SECTIONS = ("speed", "load", "calls", "start", "none")
 QUICK = ("resnet50", "mobilenet_v2", "squeezenet1_1")
 #: largest relative difference of outputs that counts as the same answer
 AGREEMENT = {"fp32": 1e-3, "int8": 0.1}
@@ -49,7 +50,7 @@ def numbers(text: str) -> list[int]:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser("benchmarks.compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sections", type=words, default=["speed"], help=f"of {','.join(SECTIONS)}; default speed")
+    parser.add_argument("--sections", type=words, default=["speed"], help=f"of {','.join(SECTIONS)}; default speed; none with --with")
     parser.add_argument("--networks", type=words, default=None, help=f"default: all; {', '.join(NETWORKS)}")
     parser.add_argument("--threads", type=numbers, default=None, help="latency with so many threads; default 1,2")
     parser.add_argument("--streams", type=numbers, default=[], help="throughput with so many streams of one thread each; default none")
@@ -61,8 +62,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--base", type=pathlib.Path, help="another tree of ie_ctypes, built in build/dev")
     parser.add_argument("--rounds", type=int, default=None, help="default 7, quick 5")
     parser.add_argument("--seconds", type=float, default=None, help="length of a turn; default 0.25, quick 0.12")
+    parser.add_argument("--gate", type=float, default=GATE, help=f"part of its best that the multiply-add test must reach; default {GATE}")
     parser.add_argument("--quick", action="store_true", help=f"few short rounds, one thread, {', '.join(QUICK)} unless named")
     parser.add_argument("--chart", type=pathlib.Path, help="draw the ratios there (PNG; extra ie_ctypes[benchmarks])")
+    parser.add_argument(
+        "--with", dest="earlier", type=pathlib.Path, nargs="+", default=[], help="show results of earlier runs (--json) too"
+    )
     parser.add_argument("--json", type=pathlib.Path, help="write all figures there")
     args = parser.parse_args()
     args.named = args.networks or list(QUICK)  # for the sections beside speed
@@ -114,6 +119,11 @@ def title(case: Case) -> str:
     return f"{case.precision.upper()}, batch {case.batch}, {kind}"
 
 
+def stored(row: dict[str, Any]) -> Result:
+    """A result as ``--json`` wrote it."""
+    return Result(**{**row, "case": Case(**row["case"])})
+
+
 def agrees(result: Result) -> bool:
     return not result.faults and all(error <= AGREEMENT[result.case.precision] for error in result.errors.values())
 
@@ -153,10 +163,10 @@ def _table(group: list[Result], names: list[str]) -> str:
 
 def main() -> int:
     args = arguments()
-    machine = Machine()
+    machine = Machine(args.gate)
     known = runtimes(args)
     comparison = Comparison(machine, known, args.rounds, args.seconds)
-    results: list[Result] = []
+    results = [stored(row) for path in args.earlier for row in json.loads(path.read_text())]
     for case in cases(args) if "speed" in args.sections else ():
         model = models.files(case.network, case.precision, case.batch)
         result = comparison.measure(case, model, models.inputs(case.network, case.precision, case.batch))

@@ -83,10 +83,11 @@ def load_and_memory(
                 with Worker(runtimes[name]) as worker:
                     engine = runtimes[name].engine
                     answer = worker.ask("load", engine=engine, model=model, threads=threads, streams=1, inputs=inputs, outputs=None)
-                    return {"load": answer["load"], "peak": worker.ask("memory")["peak"]}
+                    return {"read": answer["read"], "load": answer["load"], "peak": worker.ask("memory")["peak"]}
 
             figures, again = collect(machine, runtimes, rounds, threads, say, turn)
         load[network], memory[network] = figures.get("load", {}), figures.get("peak", {})
+        load[f"{network}, reading alone"] = {name: v for name, v in figures.get("read", {}).items() if any(v)}  # not all read apart
         dropped += again
         say(f"load of {network}: {_medians(load[network], 1e3, 'ms')}; peak {_medians(memory[network], 1e-6, 'MB')}")
     return load, memory, dropped

@@ -13,10 +13,13 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 
-#: a round counts when the multiply-add test beside it reached this part of the best one seen
+#: a turn counts when the multiply-add tests beside it reached this part of the best one of late
 GATE = 0.9
+#: seconds for which the best is remembered: the clock of a shared machine drifts, and what is slow for minutes is the same for all
+MEMORY = 20.0
 #: rounds of the multiply-add loop in one test: about 2 ms
 FMA_ROUNDS = 1_000_000
 SOURCE = pathlib.Path(__file__).with_name("roofline.c")
@@ -25,7 +28,8 @@ SOURCE = pathlib.Path(__file__).with_name("roofline.c")
 class Machine:
     """Compiles ``roofline.c`` for this processor (needs a C compiler) and measures with it."""
 
-    def __init__(self) -> None:
+    def __init__(self, gate: float = GATE) -> None:
+        self.gate = gate
         compiler = os.environ.get("CC", "").split() or [shutil.which("cc") or shutil.which("gcc") or ""]
         if not compiler[0]:
             raise SystemExit("benchmarks.compare needs a C compiler (cc) for the test of the machine's speed")
@@ -38,7 +42,7 @@ class Machine:
             call.restype = ctypes.c_int64
             call.argtypes = [ctypes.c_void_p, *[ctypes.c_int64] * 2] if arguments == 3 else [ctypes.c_int64]
         self.cores = sorted(os.sched_getaffinity(0))
-        self._best: dict[int, float] = {}
+        self._seen: dict[int, deque[tuple[float, float]]] = {}  # cores in use -> (when, speed) of the last tests
         for _ in range(20):
             self.speed(len(self.cores))
 
@@ -65,11 +69,14 @@ class Machine:
         return results
 
     def speed(self, cores: int) -> float:
-        """The slowest core's present share of the best that was seen on as many cores, 0 to 1."""
+        """The slowest core's present share of the best that was seen on as many cores in the last ``MEMORY`` seconds, 0 to 1."""
         cores = max(1, min(cores, len(self.cores)))
-        now = min(self._on_cores(cores, self._fma))
-        self._best[cores] = max(self._best.get(cores, 0.0), now)
-        return now / self._best[cores]
+        now, when = min(self._on_cores(cores, self._fma)), time.monotonic()
+        seen = self._seen.setdefault(cores, deque())
+        seen.append((when, now))
+        while seen[0][0] < when - MEMORY:
+            seen.popleft()
+        return now / max(speed for _, speed in seen)
 
     def peak(self, cores: int = 1, tries: int = 10) -> float:
         """Best operations a second, all cores together (a multiply-add is two)."""

@@ -10,6 +10,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,13 +19,16 @@ from typing import Any, TypeVar
 import numpy as np
 
 from benchmarks.compare.figures import OURS, relative_error
-from benchmarks.compare.machine import GATE, Machine
+from benchmarks.compare.machine import Machine
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 #: results are compared with the first of these that is there
 ORACLES = ("onnxruntime", "openvino", "legacy", "base")
 #: how often a turn is tried, and how many rounds for each that is wanted
 PATIENCE = 4
+
+#: seconds that threads of a runtime may go on spinning after its turn, before the cores are tested again
+SETTLE = 0.02
 
 T = TypeVar("T")
 
@@ -109,7 +113,8 @@ def quietly(machine: Machine, cores: int, turn: Callable[[], T]) -> tuple[T | No
     for tries in range(PATIENCE):
         before = machine.speed(cores)
         value = turn()
-        if before >= GATE and machine.speed(cores) >= GATE:
+        time.sleep(SETTLE)
+        if before >= machine.gate and machine.speed(cores) >= machine.gate:
             return value, tries
     return None, PATIENCE
 

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import pathlib
 import sys
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ import pytest
 pytest.importorskip("onnx")
 
 from benchmarks.compare import peers, rounds
-from benchmarks.compare.__main__ import report
+from benchmarks.compare.__main__ import report, stored
 from benchmarks.compare.costs import collect, cost_table
 from benchmarks.compare.figures import geometric_mean, paired, relative_error, table, to_better
 from benchmarks.compare.rounds import Case, Comparison, Result, Runtime, Worker, WorkerError
@@ -77,6 +79,11 @@ def test_report_groups_by_kind_and_marks_wrong_answers() -> None:
     assert "0.500" in row["geometric mean"]
 
 
+def test_results_are_stored_and_read() -> None:
+    result = Result(Case("a", threads=2), {"ie_ctypes": [0.5]}, {"ie_ctypes": {"load": 1.0}}, errors={"ie_ctypes": 0.0}, dropped=3)
+    assert stored(json.loads(json.dumps(asdict(result)))) == result
+
+
 def test_report_shows_a_runtime_that_failed_as_missing() -> None:
     result = Result(Case("a"), {"openvino": [0.002]}, faults={"ie_ctypes": "no such layer"})
     row = report([result], ["ie_ctypes", "openvino"]).splitlines()[4]
@@ -85,6 +92,8 @@ def test_report_shows_a_runtime_that_failed_as_missing() -> None:
 
 class FakeMachine:
     """Speeds from a list, then full speed."""
+
+    gate = 0.9
 
     def __init__(self, *speeds: float):
         self._speeds = list(speeds)
