@@ -40,30 +40,6 @@ void int8_store_release(int8_store *store, const iec_host_api *host) {
   host->release(host->self, store->scale);
 }
 
-iec_status int8_store_init(int8_store *s, const iec_host_api *host, const cpu_node *node, const float *scale,
-                           const float *bias, iec_error *err) {
-  const cpu_tensor *y = node->outputs[0];
-  s->channels = y->shape[strcmp(node->kind, "MatMul") == 0 ? y->ndim - 1 : 1];
-  size_t floats = (size_t)(op_div_up(s->channels, 16) * 16);
-  s->scale = host->alloc(host->self, ARRAYS * floats * sizeof(float), 64);
-  if (!s->scale) return cpu_fail(err, IEC_OUT_OF_MEMORY, node->name, "out of memory for the scales");
-  memset(s->scale, 0, ARRAYS * floats * sizeof(float));
-  float **const arrays[ARRAYS] = {&s->scale, &s->bias, &s->factor, &s->shift, &s->least, &s->most};
-  for (size_t i = 1; i < ARRAYS; i++) *arrays[i] = s->scale + i * floats;
-  memcpy(s->scale, scale, (size_t)s->channels * sizeof(float));
-  memcpy(s->bias, bias, (size_t)s->channels * sizeof(float));
-  s->post_count = node->post_count;
-  memcpy(s->posts, node->posts, sizeof s->posts);
-  for (int32_t i = 0; i < s->post_count; i++) {
-    if (s->posts[i].type != CPU_POST_SUM) continue;
-    const cpu_grid *grid = node->inputs[s->posts[i].input]->grid;
-    if (grid) s->addends[i] = *grid;
-  }
-  s->to_bytes = y->grid != NULL;
-  if (s->to_bytes) take_grid(s);
-  return IEC_OK;
-}
-
 static inline vf sums_at(const int32_t *sums) {
   vi v;
   memcpy(&v, sums, sizeof v);
@@ -141,24 +117,92 @@ static void sums_to_numbers(const int8_store *s, const int32_t *sums, float *y, 
     }
 }
 
+static inline vf bytes_at(const uint8_t *x) {
+#if defined(__AVX512F__)
+  return (vf)_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)x)));
+#elif defined(__AVX2__)
+  return (vf)_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)x)));
+#else
+  vf v;
+  for (int j = 0; j < VL; j++) v[j] = (float)x[j];
+  return v;
+#endif
+}
+
+static void load_scale(const cpu_grid *grid, int64_t channel, vf scale[PARTS]) {
+  for (int i = 0; i < PARTS; i++)
+    scale[i] = grid->count == 1 ? vf_set(grid->scale[0]) : vf_load(grid->scale + channel + i * VL);
+}
+
 /* Bytes of 16 channels as numbers. */
 static void bytes_to_numbers(const cpu_grid *grid, const uint8_t *x, float *y, int64_t count,
                              int64_t channel) {
   vf scale[PARTS], zero = vf_set(grid->zero);
-  for (int i = 0; i < PARTS; i++)
-    scale[i] = grid->count == 1 ? vf_set(grid->scale[0]) : vf_load(grid->scale + channel + i * VL);
+  load_scale(grid, channel, scale);
   for (int64_t p = 0; p < count * 16; p += 16)
+    for (int i = 0; i < PARTS; i++) vf_store(y + p + i * VL, (bytes_at(x + p + i * VL) - zero) * scale[i]);
+}
+
+/* The posts of a residual sum in one pass: maybe a quantisation, then the addend's bytes, then the step to
+ * bytes. */
+static void residual_to_bytes(const int8_store *s, const int32_t *sums, const uint8_t *addend, uint8_t *y,
+                              int64_t count, int64_t channel) {
+  const cpu_post *quantize = s->post_count == 2 ? s->posts : NULL;
+  const cpu_grid *grid = &s->addends[s->post_count - 1];
+  byte_step step;
+  vf scale[PARTS], zero = vf_set(grid->zero);
+  load_step(&step, s->factor, s->shift, s, channel);
+  load_scale(grid, channel, scale);
+  for (int64_t p = 0; p < count * 16; p += 16) {
+    vf x[PARTS];
     for (int i = 0; i < PARTS; i++) {
-      vf v;
-#if defined(__AVX512F__)
-      v = (vf)_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(x + p))));
-#elif defined(__AVX2__)
-      v = (vf)_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(x + p + i * VL))));
-#else
-      for (int j = 0; j < VL; j++) v[j] = (float)x[p + i * VL + j];
-#endif
-      vf_store(y + p + i * VL, (v - zero) * scale[i]);
+      int64_t at = channel + i * VL;
+      vf v = sums_at(sums + p + i * VL) * vf_load(s->scale + at);
+      v = v + vf_load(s->bias + at);
+      if (quantize) {
+        vf low = vf_load(quantize->low + at);
+        v = vf_at_most(vf_at_least(v, low), vf_load(quantize->high + at));
+        v = vf_round((v - low) * vf_load(quantize->scale + at)) * vf_load(quantize->step + at);
+        v = v + vf_load(quantize->shift + at);
+      }
+      vf other = (bytes_at(addend + p + i * VL) - zero) * scale[i];
+      x[i] = in_steps(&step, i, v + other);
     }
+    store_bytes(y + p, x);
+  }
+}
+
+/* 1 when residual_to_bytes does all posts. */
+static int is_residual(const int8_store *s) {
+  int32_t last = s->post_count - 1;
+  if (!s->to_bytes || last < 0 || last > 1 || s->posts[last].type != CPU_POST_SUM || !s->addends[last].count)
+    return 0;
+  return last == 0 || s->posts[0].type == CPU_POST_QUANTIZE;
+}
+
+iec_status int8_store_init(int8_store *s, const iec_host_api *host, const cpu_node *node, const float *scale,
+                           const float *bias, iec_error *err) {
+  const cpu_tensor *y = node->outputs[0];
+  s->channels = y->shape[strcmp(node->kind, "MatMul") == 0 ? y->ndim - 1 : 1];
+  size_t floats = (size_t)(op_div_up(s->channels, 16) * 16);
+  s->scale = host->alloc(host->self, ARRAYS * floats * sizeof(float), 64);
+  if (!s->scale) return cpu_fail(err, IEC_OUT_OF_MEMORY, node->name, "out of memory for the scales");
+  memset(s->scale, 0, ARRAYS * floats * sizeof(float));
+  float **const arrays[ARRAYS] = {&s->scale, &s->bias, &s->factor, &s->shift, &s->least, &s->most};
+  for (size_t i = 1; i < ARRAYS; i++) *arrays[i] = s->scale + i * floats;
+  memcpy(s->scale, scale, (size_t)s->channels * sizeof(float));
+  memcpy(s->bias, bias, (size_t)s->channels * sizeof(float));
+  s->post_count = node->post_count;
+  memcpy(s->posts, node->posts, sizeof s->posts);
+  for (int32_t i = 0; i < s->post_count; i++) {
+    if (s->posts[i].type != CPU_POST_SUM) continue;
+    const cpu_grid *grid = node->inputs[s->posts[i].input]->grid;
+    if (grid) s->addends[i] = *grid;
+  }
+  s->to_bytes = y->grid != NULL;
+  if (s->to_bytes) take_grid(s);
+  s->residual = is_residual(s);
+  return IEC_OK;
 }
 
 static void apply_posts(const int8_store *s, const cpu_run *run, int8_buffers *buffers, float *y, int64_t at,
@@ -183,6 +227,11 @@ static void store_to(const int8_store *s, const cpu_run *run, int8_buffers *buff
                      uint8_t *bytes, float *numbers, int64_t at, int64_t count, int64_t channel) {
   if (s->to_bytes && !s->post_count) {
     sums_to_bytes(s, sums, bytes, count, channel);
+    return;
+  }
+  if (s->residual) {
+    const uint8_t *addend = run->inputs[s->posts[s->post_count - 1].input];
+    residual_to_bytes(s, sums, addend + at, bytes, count, channel);
     return;
   }
   float *y = s->to_bytes ? buffers->numbers : numbers;

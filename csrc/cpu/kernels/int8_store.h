@@ -10,8 +10,8 @@ typedef struct int8_store {
   cpu_post posts[CPU_MAX_POSTS];   /* between scale and bias and the step to bytes */
   cpu_grid addends[CPU_MAX_POSTS]; /* of those that add bytes; count 0: floats */
   int32_t post_count;
-  int32_t to_bytes;
-  int64_t channels; /* of output 0 */
+  int32_t to_bytes, residual; /* residual: the posts are one pass over a sum with bytes */
+  int64_t channels;           /* of output 0 */
   float *scale,
       *bias; /* x = sum * scale[c] + bias[c]; bytes without posts: the same in steps of the output */
   float *factor, *shift, *least, *most; /* bytes: q = x * factor[c] + shift[c] within least[c] and most[c] */
