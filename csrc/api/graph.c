@@ -18,6 +18,7 @@ typedef struct iec_graph_store {
   iec_value *values;
   iec_node *nodes;
   iec_attr *attrs;
+  uint64_t hash[2]; /* of the description */
 } iec_graph_store;
 
 /* The description and how far each stream has been read. */
@@ -306,6 +307,30 @@ static iec_graph_store *store_new(const iec_graph_desc *d) {
   return s;
 }
 
+/* The description's tables; of a constant's address only that there is one. */
+static void hash_description(const iec_graph_desc *d, uint64_t state[2]) {
+  iec_hash(d->strings, d->strings_size, state);
+  iec_hash(d->ints, d->int_count * sizeof *d->ints, state);
+  iec_hash(d->doubles, d->double_count * sizeof *d->doubles, state);
+  iec_hash(d->ports, d->port_count * sizeof *d->ports, state);
+  iec_hash(d->graphs, d->graph_count * IEC_GRAPH_WORDS * sizeof *d->graphs, state);
+  iec_hash(d->nodes, d->node_count * IEC_NODE_WORDS * sizeof *d->nodes, state);
+  iec_hash(d->attrs, d->attr_count * IEC_ATTR_WORDS * sizeof *d->attrs, state);
+  for (size_t i = 0; i < d->tensor_count; i++) {
+    int64_t record[IEC_TENSOR_WORDS];
+    memcpy(record, d->tensors + i * IEC_TENSOR_WORDS, sizeof record);
+    record[3] = record[3] != 0;
+    iec_hash(record, sizeof record, state);
+  }
+}
+
+int32_t iec_graph_fingerprint(const iec_graph *graph, uint64_t out[2]) {
+  const iec_graph_store *store = graph->store;
+  if (!store) return 0;
+  memcpy(out, store->hash, sizeof store->hash);
+  return 1;
+}
+
 iec_status iec_graph_create(const iec_graph_desc *desc, iec_graph **out, iec_error *err) {
   if (!out) return iec_fail(err, IEC_PARAMETER_MISMATCH, "graph", "out is NULL");
   *out = NULL;
@@ -328,6 +353,7 @@ iec_status iec_graph_create(const iec_graph_desc *desc, iec_graph **out, iec_err
     store_free(r.store);
     return status;
   }
+  hash_description(desc, r.store->hash);
   r.store->graphs[0].store = r.store;
   *out = &r.store->graphs[0];
   return IEC_OK;

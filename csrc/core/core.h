@@ -23,6 +23,9 @@ iec_status iec_fail(iec_error *err, iec_status code, const char *where, const ch
 /* Product of sizes that must fit; 0 when it does not. */
 static inline int iec_mul(size_t a, size_t b, size_t *out) { return !__builtin_mul_overflow(a, b, out); }
 
+/* hash.c: state = a hash of it and of `size` bytes. Begin with any state. */
+void iec_hash(const void *data, size_t size, uint64_t state[2]);
+
 /* host.c */
 extern const iec_host_api iec_host_table;
 
@@ -80,6 +83,8 @@ struct iec_graph {
   struct iec_graph_store *store; /* set in graph 0, which owns everything */
 };
 extern const iec_graph_api iec_graph_table;
+/* api/graph.c: the accessor of the same name. */
+int32_t iec_graph_fingerprint(const iec_graph *graph, uint64_t out[2]);
 /* Bytes of one element; 0 for an unknown type. */
 size_t iec_dtype_size(int64_t dtype);
 

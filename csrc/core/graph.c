@@ -143,4 +143,5 @@ const iec_graph_api iec_graph_table = {
     .attr_i64s = attr_i64s,
     .attr_f64s = attr_f64s,
     .attr_graph = attr_graph,
+    .fingerprint = iec_graph_fingerprint,
 };

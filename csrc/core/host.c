@@ -52,4 +52,5 @@ const iec_host_api iec_host_table = {
     .team_release = iec_team_release,
     .team_run = iec_team_run,
     .team_barrier = iec_team_barrier,
+    .hash = iec_hash,
 };

@@ -122,10 +122,13 @@ static iec_status configure(iec_exec *exec, const iec_kv *config, size_t count, 
       /* Steps are always timed. Threads are never bound: member 0 of a team is the caller's own thread. */
       if (!is_switch(value))
         status = cpu_fail(err, IEC_PARAMETER_MISMATCH, key, "'%s', expected YES or NO", value);
-    } else {
-      status = cpu_fail(
-          err, IEC_NOT_FOUND, key,
-          "unknown key, known are CPU_THREADS_NUM, CPU_THROUGHPUT_STREAMS, CPU_BIND_THREAD, PERF_COUNT");
+    } else if (strcmp(key, "EXPORT") == 0) {
+      if (!is_switch(value))
+        status = cpu_fail(err, IEC_PARAMETER_MISMATCH, key, "'%s', expected YES or NO", value);
+    } else if (strcmp(key, "CACHE_DIR") != 0 && strcmp(key, "IMPORT") != 0) {
+      status = cpu_fail(err, IEC_NOT_FOUND, key,
+                        "unknown key, known are CPU_THREADS_NUM, CPU_THROUGHPUT_STREAMS, CPU_BIND_THREAD, PERF_COUNT, "
+                        "CACHE_DIR, EXPORT, IMPORT");
     }
     if (status) return status;
   }
@@ -135,12 +138,27 @@ static iec_status configure(iec_exec *exec, const iec_kv *config, size_t count, 
   return IEC_OK;
 }
 
-/* Threads that may pack weights: as many as the network may have; what is wrong with the setting `configure` says. */
-static int32_t compile_threads(const iec_kv *config, size_t count) {
-  int32_t threads = 0;
-  for (size_t i = 0; i < count; ++i)
-    if (strcmp(config[i].key, "CPU_THREADS_NUM") == 0) read_count(config[i].key, config[i].value, &threads, NULL);
-  return threads > 0 ? threads : cpu_machine_cores();
+/* What the plan is told: threads that may pack weights, as many as the network may have (what is wrong with that setting
+ * `configure` says), and where packed weights lie. CACHE_DIR is a folder, IMPORT a file behind an offset and a colon; EXPORT
+ * says that the executable will be exported. */
+static iec_status read_options(const iec_kv *config, size_t count, cpu_plan_options *out, iec_error *err) {
+  *out = (cpu_plan_options){0};
+  for (size_t i = 0; i < count; ++i) {
+    const char *key = config[i].key, *value = config[i].value;
+    if (strcmp(key, "CPU_THREADS_NUM") == 0) read_count(key, value, &out->threads, NULL);
+    if (strcmp(key, "EXPORT") == 0) out->exportable = strcmp(value, "YES") == 0;
+    if (strcmp(key, "CACHE_DIR") == 0 && *value) out->cache_folder = value;
+    if (strcmp(key, "IMPORT") == 0 && *value) {
+      char *end;
+      errno = 0;
+      out->cache_offset = strtoull(value, &end, 10);
+      if (errno || end == value || *end != ':' || !end[1])
+        return cpu_fail(err, IEC_PARAMETER_MISMATCH, key, "'%s', expected OFFSET:FILE", value);
+      out->cache_file = end + 1;
+    }
+  }
+  if (out->threads < 1) out->threads = cpu_machine_cores();
+  return IEC_OK;
 }
 
 /* ---- executable */
@@ -161,9 +179,10 @@ static iec_status driver_compile(iec_driver *driver, const iec_graph *graph, con
   if (!exec) return cpu_fail(err, IEC_OUT_OF_MEMORY, NULL, "out of memory");
   memset(exec, 0, sizeof *exec);
   exec->host = host;
+  cpu_plan_options options;
   cpu_extensions *extensions = current_extensions(driver);
-  iec_status status =
-      cpu_plan_compile(host, graph, extensions, compile_threads(config, count), &exec->plan, err);
+  iec_status status = read_options(config, count, &options, err);
+  if (!status) status = cpu_plan_compile(host, graph, extensions, &options, &exec->plan, err);
   cpu_extensions_release(extensions);
   if (!status) status = configure(exec, config, count, err);
   if (!status)
@@ -284,6 +303,31 @@ static iec_status get_property(iec_driver *driver, iec_exec *exec, const char *k
   return cpu_text_finish(&text, size, err);
 }
 
+typedef struct memory_end {
+  char *at;
+} memory_end;
+
+static int put_memory(void *arg, const void *data, size_t size) {
+  memory_end *end = arg;
+  memcpy(end->at, data, size);
+  end->at += size;
+  return 1;
+}
+
+/* The packed weights, as a load of the same graph takes them by IMPORT. Their key cannot be made afterwards, when the
+ * constants are gone: the load must have been told. */
+static iec_status export_blob(iec_exec *exec, void *buf, size_t *size, iec_error *err) {
+  const cpu_plan *plan = exec->plan;
+  if (!plan->key.words[0] && !plan->key.words[1])
+    return cpu_fail(err, IEC_NOT_ALLOCATED, "export", "the network was loaded without EXPORT");
+  size_t needed = cpu_cache_size(plan->graph), room = *size;
+  *size = needed;
+  if (!buf) return IEC_OK;
+  if (room < needed) return cpu_fail(err, IEC_OUT_OF_BOUNDS, "export", "room for %zu bytes, %zu needed", room, needed);
+  memory_end end = {buf};
+  return cpu_cache_write(plan->graph, &plan->key, put_memory, &end, err);
+}
+
 static const iec_driver_api table = {
     .struct_size = sizeof(iec_driver_api),
     .abi_version = IEC_ABI_VERSION,
@@ -299,6 +343,7 @@ static const iec_driver_api table = {
     .request_release = request_release,
     .infer = infer,
     .get_property = get_property,
+    .export_blob = export_blob,
     .perf_counts = perf_counts,
     .set_extensions = set_extensions,
 };

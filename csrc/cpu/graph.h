@@ -39,6 +39,22 @@ typedef enum {
 
 typedef struct cpu_override cpu_override;
 
+typedef struct cpu_packed { /* what cpu_pack gave */
+  void *data;
+  size_t bytes;
+  const char *what;
+  int32_t is_shared; /* a part of the cache file */
+} cpu_packed;
+
+struct cpu_packs {
+  const iec_host_api *host;
+  struct cpu_cache *cache; /* where to look first, NULL: nowhere */
+  int32_t op, count;
+  cpu_packed list[CPU_MAX_PACKS];
+};
+/* Frees what is not shared. */
+void cpu_packs_release(cpu_packs *packs);
+
 struct cpu_op { /* a node of the graph */
   const char *kind, *name, *layer, *layer_type;
   const iec_graph_api *base_api; /* the host's graph, for attributes; NULL when the engine made the node */
@@ -56,6 +72,7 @@ struct cpu_op { /* a node of the graph */
   int32_t index; /* place in cpu_graph.ops while live */
   cpu_prepared prepared;
   int32_t is_prepared;
+  cpu_packs packs;
   int32_t step; /* plan.c: step number, -1 when nothing runs */
 };
 

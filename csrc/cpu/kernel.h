@@ -125,6 +125,8 @@ typedef struct cpu_post {
   const float *low, *high, *step; /* CPU_POST_QUANTIZE, and the first two CPU_POST_GRID */
 } cpu_post;
 
+typedef struct cpu_packs cpu_packs;
+
 #define CPU_MAX_POSTS 8
 #define CPU_MAX_PORTS 1024
 
@@ -145,7 +147,16 @@ typedef struct cpu_node { /* what a kernel sees of a node while the plan is made
   const cpu_tensor *const *outputs;
   cpu_post posts[CPU_MAX_POSTS];
   int32_t post_count;
+  cpu_packs *packs; /* for cpu_pack, in prepare only */
 } cpu_node;
+
+#define CPU_MAX_PACKS 4
+
+/* Memory for what prepare makes of constants, above all packed weights: 64-byte aligned, the engine's, there as long as
+ * the plan; NULL when out of memory. *ready set: it holds what an earlier load of the same network made of the same call
+ * (a file of CACHE_DIR, shared with other processes) and must not be written. `what` names the packing with all that it
+ * depends on beside the node. Up to CPU_MAX_PACKS a node, always in the same order, in prepare only. */
+void *cpu_pack(const cpu_node *node, const char *what, size_t bytes, int32_t *ready);
 
 #define CPU_COUNTERS 4
 

@@ -4,6 +4,7 @@
 
 #include <stdalign.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "cpu/pages.h"
@@ -44,6 +45,7 @@ static void prepare_some(void *arg, int32_t member, int32_t members) {
     cpu_op *op = graph->ops[i];
     if (op->alias) continue;
     const cpu_node *node = cpu_view_fill(&p->views[member], op);
+    p->views[member].node.packs = &op->packs;
     if (prepare_op(graph, op, node, &p->errors[member]) != IEC_OK)
       p->failed[member] = i;
     else
@@ -161,11 +163,52 @@ static iec_status make_steps(cpu_plan *plan, iec_error *err) {
 
 iec_status cpu_plan_create(const iec_host_api *host, const iec_graph *base, const cpu_extensions *extensions,
                            cpu_plan **out, iec_error *err) {
-  return cpu_plan_compile(host, base, extensions, 1, out, err);
+  const cpu_plan_options alone = {.threads = 1};
+  return cpu_plan_compile(host, base, extensions, &alone, out, err);
+}
+
+/* What went wrong with a cache folder is no failure of the load. */
+static void report(const iec_host_api *host, const iec_error *err) {
+  char text[sizeof err->where + sizeof err->message + 2];
+  snprintf(text, sizeof text, "%s: %s", err->where, err->message);
+  host->log(host->self, 2, text);
+}
+
+/* The packed weights of an earlier load, where the options name any. */
+static iec_status open_cache(cpu_plan *plan, const cpu_plan_options *options, iec_error *err) {
+  const iec_host_api *host = plan->host;
+  if (!options->cache_file && !options->cache_folder && !options->exportable) return IEC_OK;
+  iec_status status = cpu_cache_key_of(plan->graph, options->threads, &plan->key, err);
+  if (status || (!options->cache_file && !options->cache_folder)) return status;
+  if (options->cache_file)
+    return cpu_cache_open(host, options->cache_file, options->cache_offset, &plan->key, 0, &plan->cache, err);
+  char *path = cpu_cache_path(host, options->cache_folder, &plan->key, ".blob");
+  if (!path) return cpu_graph_no_memory(err);
+  iec_error unfit = {.struct_size = sizeof unfit};
+  status = cpu_cache_open(host, path, 0, &plan->key, 1, &plan->cache, &unfit);
+  if (status && status != IEC_NOT_FOUND) report(host, &unfit);
+  host->release(host->self, path);
+  return IEC_OK;
+}
+
+/* Leaves packed weights for later loads unless they all came from there. */
+static iec_status close_cache(const cpu_plan *plan, const cpu_plan_options *options, iec_error *err) {
+  const cpu_graph *graph = plan->graph;
+  if (options->cache_file)
+    return cpu_cache_is_damaged(plan->cache)
+               ? cpu_fail(err, IEC_NETWORK_NOT_READ, options->cache_file, "damaged: wrong checksum of packed weights")
+               : IEC_OK;
+  int complete = plan->cache != NULL;
+  for (int32_t i = 0; i < graph->op_count; ++i)
+    for (int32_t j = 0; j < graph->ops[i]->packs.count; ++j) complete &= graph->ops[i]->packs.list[j].is_shared;
+  if (!options->cache_folder || complete) return IEC_OK;
+  iec_error failed = {.struct_size = sizeof failed};
+  if (cpu_cache_store(graph, options->cache_folder, &plan->key, &failed)) report(plan->host, &failed);
+  return IEC_OK;
 }
 
 iec_status cpu_plan_compile(const iec_host_api *host, const iec_graph *base, const cpu_extensions *extensions,
-                            int32_t threads, cpu_plan **out, iec_error *err) {
+                            const cpu_plan_options *options, cpu_plan **out, iec_error *err) {
   *out = NULL;
   cpu_plan *plan = host->alloc(host->self, sizeof *plan, alignof(max_align_t));
   if (!plan) return cpu_graph_no_memory(err);
@@ -174,7 +217,11 @@ iec_status cpu_plan_compile(const iec_host_api *host, const iec_graph *base, con
   iec_status status = cpu_graph_create(host, base, extensions, &plan->graph, err);
   if (!status) status = cpu_passes_run(plan->graph, err);
   if (!status) status = cpu_memory_bind(plan->graph, err);
-  if (!status) status = prepare_all(plan->graph, threads, &plan->step_count, err);
+  if (!status) status = open_cache(plan, options, err);
+  for (int32_t i = 0; !status && i < plan->graph->op_count; ++i)
+    plan->graph->ops[i]->packs = (cpu_packs){.host = host, .cache = plan->cache, .op = i};
+  if (!status) status = prepare_all(plan->graph, options->threads, &plan->step_count, err);
+  if (!status) status = close_cache(plan, options, err);
   if (!status) status = settle_constants(plan->graph, err);
   if (!status) status = make_steps(plan, err);
   if (status)
@@ -188,13 +235,16 @@ void cpu_plan_release(cpu_plan *plan) {
   if (!plan) return;
   const iec_host_api *host = plan->host;
   for (int32_t i = 0; plan->graph && i < plan->graph->op_count; ++i) {
-    const cpu_op *op = plan->graph->ops[i];
-    if (!op || !op->is_prepared || !op->prepared.state) continue;
+    cpu_op *op = plan->graph->ops[i];
+    if (!op) continue;
+    cpu_packs_release(&op->packs);
+    if (!op->is_prepared || !op->prepared.state) continue;
     if (op->kernel->release)
       op->kernel->release(host, op->prepared.state);
     else
       host->release(host->self, op->prepared.state);
   }
+  cpu_cache_release(plan->cache);
   cpu_graph_release(plan->graph);
   host->release(host->self, plan);
 }

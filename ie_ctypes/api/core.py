@@ -194,6 +194,17 @@ class IECore:
         Raises NotFoundError for an unknown device or key, ``ValueError`` for a negative number of requests, IEError for layers that the
         device cannot run: the text lists them all.
         """
+        return self._load(network, device_name, config, num_requests, None)
+
+    def _load(
+        self,
+        network: IENetwork | str | os.PathLike[str],
+        device_name: str,
+        config: dict[str, str] | None,
+        num_requests: int,
+        compiled: tuple[str, int] | None,
+    ) -> ExecutableNetwork:
+        """``compiled``: file and offset of what the device wrote when the network was exported."""
         from ie_ctypes.api.executable import ExecutableNetwork
         from ie_ctypes.api.loaded import Loaded
         from ie_ctypes.api.network import IENetwork
@@ -214,7 +225,7 @@ class IECore:
         if not model.inputs or not model.outputs:
             raise IEError("The network doesn't have inputs/outputs.")
         layers = self._registry.layers(entry)
-        loaded = Loaded(model, network._preprocess, entry.name, device, config, entry.exclusive, layers)
+        loaded = Loaded(model, network._preprocess, entry.name, device, config, entry.exclusive, layers, compiled)
         exec_network = ExecutableNetwork(loaded, num_requests)
         self._plugins.network_compiled(exec_network)
         return exec_network
@@ -239,7 +250,8 @@ class IECore:
     ) -> ExecutableNetwork:
         """Load what :meth:`ExecutableNetwork.export` wrote; device "" is the one it was exported from.
 
-        ``config`` goes over the stored one. Raises NotFoundError for a missing file, ModelError for a faulty one.
+        ``config`` goes over the stored one. Raises NotFoundError for a missing file, ModelError for a faulty one, IEError when the device
+        cannot use what it wrote into the file: it was made by another version, or for another instruction set.
         """
         from pathlib import Path
 
@@ -252,8 +264,9 @@ class IECore:
             data = Path(model_file).read_bytes()
         except OSError as e:
             raise NotFoundError(f"Cannot open file {os.fspath(model_file)}: {e.strerror}") from None
-        stored, network, settings = unpack(data)
-        return self.load_network(network, device_name or stored, settings | check_config(config), num_requests)
+        stored, network, settings, own = unpack(data)
+        compiled = (os.path.abspath(model_file), own) if own and device_name in ("", stored) else None
+        return self._load(network, device_name or stored, settings | check_config(config), num_requests, compiled)
 
     def query_network(self, network: IENetwork, device_name: str, config: dict[str, str] | None = None) -> dict[str, str]:
         """Layer name -> device name for every layer that the device can run, sorted; others are absent.

@@ -120,18 +120,24 @@ class ExecutableNetwork:
         self._loaded.set_config(check_config(config))
 
     def export(self, model_file: str | os.PathLike[str]) -> None:
-        """Write the loaded network to a file for :meth:`IECore.import_network`: the network, its settings and the device's name.
+        """Write the loaded network to a file for :meth:`IECore.import_network`: the network, its settings, packed weights.
 
-        The device compiles it again when it is imported, so the file works on every machine and version.
+        CPU takes the file only with the version and the instruction set that wrote it. Devices that pack no weights compile the network
+        again, everywhere.
         """
+        import os
+        import threading
         from pathlib import Path
 
-        from ie_ctypes.api.portable import pack
-
-        loaded = self._loaded
-        data = pack(loaded.network, loaded.preprocess, loaded.device_name, loaded.config)
+        data = self._loaded.export()
+        part = Path(f"{os.fspath(model_file)}.{os.getpid()}-{threading.get_ident()}.part")
         try:
-            Path(model_file).write_bytes(data)
+            # Renamed when complete: networks imported from an older file of that name have it mapped.
+            try:
+                part.write_bytes(data)
+                part.replace(model_file)
+            finally:
+                part.unlink(missing_ok=True)
         except OSError as e:
             raise IEError(f"Cannot open file {model_file}: {e.strerror}") from None
 

@@ -33,10 +33,13 @@ class Loaded:
         config: Mapping[str, str],
         exclusive: WorkerPool,
         definitions: CustomLayers,
+        compiled: tuple[str, int] | None = None,
     ):
         """Lower and compile ``network``; ``definitions`` are the layer types that others define and the device can run.
 
-        ``exclusive`` is the device's own pool, used with ``EXCLUSIVE_ASYNC_REQUESTS=YES``."""
+        ``exclusive`` is the device's own pool, used with ``EXCLUSIVE_ASYNC_REQUESTS=YES``; ``compiled`` the file and the offset of what
+        the device exported.
+        """
         self.device_name = device_name
         self.device = device
         self.config = dict(config)
@@ -56,7 +59,7 @@ class Loaded:
             )
             for name, index in zip(program.output_names, program.outputs, strict=True)
         }
-        self._variants: dict[int, tuple[Executable, Program]] = {self.batch: (self._compile(full), program)}
+        self._variants: dict[int, tuple[Executable, Program]] = {self.batch: (self._compile(full, compiled), program)}
         self._settings = device.effective_config(config)
         self.dynamic_batch = {**self._settings, **self.config}.get("DYN_BATCH_ENABLED") == "YES"
         self._smaller: Network | None = None  # the copy of the network that is reshaped for smaller batches
@@ -77,12 +80,24 @@ class Loaded:
         """Guards ``idle`` and the asynchronous runs; notified when a run has ended."""
         return self.pool.changed
 
-    def _compile(self, program: Program) -> Executable:
+    def _compile(self, program: Program, compiled: tuple[str, int] | None = None) -> Executable:
         try:
+            if compiled:
+                return keep_states(self.device.import_program(program, self.config, *compiled), program)
             return keep_states(self.device.compile(program, self.config), program)
         except NotImplementedIEError:
             refuse_layers(unsupported_layers(self.device, program))
             raise
+
+    def export(self) -> bytes:
+        """The network with its settings, and what the device need not make again when it is imported."""
+        from ie_ctypes.api.portable import append, pack, unpack
+
+        data = pack(self.network, self.preprocess, self.device_name, self.config)
+        # What the device exports must be of the program that an import gives it.
+        _, net, _, _ = unpack(data)
+        program = prepared(net._need(), net._preprocess, self.network.definitions).lower()
+        return append(data, self.device.export_program(program, self.config))
 
     def variant(self, batch: int) -> tuple[Executable, Program]:
         """The network compiled for a smaller batch, made at its first use."""

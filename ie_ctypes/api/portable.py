@@ -2,7 +2,7 @@
 """A network with its settings as bytes: what ``export`` writes and ``import_network`` reads, and how networks are pickled.
 
 Layout: the magic bytes of the original's compiled files, the device name and a line feed, one line of JSON, then the .xml and the
-.bin of the network (their sizes stand in the JSON).
+.bin of the network (their sizes stand in the JSON). From the next page on follows what the device need not make again, if it has any.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MAGIC = b"\x01\x0e\x0e\x01"
 _FORMAT = 1
+_PAGE = 4096
 
 
 def pack(network: Network, preprocess: Mapping[str, PreProcessInfo], device: str, config: Mapping[str, str]) -> bytes:
@@ -41,8 +42,16 @@ def pack(network: Network, preprocess: Mapping[str, PreProcessInfo], device: str
     return b"".join((MAGIC, device.encode(), b"\n", json.dumps(header).encode(), b"\n", xml.getvalue(), weights.getvalue()))
 
 
-def unpack(data: bytes) -> tuple[str, IENetwork, dict[str, str]]:
-    """Device name, network and configuration. :class:`~ie_ctypes.errors.ModelError` for anything that :func:`pack` did not write."""
+def append(data: bytes, compiled: bytes) -> bytes:
+    """What :func:`pack` gave, with something of the device's behind it."""
+    return b"".join((data, bytes(-len(data) % _PAGE), compiled)) if compiled else data
+
+
+def unpack(data: bytes) -> tuple[str, IENetwork, dict[str, str], int]:
+    """Device name, network, configuration, and where the device's own part begins: 0 when there is none.
+
+    :class:`~ie_ctypes.errors.ModelError` for anything that :func:`pack` did not write.
+    """
     from ie_ctypes.api.network import IENetwork
     from ie_ctypes.model.readers.ir import read_ir
 
@@ -54,9 +63,11 @@ def unpack(data: bytes) -> tuple[str, IENetwork, dict[str, str]]:
         if header["format"] != _FORMAT:
             raise ModelError(f"exported network of format {header['format']}, expected {_FORMAT}")
         size, total = int(header["xml"]), int(header["xml"]) + int(header["bin"])
-        if len(body) != total:
+        end = len(data) - len(body) + total
+        own = end + -end % _PAGE
+        if len(body) != total and (len(data) <= own or len(body) < total):
             raise ModelError(f"exported network has {len(body)} bytes of data, expected {total}")
-        network = Network(read_ir(body[:size], body[size:]))
+        network = Network(read_ir(body[:size], body[size:total]))
         net = IENetwork._of(network)
         network.reshape({name: tuple(row[0]) for name, row in header["inputs"].items()})
         for name, (_, precision, layout, info) in header["inputs"].items():
@@ -68,7 +79,7 @@ def unpack(data: bytes) -> tuple[str, IENetwork, dict[str, str]]:
         for layer, affinity in header.get("affinities", {}).items():
             if (node := network.graph.node(layer)) is not None:
                 node.affinity = affinity
-        return device.decode(), net, dict(header["config"])
+        return device.decode(), net, dict(header["config"]), own if len(data) > own else 0
     except (ValueError, KeyError, TypeError, IndexError) as e:
         if isinstance(e, ModelError):
             raise

@@ -121,6 +121,17 @@ class Device(abc.ABC):
     @abc.abstractmethod
     def compile(self, program: Program, config: Mapping[str, str]) -> Executable: ...
 
+    def export_program(self, program: Program, config: Mapping[str, str]) -> bytes:
+        """What ``import_program`` of an equal program need not make again. Here: nothing."""
+        return b""
+
+    def import_program(self, program: Program, config: Mapping[str, str], path: str, offset: int) -> Executable:
+        """As ``compile``, with what ``export_program`` gave, ``offset`` bytes (whole pages of 4096) into the file ``path``.
+
+        IEError when it does not fit.
+        """
+        return self.compile(program, config)
+
     def set_extensions(self, libraries: Sequence[LoadedExtension], kernels: Sequence[Kernel]) -> None:
         """The extension libraries, and the kernels in Python, that later queries and loads may use, in place of those given before.
 

@@ -140,6 +140,7 @@ class GraphApi(ctypes.Structure):
         ("attr_i64s", c_void_p),
         ("attr_f64s", c_void_p),
         ("attr_graph", c_void_p),
+        ("fingerprint", c_void_p),
     )
 
 
@@ -158,6 +159,7 @@ class HostApi(ctypes.Structure):
         ("team_release", c_void_p),
         ("team_run", c_void_p),
         ("team_barrier", c_void_p),
+        ("hash", c_void_p),
     )
 
 

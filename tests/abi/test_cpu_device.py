@@ -101,6 +101,7 @@ def test_a_load_s_settings_do_not_stay(device: cpu.CpuDevice) -> None:
     device.set_config({"CPU_THREADS_NUM": "1"})
     assert device.driver_config({"PERF_COUNT": "YES"})["PERF_COUNT"] == "YES"
     assert device.driver_config({}) == {
+        "CACHE_DIR": "",
         "CPU_BIND_THREAD": "YES",
         "CPU_THREADS_NUM": "1",
         "CPU_THROUGHPUT_STREAMS": "1",

@@ -342,6 +342,49 @@ def test_export_and_import(core: IECore, legacy: IENetwork, tmp_path: Path) -> N
     assert core.import_network(path, "REFERENCE", {"PERF_COUNT": "NO"}).get_config("PERF_COUNT") == "NO"
 
 
+def test_cpu_exports_packed_weights(core: IECore, legacy: IENetwork, tmp_path: Path) -> None:
+    exec_net = core.load_network(legacy, "CPU")
+    data = np.random.default_rng(0).random((1, 3, 8, 8)).astype(np.float32)
+    expected = exec_net.infer({"data": data})
+    path = tmp_path / "net.blob"
+    exec_net.export(path)
+    again = core.import_network(path, "")
+    assert f"{path}\n" in Path("/proc/self/maps").read_text()
+    exec_net.export(path)  # over the file that is in use
+    for imported in (again, core.import_network(path, "CPU"), core.import_network(path, "REFERENCE")):
+        for name, value in imported.infer({"data": data}).items():
+            np.testing.assert_allclose(value, expected[name], rtol=1e-4, atol=1e-5)
+    assert [file.name for file in tmp_path.iterdir()] == ["net.blob"]
+
+
+def test_imports_of_packed_weights_that_do_not_fit(
+    core: IECore, legacy: IENetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "net.blob"
+    core.load_network(legacy, "CPU").export(path)
+    good = path.read_bytes()
+    own = good.index(b"IECPACKS")
+    for position, words in (
+        (own + 20, "packed weights of .* bytes"),
+        (own + 64, "packed by"),
+        (own + 160, "damaged"),
+        (own + 4096, "damaged"),
+    ):
+        bad = bytearray(good)
+        bad[position] ^= 1
+        path.write_bytes(bad)
+        with pytest.raises(RuntimeError, match=words):
+            core.import_network(path, "CPU")
+    for size in (own - 1, own + 1, own + 159, len(good) - 1):
+        path.write_bytes(good[:size])
+        with pytest.raises(RuntimeError, match=r"exported network has|cut short|packed weights of .* bytes"):
+            core.import_network(path, "CPU")
+    path.write_bytes(good)
+    monkeypatch.setenv("IE_CTYPES_ISA", "scalar")
+    with pytest.raises(RuntimeError, match=r"packed for the instruction set .*, this machine uses scalar"):
+        core.import_network(path, "CPU")
+
+
 def test_import_refusals(core: IECore, legacy: IENetwork, tmp_path: Path) -> None:
     path = tmp_path / "net.blob"
     core.load_network(legacy, "REFERENCE").export(path)

@@ -83,7 +83,7 @@ static int64_t panel_at(const conv_direct *s, int64_t g, int64_t b, int64_t firs
 }
 
 /* Weights [G, O/G, C/G, taps] into panels; output channels that do not exist weigh nothing. */
-static void pack(conv_direct *s, const float *w, const float *bias) {
+static void pack(conv_direct *s, const float *w) {
   const conv_geom *q = &s->geom;
   int64_t width = s->lanes == 1 ? 1 : 16; /* a plain channel is a block of its own */
   int64_t slab = s->lanes == 1 ? q->cg : s->slab * 16;
@@ -100,12 +100,15 @@ static void pack(conv_direct *s, const float *w, const float *bias) {
           to += channels * q->taps * columns;
         }
       }
+}
+
+static void copy_bias(conv_direct *s, const float *bias) {
+  const conv_geom *q = &s->geom;
   for (int64_t i = 0; i < q->g * s->out_blocks * 16; i++) s->bias[i] = bias && i < q->o ? bias[i] : 0.0f;
 }
 
 /* As pack for groups that were merged: their weights with zeros between them. */
-static iec_status pack_merged(const iec_host_api *host, conv_direct *s, int64_t merged, const float *w,
-                              const float *bias) {
+static iec_status pack_merged(const iec_host_api *host, conv_direct *s, int64_t merged, const float *w) {
   const conv_geom *q = &s->geom;
   int64_t row = q->cg * q->taps, part = row / merged, rows = q->og / merged;
   size_t size = (size_t)(q->g * q->og * row) * sizeof(float);
@@ -114,7 +117,7 @@ static iec_status pack_merged(const iec_host_api *host, conv_direct *s, int64_t 
   memset(whole, 0, size);
   for (int64_t o = 0; o < q->g * q->og; o++)
     memcpy(whole + o * row + o % q->og / rows * part, w + o * part, (size_t)part * sizeof *w);
-  pack(s, whole, bias);
+  pack(s, whole);
   host->release(host->self, whole);
   return IEC_OK;
 }
@@ -144,7 +147,6 @@ static void release(const iec_host_api *host, void *state) {
   if (!s) return;
   host->release(host->self, s->taps);
   host->release(host->self, s->at);
-  host->release(host->self, s->weights);
   host->release(host->self, s->bias);
   host->release(host->self, s);
 }
@@ -169,15 +171,16 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   int spread = !gather_in_place(q, &s->gather);
   if (spread) s->at = host->alloc(host->self, (size_t)q->out_size * sizeof *s->at, 64);
   s->taps = host->alloc(host->self, (size_t)s->tap_count * sizeof *s->taps, 64);
-  s->weights = host->alloc(host->self, (size_t)(outputs * depth(s)) * sizeof(float), 64);
+  int32_t ready;
+  s->weights = cpu_pack(node, "panels", (size_t)(outputs * depth(s)) * sizeof(float), &ready);
   s->bias = host->alloc(host->self, (size_t)outputs * sizeof(float), 64);
   const float *bias = op_in(node, 2) ? node->inputs[2]->data : NULL;
   if ((spread && !s->at) || !s->taps || !s->weights || !s->bias) {
     status = IEC_OUT_OF_MEMORY;
-  } else if (merged > 1) {
-    status = pack_merged(host, s, merged, node->inputs[1]->data, bias);
-  } else {
-    pack(s, node->inputs[1]->data, bias);
+  } else if (!ready && merged > 1) {
+    status = pack_merged(host, s, merged, node->inputs[1]->data);
+  } else if (!ready) {
+    pack(s, node->inputs[1]->data);
   }
   if (status) {
     release(host, s);
@@ -186,6 +189,7 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   }
   list_taps(s);
   if (spread) list_pixels(s);
+  copy_bias(s, bias);
   if (s->gather.needed)
     out->scratch_size =
         (size_t)(q->n * (s->lanes == 1 ? q->c : q->g * s->in_blocks) * s->gather.plane * s->lanes) *

@@ -95,7 +95,7 @@ static void layouts(const cpu_node *node, cpu_layout *in, cpu_layout *out) {
 }
 
 /* Kernels of 16 input and 16 output channels at a time, which are transformed side by side. */
-static void pack(conv_winograd *s, const float *w, const float *bias) {
+static void pack(conv_winograd *s, const float *w) {
   const conv_geom *q = &s->geom;
   _Alignas(64) float part[25 * 16 * 16];
   int64_t taps = q->taps;
@@ -112,13 +112,15 @@ static void pack(conv_winograd *s, const float *w, const float *bias) {
                            s->weights + first * q->c + (c + lane) * columns + i, q->c * s->out_blocks * 16);
       }
   }
-  for (int64_t i = 0; i < s->out_blocks * 16; i++) s->bias[i] = bias && i < q->o ? bias[i] : 0.0f;
+}
+
+static void copy_bias(conv_winograd *s, const float *bias) {
+  for (int64_t i = 0; i < s->out_blocks * 16; i++) s->bias[i] = bias && i < s->geom.o ? bias[i] : 0.0f;
 }
 
 static void release(const iec_host_api *host, void *state) {
   conv_winograd *s = state;
   if (!s) return;
-  host->release(host->self, s->weights);
   host->release(host->self, s->bias);
   host->release(host->self, s->zeros);
   host->release(host->self, s);
@@ -150,7 +152,9 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   s->item_rows = op_max(op_div_up(LEAST_TILES, s->columns), ITEM_BYTES / row_bytes);
   s->item_rows = op_div_up(s->rows, op_div_up(s->rows, s->item_rows));
   s->together = s->item_rows >= s->rows;
-  s->weights = host->alloc(host->self, (size_t)(s->points * q->c * s->out_blocks * 16) * sizeof(float), 64);
+  int32_t ready;
+  size_t floats = (size_t)(s->points * q->c * s->out_blocks * 16);
+  s->weights = cpu_pack(node, s->m == 4 ? "winograd4" : "winograd2", floats * sizeof(float), &ready);
   s->bias = host->alloc(host->self, (size_t)(s->out_blocks * 16) * sizeof(float), 64);
   s->zeros = host->alloc(host->self, (size_t)(q->in[2] * 16) * sizeof(float), 64);
   if (!s->weights || !s->bias || !s->zeros) {
@@ -159,7 +163,8 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
     return cpu_fail(err, IEC_OUT_OF_MEMORY, node->name, "out of memory for the weights");
   }
   memset(s->zeros, 0, (size_t)(q->in[2] * 16) * sizeof(float));
-  pack(s, node->inputs[1]->data, op_in(node, 2) ? node->inputs[2]->data : NULL);
+  if (!ready) pack(s, node->inputs[1]->data);
+  copy_bias(s, op_in(node, 2) ? node->inputs[2]->data : NULL);
   int64_t tiles = s->item_rows * s->columns;
   size_t size = (size_t)(s->points * (point_step(s->in_blocks, tiles) + point_step(s->out_blocks, tiles))) *
                 sizeof(float);

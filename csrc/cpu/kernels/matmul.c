@@ -73,7 +73,6 @@ static void pack_rows(const matmul *s, const float *a, int64_t block, float *to)
 static void release(const iec_host_api *host, void *state) {
   matmul *s = state;
   if (!s) return;
-  host->release(host->self, s->weights);
   host->release(host->self, s->bias);
   host->release(host->self, s);
 }
@@ -121,14 +120,15 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   }
   out->scratch_size = (size_t)s->b_at * sizeof(float);
   out->packed_inputs = 6;
-  s->weights = host->alloc(host->self, (size_t)s->b_floats * sizeof(float), 64);
+  int32_t ready;
+  s->weights = cpu_pack(node, "panels", (size_t)s->b_floats * sizeof(float), &ready);
   s->bias = host->alloc(host->self, (size_t)(s->out_blocks * 16) * sizeof(float), 64);
   if (!s->weights || !s->bias) {
     release(host, s);
     out->state = NULL;
     return cpu_fail(err, IEC_OUT_OF_MEMORY, node->name, "out of memory for the weights");
   }
-  for (int64_t j = 0; j < s->groups; j++) pack_group(s, node->inputs[1]->data, j, s->weights);
+  for (int64_t j = 0; !ready && j < s->groups; j++) pack_group(s, node->inputs[1]->data, j, s->weights);
   memset(s->bias, 0, (size_t)(s->out_blocks * 16) * sizeof(float));
   if (s->has_bias) memcpy(s->bias, node->inputs[2]->data, (size_t)q->n * sizeof(float));
   return IEC_OK;

@@ -108,6 +108,9 @@ typedef struct iec_graph_api {
   int32_t (*attr_i64s)(const iec_node *node, const char *name, const int64_t **out, size_t *out_count);
   int32_t (*attr_f64s)(const iec_node *node, const char *name, const double **out, size_t *out_count);
   int32_t (*attr_graph)(const iec_node *node, const char *name, const iec_graph **out);
+  /* A hash of all that the graph and its bodies say, except for the contents of constants: equal graphs have equal ones, in every
+   * process. 0 for the body of a node, else 1. */
+  int32_t (*fingerprint)(const iec_graph *graph, uint64_t out[2]);
 } iec_graph_api;
 
 typedef struct iec_host iec_host;
@@ -129,6 +132,8 @@ typedef struct iec_host_api {
   void (*team_release)(iec_team *team);
   void (*team_run)(iec_team *team, iec_team_fn fn, void *arg); /* returns when every member has returned */
   void (*team_barrier)(iec_team *team, int32_t member);        /* only inside fn, called by every member */
+  /* state = a hash of itself and of `size` bytes: for telling contents apart and finding damage, not against attackers. */
+  void (*hash)(const void *data, size_t size, uint64_t state[2]);
 } iec_host_api;
 
 #ifdef __cplusplus
