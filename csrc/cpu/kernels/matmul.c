@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Matrix products on register tiles: rows of a in blocks of 16 inner elements, b in panels packed at load or,
- * when it is computed, at run time. A fully connected layer is one with few rows. */
-#include "cpu/kernels/gemm.h"
+/* Matrix products on register tiles: rows of a as they lie, b in panels packed at load or, when it is computed,
+ * at run time. A fully connected layer is one with few rows. */
+#include "cpu/kernels/gemm_rows.h"
 #include "cpu/kernels/matmul_common.h"
 #include "cpu/kernels/post.h"
 
-#define SLAB_BYTES (256 * 1024) /* weights that one pass over the rows uses: a part of the L2 cache */
-#define ITEM_ROWS 192           /* rows of a work item at most */
+#define ITEM_ROWS 192                       /* rows of a work item at most */
+#define ITEM_GROUPS (4 / GEMM_MAX_BLOCKS)   /* gemm groups of a work item: 64 columns */
 #define MAX_FLOATS ((int64_t)1 << 31)
 
 typedef struct matmul {
   matmul_geom geom;
   post_set posts;
   int32_t constant, has_bias; /* constant: b is packed, one matrix for all batches */
-  int64_t in_blocks, out_blocks, groups;
+  int32_t gathers;            /* a's inner elements lie apart: its rows are copied first */
+  int64_t out_blocks, groups;
   int64_t batch, m;            /* batches and rows as run: batches that share b are rows of one */
-  int64_t a_floats, b_floats;  /* packed a of one batch, packed b of one batch */
-  int64_t a_at, b_at, bias_at; /* floats into the scratch memory */
+  int64_t a_floats, b_floats;  /* copied rows of one batch, packed b of one batch */
+  int64_t b_at, bias_at;       /* floats into the scratch memory */
   float *weights, *bias;       /* constant ones; bias: out_blocks * 16 */
 } matmul;
 
@@ -37,36 +38,19 @@ static int32_t can_fuse(const cpu_node *node, const cpu_post *post) {
   return node->inputs[1]->ndim > 1 && post_can_fuse(node, post);
 }
 
-/* Group j of out_blocks, rows of b as [block][lane][nb * 16]; what does not exist weighs nothing. */
+/* Group j of out_blocks, rows of b as [inner][nb * 16]; columns that do not exist weigh nothing. */
 static void pack_group(const matmul *s, const float *b, int64_t j, float *packed) {
   const matmul_geom *q = &s->geom;
   int64_t first = gemm_group_start(s->out_blocks, j) * 16, end = gemm_group_start(s->out_blocks, j + 1) * 16;
-  int64_t columns = op_min(end, q->n) - first;
-  float *to = packed + first * s->in_blocks * 16;
-  for (int64_t k = 0; k < s->in_blocks * 16; k++, to += end - first) {
-    int64_t filled = k < q->k ? columns : 0;
+  int64_t columns = op_min(end, q->n) - first, width = end - first;
+  float *to = packed + first * q->k;
+  for (int64_t k = 0; k < q->k; k++, to += width) {
     const float *from = b + k * q->b_row + first * q->b_col;
     if (q->b_col == 1)
-      memcpy(to, from, (size_t)filled * sizeof *to);
+      memcpy(to, from, (size_t)columns * sizeof *to);
     else
-      for (int64_t i = 0; i < filled; i++) to[i] = from[i * q->b_col];
-    memset(to + filled, 0, (size_t)(end - first - filled) * sizeof *to);
-  }
-}
-
-/* 16 inner elements of every row: [row][16]. */
-static void pack_rows(const matmul *s, const float *a, int64_t block, float *to) {
-  const matmul_geom *q = &s->geom;
-  int64_t count = op_min(16, q->k - block * 16);
-  a += block * 16 * q->a_col;
-  for (int64_t i = 0; i < s->m; i++, to += 16) {
-    const float *from = a + i * q->a_row;
-    if (count == 16 && q->a_col == 1) {
-      memcpy(to, from, 16 * sizeof *to);
-      continue;
-    }
-    for (int64_t k = 0; k < count; k++) to[k] = from[k * q->a_col];
-    for (int64_t k = count; k < 16; k++) to[k] = 0.0f;
+      for (int64_t i = 0; i < columns; i++) to[i] = from[i * q->b_col];
+    memset(to + columns, 0, (size_t)(width - columns) * sizeof *to);
   }
 }
 
@@ -102,13 +86,13 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   matmul_geometry(node, IEC_F32, q);
   post_init(&s->posts, node);
   merge_batches(s);
-  s->in_blocks = op_div_up(q->k, 16);
+  s->gathers = q->a_col != 1 && q->k > 1;
   s->out_blocks = op_div_up(q->n, 16);
   s->groups = gemm_groups(s->out_blocks);
   s->constant = constant(node) && op_count(node->inputs[1]) == q->k * q->n;
   s->has_bias = op_in(node, 2) != NULL;
-  s->a_floats = s->in_blocks * s->m * 16;
-  s->b_floats = s->in_blocks * s->out_blocks * 256;
+  s->a_floats = s->gathers ? op_div_up(s->m * q->k, 16) * 16 : 0;
+  s->b_floats = q->k * s->out_blocks * 16;
   s->b_at = s->batch * s->a_floats;
   s->bias_at = s->b_at + s->batch * s->b_floats;
   out->cost = 2.0 * (double)(q->batch * q->m * q->n) * (double)q->k;
@@ -138,11 +122,14 @@ static void pack_inputs(const matmul *s, const cpu_run *r) {
   const matmul_geom *q = &s->geom;
   float *scratch = r->scratch;
   int64_t begin, end, a, b;
-  while (cpu_next_phase(r, 1, s->batch * s->in_blocks, 1, &begin, &end)) {
-    int64_t batch = begin / s->in_blocks, block = begin % s->in_blocks;
-    matmul_offsets(q, batch, &a, &b);
-    pack_rows(s, (const float *)r->inputs[0] + a, block, scratch + batch * s->a_floats + block * s->m * 16);
-  }
+  while (s->gathers && cpu_next_phase(r, 1, s->batch * s->m, op_max(1, 1024 / q->k), &begin, &end))
+    for (int64_t i = begin; i < end; i++) {
+      int64_t batch = i / s->m, row = i % s->m;
+      matmul_offsets(q, batch, &a, &b);
+      const float *from = (const float *)r->inputs[0] + a + row * q->a_row;
+      float *to = scratch + batch * s->a_floats + row * q->k;
+      for (int64_t k = 0; k < q->k; k++) to[k] = from[k * q->a_col];
+    }
   if (s->constant) return;
   while (cpu_next_phase(r, 2, s->batch * s->groups, 1, &begin, &end)) {
     int64_t batch = begin / s->groups;
@@ -155,54 +142,70 @@ static void pack_inputs(const matmul *s, const cpu_run *r) {
   if (s->has_bias) memcpy(scratch + s->bias_at, r->inputs[2], (size_t)q->n * sizeof(float));
 }
 
-/* `rows` rows from `row` on of gemm group (first, nb); a group that ends past the last column is computed
- * aside. */
-static void run_item(const matmul *s, const cpu_run *r, const float *a, const float *w, const float *bias,
-                     float *y, int64_t first, int64_t nb, int64_t row, int64_t rows) {
-  static const int64_t no_distance = 0;
+/* One matrix of the batch as its work items see it. */
+typedef struct product {
+  const float *a, *w, *bias;
+  float *y, *aside; /* aside: ITEM_ROWS rows of a group that ends past the last column */
+  int64_t a_row;
+} product;
+
+/* Inner elements [k, k + depth) of `rows` rows from `row` on for gemm group j. */
+static void run_group(const matmul *s, const product *p, int64_t j, int64_t k, int64_t depth, int64_t row,
+                      int64_t rows) {
   const matmul_geom *q = &s->geom;
-  float *to = y + row * q->n + first * 16;
+  int64_t first = gemm_group_start(s->out_blocks, j), nb = gemm_group_start(s->out_blocks, j + 1) - first;
   int partial = (first + nb) * 16 > q->n;
-  int64_t panel = 16 * nb * 16, chunk = op_max(1, SLAB_BYTES / (panel * (int64_t)sizeof(float)));
-  int64_t width = op_min(nb * 16, q->n - first * 16);
-  gemm_args g = {.y = partial ? r->member_scratch : to,
-                 .bias = bias + first * 16,
-                 .taps = &no_distance,
-                 .tap_count = 1,
-                 .block_step = s->m * 16,
-                 .last_lanes = 16,
-                 .y_pixel = partial ? nb * 16 : q->n,
-                 .y_block = 16};
-  for (int64_t b = 0; b < s->in_blocks; b += chunk) {
-    g.x = a + (b * s->m + row) * 16;
-    g.w = w + first * s->in_blocks * 256 + b * panel;
-    g.blocks = op_min(chunk, s->in_blocks - b);
-    g.accumulate = b > 0;
-    gemm_pixels(&g, 16, (int32_t)nb, rows);
-  }
-  for (int64_t i = 0; i < rows; i++) {
-    if (partial) memcpy(to + i * q->n, g.y + i * nb * 16, (size_t)width * sizeof *to);
-    if (s->posts.count) post_row(&s->posts, r, to + i * q->n, width, first * 16);
-  }
+  float *to = p->y + row * q->n + first * 16;
+  gemm_rows_args g = {.a = p->a + row * p->a_row + k,
+                      .w = p->w + first * 16 * q->k + k * nb * 16,
+                      .bias = p->bias + first * 16,
+                      .y = partial ? p->aside : to,
+                      .inner = depth,
+                      .a_row = p->a_row,
+                      .y_row = partial ? nb * 16 : q->n,
+                      .accumulate = k > 0};
+  gemm_rows(&g, (int32_t)nb, rows);
+  if (partial && k + depth == q->k)
+    for (int64_t i = 0; i < rows; i++)
+      memcpy(to + i * q->n, g.y + i * nb * 16, (size_t)(q->n - first * 16) * sizeof *to);
+}
+
+/* Rows [row, row + rows) of gemm groups [begin, end): the rows' part that one depth uses stays in L2. */
+static void run_item(const matmul *s, const cpu_run *r, const product *p, int64_t begin, int64_t end,
+                     int64_t row, int64_t rows) {
+  const matmul_geom *q = &s->geom;
+  int64_t first = gemm_group_start(s->out_blocks, begin) * 16;
+  int64_t columns = op_min(gemm_group_start(s->out_blocks, end) * 16, q->n) - first;
+  for (int64_t k = 0; k < q->k; k += GEMM_ROWS_DEPTH)
+    for (int64_t j = begin; j < end; j++)
+      run_group(s, p, j, k, op_min(GEMM_ROWS_DEPTH, q->k - k), row, rows);
+  for (int64_t i = 0; s->posts.count && i < rows; i++)
+    post_row(&s->posts, r, p->y + (row + i) * q->n + first, columns, first);
 }
 
 static void run(const void *state, const cpu_run *r) {
   const matmul *s = state;
   const matmul_geom *q = &s->geom;
   const float *scratch = r->scratch;
-  int64_t begin, end, columns = s->batch * s->groups;
-  pack_inputs(s, r);
-  cpu_barrier(r);
+  int64_t begin, end, spans = op_div_up(s->groups, ITEM_GROUPS), columns = s->batch * spans;
+  if (s->gathers || !s->constant) {
+    pack_inputs(s, r);
+    cpu_barrier(r);
+  }
   int64_t wanted = op_div_up(columns * s->m, 8 * (int64_t)r->members); /* about 8 items a member */
-  int64_t rows = op_max(12, op_min(wanted, ITEM_ROWS)), pieces = op_div_up(s->m, rows);
+  int64_t rows = r->members == 1 ? ITEM_ROWS : op_max(12, op_min(wanted, ITEM_ROWS));
+  int64_t pieces = op_div_up(s->m, rows);
   while (cpu_next(r, columns * pieces, 1, &begin, &end)) {
-    int64_t column = begin / pieces, row = begin % pieces * rows, batch = column / s->groups,
-            j = column % s->groups;
-    int64_t first = gemm_group_start(s->out_blocks, j), nb = gemm_group_start(s->out_blocks, j + 1) - first;
-    run_item(s, r, scratch + batch * s->a_floats,
-             s->constant ? s->weights : scratch + s->b_at + batch * s->b_floats,
-             s->constant ? s->bias : scratch + s->bias_at, (float *)r->outputs[0] + batch * s->m * q->n,
-             first, nb, row, op_min(rows, s->m - row));
+    int64_t column = begin / pieces, row = begin % pieces * rows, batch = column / spans, a, b;
+    int64_t j = column % spans * ITEM_GROUPS;
+    matmul_offsets(q, batch, &a, &b);
+    product p = {.a = s->gathers ? scratch + batch * s->a_floats : (const float *)r->inputs[0] + a,
+                 .w = s->constant ? s->weights : scratch + s->b_at + batch * s->b_floats,
+                 .bias = s->constant ? s->bias : scratch + s->bias_at,
+                 .y = (float *)r->outputs[0] + batch * s->m * q->n,
+                 .aside = r->member_scratch,
+                 .a_row = s->gathers ? q->k : q->a_row};
+    run_item(s, r, &p, j, op_min(j + ITEM_GROUPS, s->groups), row, op_min(rows, s->m - row));
   }
 }
 

@@ -3,9 +3,9 @@
  *
  * W x + b of all steps is computed first. The steps then run one (batch row, direction) a member, or, when
  * there are too few of those, all members share the units of each step and meet at barriers. Constant weights
- * are packed for the register tiles of gemm.h; others are read as they come, a dot product a row. */
+ * are packed for the register tiles of gemm_rows.h; others are read as they come, a dot product a row. */
 #include "cpu/kernels/common.h"
-#include "cpu/kernels/gemm.h"
+#include "cpu/kernels/gemm_rows.h"
 #include "cpu/kernels/vmath.h"
 
 enum { RNN, GRU, LSTM };
@@ -20,7 +20,8 @@ typedef struct recurrent_state {
   int64_t n, steps, d, size, dirs, gates, bias; /* gates and bias in rows: G * S and GB * S */
   int64_t wide;     /* S rounded up to 16: a gate's place in sums and in W x + b */
   int64_t sums;     /* G * wide */
-  float *w, *r, *b; /* packed constants, or NULL: [dirs][gate][gemm group][D or S][nb * 16]; [dirs][sums] */
+  float *w, *r, *b; /* packed constants, or NULL: [dirs][gate][gemm group][D or S][nb * 16]; [dirs][sums], then
+                       [dirs][wide] of a linear GRU's recurrent part */
   int32_t cell, reverse, linear, lengths_dtype; /* linear: linear_before_reset; lengths_dtype 0: all steps */
   int32_t act[2][3], last_h, last_c;            /* last_*: the output exists */
   float clip;
@@ -80,11 +81,6 @@ static int64_t pair_floats(const recurrent_state *s) { return 4 * s->wide + s->s
 
 static int64_t wx_floats(const recurrent_state *s) { return s->dirs * s->n * s->steps * s->sums; }
 
-/* x in blocks of 16 inputs: [block][row and step][16]. */
-static int64_t x_floats(const recurrent_state *s) {
-  return s->w ? op_div_up(s->d, 16) * 16 * s->n * s->steps : 0;
-}
-
 static void release(const iec_host_api *host, void *state) {
   recurrent_state *s = state;
   if (!s) return;
@@ -96,33 +92,35 @@ static void release(const iec_host_api *host, void *state) {
 
 /* Rows of [dirs][gates * S][depth] into panels, a gate beginning with a new one. */
 static void pack(const recurrent_state *s, const float *from, int64_t depth, float *to) {
-  int64_t blocks = s->wide / 16, deep = op_div_up(depth, 16) * 16;
+  int64_t blocks = s->wide / 16;
   for (int64_t gate = 0; gate < s->dirs * s->gates / s->size; gate++)
     for (int64_t j = 0; j < gemm_groups(blocks); j++) {
       int64_t first = gemm_group_start(blocks, j) * 16, end = gemm_group_start(blocks, j + 1) * 16;
-      for (int64_t k = 0; k < deep; k++)
+      for (int64_t k = 0; k < depth; k++)
         for (int64_t i = first; i < end; i++)
-          *to++ = i < s->size && k < depth ? from[(gate * s->size + i) * depth + k] : 0.0f;
+          *to++ = i < s->size ? from[(gate * s->size + i) * depth + k] : 0.0f;
     }
 }
 
 static iec_status pack_constants(const iec_host_api *host, const cpu_node *node, recurrent_state *s,
                                  cpu_prepared *out, iec_error *err) {
   if (!node->inputs[W]->data || !node->inputs[R]->data || !node->inputs[B]->data || !s->size) return IEC_OK;
-  size_t rows = (size_t)(s->dirs * s->sums) * sizeof(float);
-  s->w = host->alloc(host->self, rows * (size_t)(op_div_up(op_max(s->d, 1), 16) * 16), 64);
-  s->r = host->alloc(host->self, rows * (size_t)s->wide, 64);
-  s->b = host->alloc(host->self, rows, 64);
+  size_t rows = (size_t)(s->dirs * s->sums) * sizeof(float), biases = rows + (size_t)(s->dirs * s->wide) * sizeof(float);
+  s->w = host->alloc(host->self, rows * (size_t)op_max(s->d, 1), 64);
+  s->r = host->alloc(host->self, rows * (size_t)s->size, 64);
+  s->b = host->alloc(host->self, biases, 64);
   if (!s->w || !s->r || !s->b)
     return cpu_fail(err, IEC_OUT_OF_MEMORY, node->name, "out of memory for the weights");
   pack(s, node->inputs[W]->data, s->d, s->w);
   pack(s, node->inputs[R]->data, s->size, s->r);
-  memset(s->b, 0, rows);
+  memset(s->b, 0, biases);
   const float *bias = node->inputs[B]->data;
-  for (int64_t d = 0; d < s->dirs; d++)
+  size_t unit = (size_t)s->size * sizeof(float);
+  for (int64_t d = 0; d < s->dirs; d++, bias += s->bias) {
     for (int64_t g = 0; g < s->gates / s->size; g++)
-      memcpy(s->b + d * s->sums + g * s->wide, bias + d * s->bias + g * s->size,
-             (size_t)s->size * sizeof(float));
+      memcpy(s->b + d * s->sums + g * s->wide, bias + g * s->size, unit);
+    if (s->linear) memcpy(s->b + s->dirs * s->sums + d * s->wide, bias + 3 * s->size, unit);
+  }
   out->packed_inputs = (uint64_t)1 << W | (uint64_t)1 << R;
   return IEC_OK;
 }
@@ -156,7 +154,7 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
     out->state = NULL;
     return status;
   }
-  out->scratch_size = (size_t)(wx_floats(s) + s->n * s->dirs * pair_floats(s) + x_floats(s)) * sizeof(float);
+  out->scratch_size = (size_t)(wx_floats(s) + s->n * s->dirs * pair_floats(s)) * sizeof(float);
   out->cost = 2.0 * (double)(s->n * s->dirs * s->steps) * (double)s->gates * (double)(s->d + s->size);
   out->exec_type = "recurrent_" CPU_ISA_NAME;
   return IEC_OK;
@@ -198,42 +196,35 @@ typedef struct recurrent_pair { /* one (batch row, direction) while it runs */
   int reverse;
 } recurrent_pair;
 
-/* sum += R h of one gate for units [j0, j1), which are whole gemm groups when R is packed. */
-static void add_product(const recurrent_state *s, const recurrent_pair *p, const float *h, int gate,
-                        int64_t j0, int64_t j1) {
-  static const int64_t no_distance = 0;
-  float *sum = p->sum + gate * s->wide;
+/* sum = from + R h of gates [g0, g1), `from` beginning with g0, for units [j0, j1), which are whole gemm groups when R is packed. Every
+ * other step goes through R backwards: what was read last is what the cache still has. */
+static void add_product(const recurrent_state *s, const recurrent_pair *p, int64_t step, const float *h,
+                        const float *from, int g0, int g1, int64_t j0, int64_t j1) {
   if (!s->r) {
-    for (int64_t j = j0; j < j1; j++) sum[j] += dot(p->r + (gate * s->size + j) * s->size, h, s->size);
+    for (int g = g0; g < g1; g++)
+      for (int64_t j = j0; j < j1; j++)
+        p->sum[g * s->wide + j] =
+            from[(g - g0) * s->wide + j] + dot(p->r + (g * s->size + j) * s->size, h, s->size);
     return;
   }
-  int64_t blocks = s->wide / 16;
-  for (int64_t j = 0; j < gemm_groups(blocks); j++) {
-    int64_t first = gemm_group_start(blocks, j), nb = gemm_group_start(blocks, j + 1) - first;
-    if (first * 16 < j0 || first * 16 >= j1) continue;
-    gemm_args a = {.x = h,
-                   .w = p->r + (gate * s->wide + first * 16) * s->wide,
-                   .y = sum + first * 16,
-                   .taps = &no_distance,
-                   .tap_count = 1,
-                   .blocks = blocks,
-                   .block_step = 16,
-                   .last_lanes = 16,
-                   .y_pixel = s->wide,
-                   .y_block = 16,
-                   .accumulate = 1};
-    gemm_pixels(&a, 16, (int32_t)nb, 1);
+  int64_t blocks = s->wide / 16, groups = gemm_groups(blocks), count = (g1 - g0) * groups;
+  for (int64_t i = 0; i < count; i++) {
+    int64_t at = step % 2 ? count - 1 - i : i, gate = g0 + at / groups, j = at % groups;
+    int64_t first = gemm_group_start(blocks, j) * 16, nb = gemm_group_start(blocks, j + 1) - first / 16;
+    if (first < j0 || first >= j1) continue;
+    gemm_rows_args a = {.a = h,
+                        .w = p->r + (gate * s->wide + first) * s->size,
+                        .bias = from + (gate - g0) * s->wide + first,
+                        .y = p->sum + gate * s->wide + first,
+                        .inner = s->size};
+    gemm_rows(&a, (int32_t)nb, 1);
   }
 }
 
 /* Sums of gates [g0, g1) for units [j0, j1): W x + b + R h. */
 static void sums(const recurrent_state *s, const recurrent_pair *p, int64_t at, const float *h, int g0,
                  int g1, int64_t j0, int64_t j1) {
-  for (int g = g0; g < g1; g++) {
-    memcpy(p->sum + g * s->wide + j0, p->wx + at * s->sums + g * s->wide + j0,
-           (size_t)(j1 - j0) * sizeof(float));
-    add_product(s, p, h, g, j0, j1);
-  }
+  add_product(s, p, at, h, p->wx + at * s->sums + g0 * s->wide, g0, g1, j0, j1);
 }
 
 static void lstm_step(const recurrent_state *s, const recurrent_pair *p, int64_t at, int64_t j0, int64_t j1) {
@@ -257,8 +248,7 @@ static void gru_step(const recurrent_state *s, const recurrent_pair *p, int64_t 
   activate_row(p->act[0], z, n, s->clip);
   activate_row(p->act[0], r, n, s->clip);
   if (s->linear) {
-    memcpy(c, p->rest + j0, (size_t)n * sizeof(float));
-    add_product(s, p, p->h, 2, j0, j1);
+    add_product(s, p, at, p->h, p->rest, 2, 3, j0, j1);
     const float *wx = p->wx + at * s->sums + 2 * s->wide + j0;
     for (int64_t j = 0; j < n; j++) c[j] = wx[j] + r[j] * c[j];
   } else {
@@ -304,8 +294,9 @@ static recurrent_pair begin(const recurrent_state *s, const cpu_run *r, int64_t 
   }
   recurrent_pair p = {
       .wx = (const float *)r->scratch + (d * s->n + n) * s->steps * s->sums,
-      .r = s->r ? s->r + d * s->sums * s->wide : (const float *)r->inputs[R] + d * s->gates * s->size,
-      .rest = (const float *)r->inputs[B] + d * s->bias + 3 * s->size * s->linear,
+      .r = s->r ? s->r + d * s->sums * s->size : (const float *)r->inputs[R] + d * s->gates * s->size,
+      .rest = s->b ? s->b + s->dirs * s->sums + d * s->wide
+                   : (const float *)r->inputs[B] + d * s->bias + 3 * s->size * s->linear,
       .act = s->act[d],
       .h = scratch,
       .next = scratch + s->wide,
@@ -316,8 +307,6 @@ static recurrent_pair begin(const recurrent_state *s, const cpu_run *r, int64_t 
       .length = op_min(op_max(length, 0), s->steps),
       .reverse = s->reverse || d == 1};
   size_t bytes = (size_t)(j1 - j0) * sizeof(float);
-  if (j1 == s->size) /* what packed weights meet behind the last unit */
-    for (int64_t j = j1; j < s->wide; j++) p.h[j] = p.next[j] = p.reset[j] = 0.0f;
   memcpy(p.h + j0, (const float *)r->inputs[H0] + pair * s->size + j0, bytes);
   if (s->cell == LSTM) memcpy(p.c + j0, (const float *)r->inputs[C0] + pair * s->size + j0, bytes);
   return p;
@@ -330,40 +319,23 @@ static void finish(const recurrent_state *s, const cpu_run *r, const recurrent_p
   if (s->last_c) memcpy((float *)r->outputs[2] + pair * s->size + j0, p->c + j0, bytes);
 }
 
-/* x in blocks of 16 inputs; behind x's last input are zeros. */
-static void pack_x(const recurrent_state *s, const cpu_run *r, float *to) {
-  int64_t b, e, columns = s->n * s->steps;
-  while (cpu_next_phase(r, 2, op_div_up(s->d, 16), 1, &b, &e)) {
-    const float *x = (const float *)r->inputs[X] + b * 16;
-    int64_t count = op_min(16, s->d - b * 16);
-    for (int64_t i = 0; i < columns; i++)
-      for (int64_t k = 0; k < 16; k++) to[(b * columns + i) * 16 + k] = k < count ? x[i * s->d + k] : 0.0f;
-  }
-}
-
 /* W x + b of all steps from packed weights: items are a direction, a gate and a gemm group. */
 static void packed_inputs(const recurrent_state *s, const cpu_run *r) {
-  static const int64_t no_distance = 0;
   int64_t b, e, columns = s->n * s->steps, blocks = s->wide / 16, groups = gemm_groups(blocks);
-  int64_t deep = op_div_up(s->d, 16) * 16;
-  float *x = (float *)r->scratch + wx_floats(s) + s->n * s->dirs * pair_floats(s);
-  pack_x(s, r, x);
-  cpu_barrier(r);
   while (cpu_next(r, s->dirs * s->gates / s->size * groups, 1, &b, &e)) {
     int64_t gate = b / groups, first = gemm_group_start(blocks, b % groups);
     int64_t nb = gemm_group_start(blocks, b % groups + 1) - first, row = gate * s->wide + first * 16;
-    gemm_args a = {.x = x,
-                   .w = s->w + row * deep,
-                   .y = (float *)r->scratch + row / s->sums * columns * s->sums + row % s->sums,
-                   .bias = s->b + row,
-                   .taps = &no_distance,
-                   .tap_count = 1,
-                   .blocks = deep / 16,
-                   .block_step = columns * 16,
-                   .last_lanes = 16,
-                   .y_pixel = s->sums,
-                   .y_block = 16};
-    gemm_pixels(&a, 16, (int32_t)nb, columns);
+    gemm_rows_args a = {.bias = s->b + row,
+                        .y = (float *)r->scratch + row / s->sums * columns * s->sums + row % s->sums,
+                        .a_row = s->d,
+                        .y_row = s->sums};
+    for (int64_t k = 0; k < s->d || k == 0; k += GEMM_ROWS_DEPTH) {
+      a.a = (const float *)r->inputs[X] + k;
+      a.w = s->w + row * s->d + k * nb * 16;
+      a.inner = op_min(GEMM_ROWS_DEPTH, s->d - k);
+      a.accumulate = k > 0;
+      gemm_rows(&a, (int32_t)nb, columns);
+    }
   }
 }
 
