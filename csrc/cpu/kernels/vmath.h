@@ -79,15 +79,16 @@ static inline vf vm_tanh(vf x) {
   return vf_sel(a < 0.625f, vm_poly(s, c, 5) * s * x + x, vf_copysign(big, x));
 }
 
+/* A quotient of polynomials in x^2; erf(3.92) rounds to 1. */
 static inline vf vm_erf(vf x) {
-  static const float near[] = {1.283791500e-01f,  -3.761249432e-01f, 1.128180277e-01f,
-                               -2.676556700e-02f, 4.990980253e-03f,  -5.976893800e-04f};
-  static const float far[] = {1.758745614e-04f, -1.295208233e-01f, -6.333346530e-01f, -1.082939466e-01f,
-                              2.512862458e-02f, -4.174643016e-03f, 4.352188852e-04f,  -2.116190643e-05f};
-  vf a = vf_abs(x);
-  a = vf_sel(a > 4.0f, vf_set(4.0f), a); /* erf(4) rounds to 1 */
-  vf big = 1.0f - vm_exp(vm_poly(a, far, 8) - a);
-  return vf_sel(a < 0.92f, vm_poly(a * a, near, 6) * x + x, vf_copysign(big, x));
+  static const float up[] = {1.128379146e+00f, 1.904021228e-01f, 5.274758695e-02f,
+                             3.765292589e-03f, 2.848518849e-04f, 2.049804026e-06f};
+  static const float down[] = {1.0f,           5.020722315e-01f, 1.141068113e-01f,
+                               1.496856518e-02f, 1.162414120e-03f, 3.808718083e-05f};
+  vf end = vf_set(3.92f), one = vf_set(1.0f);
+  vf t = vf_at_most(vf_at_least(x, -end), end), s = t * t;
+  vf y = t * vm_poly(s, up, 6) / vm_poly(s, down, 6);
+  return vf_sel(vf_abs(x) > end, vf_copysign(one, x), vf_at_most(vf_at_least(y, -one), one));
 }
 
 /* ln(1 + e^x). */
