@@ -39,7 +39,11 @@ typedef struct iec_gate {
 } iec_gate;
 /* Returns 1 once gate->word differs from `old`, 0 after the time `deadline_ns` (negative: none). Spins `spins` pauses first. */
 int iec_gate_wait(iec_gate *gate, unsigned old, int spins, int64_t deadline_ns);
+/* Up to `spins` pauses for gate->word to be `value`; 1 when it is. */
+int iec_gate_spin(iec_gate *gate, unsigned value, int spins);
+/* A new word, a word raised by `value`: sleepers look at it. */
 void iec_gate_set(iec_gate *gate, unsigned value);
+void iec_gate_add(iec_gate *gate, unsigned value);
 int64_t iec_now_ns(void);
 
 /* team.c */
@@ -47,6 +51,8 @@ iec_status iec_team_create(iec_host *host, int32_t threads, const int32_t *cpus,
 void iec_team_release(iec_team *team);
 void iec_team_run(iec_team *team, iec_team_fn fn, void *arg);
 void iec_team_barrier(iec_team *team, int32_t member);
+void iec_team_share(iec_team *team, int32_t most, iec_team_fn fn, void *arg);
+int32_t iec_team_settle(iec_team *team, int32_t member, int32_t *out_rank);
 
 /* graph.c */
 typedef struct iec_attr {

@@ -53,4 +53,6 @@ const iec_host_api iec_host_table = {
     .team_run = iec_team_run,
     .team_barrier = iec_team_barrier,
     .hash = iec_hash,
+    .team_share = iec_team_share,
+    .team_settle = iec_team_settle,
 };

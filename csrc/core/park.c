@@ -23,6 +23,14 @@ int64_t iec_now_ns(void) {
   return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+int iec_gate_spin(iec_gate *gate, unsigned value, int spins) {
+  for (int i = 0; i < spins; i++) {
+    if (atomic_load_explicit(&gate->word, memory_order_acquire) == value) return 1;
+    relax();
+  }
+  return atomic_load_explicit(&gate->word, memory_order_acquire) == value;
+}
+
 int iec_gate_wait(iec_gate *gate, unsigned old, int spins, int64_t deadline_ns) {
   for (int i = 0; i < spins; i++) {
     if (atomic_load_explicit(&gate->word, memory_order_acquire) != old) return 1;
@@ -46,7 +54,16 @@ int iec_gate_wait(iec_gate *gate, unsigned old, int spins, int64_t deadline_ns) 
   return changed;
 }
 
+static void wake(iec_gate *gate) {
+  if (atomic_load(&gate->sleepers)) syscall(SYS_futex, &gate->word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
 void iec_gate_set(iec_gate *gate, unsigned value) {
   atomic_store(&gate->word, value);
-  if (atomic_load(&gate->sleepers)) syscall(SYS_futex, &gate->word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+  wake(gate);
+}
+
+void iec_gate_add(iec_gate *gate, unsigned value) {
+  atomic_fetch_add(&gate->word, value);
+  wake(gate);
 }

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Thread teams: a caller and pooled threads that run one function together, with barriers inside it. */
+/* Thread teams: a caller and pooled threads that run one function together, with barriers inside it.
+ *
+ * The caller announces a job in one word: its number, whether members may still begin it, how many are inside. A pooled member
+ * enters by counting itself in, and only the caller closes a job, so what belongs to it stands still while anybody is inside. A
+ * member that comes late finds the job closed and waits for the next one. */
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -11,50 +15,117 @@
 #define SPINS 2000
 #define MAX_THREADS 1024
 
+#define OPEN 0x800u
+#define INSIDE(word) ((word)&0x7ffu)
+#define NUMBER(word) ((word) >> 12)
+#define NUMBERS 0x100000u
+
+/* A wait of so many nanoseconds that is also a quarter of the job means that a member inside has lost its cpu. Then the caller
+ * works alone for so many times the wait: what is lost to such waits stays small. */
+#define LONG_WAIT 200000
+#define ALONE_TIMES 16
+#define ALONE_MOST 100000000
+
 typedef struct member {
   iec_team *team;
-  int32_t index;
+  int32_t index, rank; /* rank: among those that began the job */
 } member;
 
 struct iec_team {
-  _Alignas(64) iec_gate run;     /* changes when there is work; 0: stop */
+  _Alignas(64) iec_gate job;     /* number, OPEN, pooled members inside */
   _Alignas(64) iec_gate phase;   /* changes when a barrier opens */
-  _Alignas(64) atomic_int arrived;
+  _Alignas(64) iec_gate arrived; /* pooled members that wait in a barrier */
+  _Alignas(64) iec_gate left;    /* counts the jobs that were closed with somebody inside and then left by all */
   _Alignas(64) iec_team_fn fn;
   void *arg;
+  atomic_int most;               /* pooled members that may enter */
+  int32_t whole;                 /* every member enters */
+  int32_t inside;                /* of a closed job; negative: it is open */
+  atomic_int stop;
   int32_t threads;               /* asked for */
   int spins;                     /* before sleeping; none where members outnumber cpus: they would wait for each other's cpu */
   int32_t members;               /* there are: `threads` but after a fork */
   uint32_t generation;
+  unsigned lefts;                /* the caller's copy of `left` */
+  int64_t began, alone_until;    /* when the job began, and until when the caller works alone, 0: it does not */
   int32_t *cpus;
   pthread_t *handles;
   member *slots;
 };
 
-/* Central barrier: the last to arrive opens the next phase. A member reads the phase before it arrives, so it cannot miss it. */
+/* The caller waits until the gate's word is `value`. */
+static void await(iec_team *team, iec_gate *gate, unsigned value) {
+  if (iec_gate_spin(gate, value, team->spins)) return;
+  int64_t start = iec_now_ns();
+  for (unsigned now; (now = atomic_load(&gate->word)) != value;) iec_gate_wait(gate, now, 0, -1);
+  int64_t end = iec_now_ns(), waited = end - start, alone = waited * ALONE_TIMES;
+  if (waited < LONG_WAIT || waited * 4 < end - team->began) return;
+  team->alone_until = end + (alone < ALONE_MOST ? alone : ALONE_MOST);
+}
+
+/* Nobody begins the job any more; once. The last of those inside raises `left`. */
+static void close_job(iec_team *team) {
+  if (team->inside < 0) team->inside = (int32_t)INSIDE(atomic_fetch_and(&team->job.word, ~OPEN));
+}
+
+/* The caller waits until all who are inside have arrived and opens the next phase. A member reads the phase before it arrives,
+ * so it cannot miss it. */
 void iec_team_barrier(iec_team *team, int32_t index) {
-  (void)index;
   if (team->members == 1) return;
   unsigned phase = atomic_load_explicit(&team->phase.word, memory_order_relaxed);
-  if (atomic_fetch_add_explicit(&team->arrived, 1, memory_order_acq_rel) + 1 == team->members) {
-    atomic_store_explicit(&team->arrived, 0, memory_order_relaxed);
-    iec_gate_set(&team->phase, phase + 1);
-  } else {
+  if (index) {
+    iec_gate_add(&team->arrived, 1);
     iec_gate_wait(&team->phase, phase, team->spins, -1);
+    return;
   }
+  if (team->whole && team->inside < 0) await(team, &team->arrived, (unsigned)team->members - 1);
+  close_job(team);
+  if (!team->inside) return;
+  await(team, &team->arrived, (unsigned)team->inside);
+  atomic_store_explicit(&team->arrived.word, 0, memory_order_relaxed);
+  iec_gate_set(&team->phase, phase + 1);
+}
+
+int32_t iec_team_settle(iec_team *team, int32_t index, int32_t *out_rank) {
+  *out_rank = 0;
+  if (team->members == 1) return 1;
+  iec_team_barrier(team, index);
+  if (index) *out_rank = team->slots[index].rank;
+  return team->inside + 1;
+}
+
+/* 1 when the member has become part of the job that `word` announces. */
+static int enter(iec_team *team, unsigned word, member *self) {
+  while (word & OPEN && (int32_t)INSIDE(word) < atomic_load_explicit(&team->most, memory_order_relaxed)) {
+    unsigned seen = word;
+    if (atomic_compare_exchange_weak(&team->job.word, &seen, word + 1)) {
+      self->rank = (int32_t)INSIDE(word) + 1;
+      return 1;
+    }
+    if (NUMBER(seen) != NUMBER(word)) return 0;
+    word = seen;
+  }
+  return 0;
 }
 
 static void *member_main(void *arg) {
   member *self = arg;
   iec_team *team = self->team;
-  unsigned seen = 1;
-  for (;;) {
-    iec_gate_wait(&team->run, seen, team->spins, -1);
-    seen = atomic_load_explicit(&team->run.word, memory_order_acquire);
-    if (seen == 0) return NULL;
+  unsigned last = 0;
+  while (!atomic_load_explicit(&team->stop, memory_order_acquire)) {
+    unsigned word = atomic_load_explicit(&team->job.word, memory_order_acquire);
+    if (NUMBER(word) == last) {
+      iec_gate_wait(&team->job, word, team->spins, -1);
+      continue;
+    }
+    last = NUMBER(word);
+    if (!enter(team, word, self)) continue;
     team->fn(team->arg, self->index, team->members);
-    iec_team_barrier(team, self->index);
+    if (team->whole) iec_team_barrier(team, self->index);
+    word = atomic_fetch_sub(&team->job.word, 1);
+    if (!(word & OPEN) && INSIDE(word) == 1) iec_gate_add(&team->left, 1);
   }
+  return NULL;
 }
 
 static int start_member(iec_team *team, int32_t index) {
@@ -78,20 +149,29 @@ static int start_member(iec_team *team, int32_t index) {
 /* Starts the pooled threads; team->members tells how many members there are. */
 static int start_members(iec_team *team) {
   int rc = 0;
-  atomic_store(&team->run.word, 1);
-  atomic_store(&team->run.sleepers, 0);
-  atomic_store(&team->phase.word, 0);
-  atomic_store(&team->phase.sleepers, 0);
-  atomic_store(&team->arrived, 0);
+  iec_gate *gates[] = {&team->job, &team->phase, &team->arrived, &team->left};
+  for (size_t i = 0; i < sizeof gates / sizeof *gates; i++) {
+    atomic_store(&gates[i]->word, 0);
+    atomic_store(&gates[i]->sleepers, 0);
+  }
+  team->lefts = 0;
+  team->alone_until = 0;
   team->members = 1;
   while (team->members < team->threads && !(rc = start_member(team, team->members))) team->members++;
   team->generation = iec_fork_generation();
   return rc;
 }
 
+/* The word of the next job. */
+static unsigned next_word(iec_team *team) {
+  unsigned word = atomic_load_explicit(&team->job.word, memory_order_relaxed);
+  return (NUMBER(word) + 1) % NUMBERS << 12;
+}
+
 static void stop_members(iec_team *team) {
   if (team->generation != iec_fork_generation()) return;
-  iec_gate_set(&team->run, 0);
+  atomic_store(&team->stop, 1);
+  iec_gate_set(&team->job, next_word(team));
   for (int32_t i = 1; i < team->members; i++) pthread_join(team->handles[i], NULL);
 }
 
@@ -139,14 +219,39 @@ void iec_team_release(iec_team *team) {
   team_free(team);
 }
 
+/* The caller's part of a job that up to `most` pooled members enter, all of them when it is `whole`. */
+static void run_job(iec_team *team, int32_t most, int32_t whole, iec_team_fn fn, void *arg) {
+  team->fn = fn;
+  team->arg = arg;
+  team->whole = whole;
+  team->inside = -1;
+  atomic_store_explicit(&team->most, most, memory_order_relaxed);
+  team->began = iec_now_ns();
+  iec_gate_set(&team->job, next_word(team) | OPEN);
+  fn(arg, 0, team->members);
+  if (whole) iec_team_barrier(team, 0);
+  close_job(team);
+  if (team->inside) await(team, &team->left, ++team->lefts);
+}
+
+static void run_alone(iec_team *team, iec_team_fn fn, void *arg) {
+  team->inside = 0;
+  fn(arg, 0, 1);
+}
+
 void iec_team_run(iec_team *team, iec_team_fn fn, void *arg) {
   if (team->generation != iec_fork_generation()) start_members(team);
-  if (team->members > 1) {
-    team->fn = fn;
-    team->arg = arg;
-    unsigned next = atomic_load_explicit(&team->run.word, memory_order_relaxed) + 1;
-    iec_gate_set(&team->run, next ? next : 1);
-  }
-  fn(arg, 0, team->members);
-  iec_team_barrier(team, 0);
+  if (team->members > 1)
+    run_job(team, team->members - 1, 1, fn, arg);
+  else
+    run_alone(team, fn, arg);
+}
+
+void iec_team_share(iec_team *team, int32_t most, iec_team_fn fn, void *arg) {
+  if (team->generation != iec_fork_generation()) start_members(team);
+  if (team->alone_until && iec_now_ns() >= team->alone_until) team->alone_until = 0;
+  if (team->members > 1 && most > 1 && !team->alone_until)
+    run_job(team, most - 1, 0, fn, arg);
+  else
+    run_alone(team, fn, arg);
 }

@@ -103,9 +103,9 @@ static iec_status read_count(const char *key, const char *value, int32_t *out, i
   return IEC_OK;
 }
 
-/* Float operations in shared steps (about 30 us of one core) below which a plan gets one thread unless told otherwise: less
- * to win from a second core than to lose when that core is busy with something else. */
-static const double TEAM_COST = 2e6;
+/* Work in shared steps below which a plan gets one thread unless told otherwise: there is less to win from a second core
+ * than to lose when that core is busy with something else. */
+static const double TEAM_NS = 60000;
 
 static int is_switch(const char *value) { return strcmp(value, "YES") == 0 || strcmp(value, "NO") == 0; }
 
@@ -132,7 +132,7 @@ static iec_status configure(iec_exec *exec, const iec_kv *config, size_t count, 
     }
     if (status) return status;
   }
-  if (threads == 0) threads = cpu_plan_shared_cost(exec->plan) < TEAM_COST ? 1 : cpu_machine_cores();
+  if (threads == 0) threads = cpu_plan_shared_ns(exec->plan) < TEAM_NS ? 1 : cpu_machine_cores();
   exec->stream_count = streams > 0 ? streams : 1;
   exec->thread_count = threads > exec->stream_count ? threads / exec->stream_count : 1;
   return IEC_OK;

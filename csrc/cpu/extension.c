@@ -108,7 +108,7 @@ static void run(const void *state, const cpu_run *r) {
   iec_status status =
       s->def->run(s->state, (const iec_tensor *const *)ports, (size_t)s->input_count, ports + s->input_count,
                   (size_t)s->output_count, (char *)r->scratch + s->views_size, &error);
-  if (status != IEC_OK) fail(s, r->failure, status, &error);
+  if (status != IEC_OK) fail(s, r->crew->failure, status, &error);
 }
 
 static int is_mine(const iec_kernel_def *def) { return strcmp(def->device, "CPU") == 0; }

@@ -160,12 +160,20 @@ void *cpu_pack(const cpu_node *node, const char *what, size_t bytes, int32_t *re
 
 #define CPU_COUNTERS 4
 
-/* The first failure of an inference; only kernels of extensions can fail. Set by member 0 in a step that it
- * runs alone, so behind the next barrier all members see the same. */
+/* The first failure of an inference; only kernels of extensions can fail. Set in a step that runs on
+ * member 0 alone. */
 typedef struct cpu_failure {
   atomic_int code;
   iec_error error;
 } cpu_failure;
+
+typedef struct cpu_crew { /* who may share the steps of an inference */
+  const iec_host_api *host;
+  iec_team *team; /* NULL: nobody but the caller */
+  int32_t members;
+  cpu_failure *failure;
+  size_t stride; /* bytes from one member's scratch to the next one's */
+} cpu_crew;
 
 typedef struct cpu_run { /* one execution of one step, as a team member sees it */
   const void *const
@@ -173,11 +181,11 @@ typedef struct cpu_run { /* one execution of one step, as a team member sees it 
   void *const *outputs;
   void *scratch;        /* scratch_size bytes shared by the members, 64-byte aligned; content undefined */
   void *member_scratch; /* member_scratch_size bytes of this member, 64-byte aligned; content undefined */
+  /* members: the most that may take part. Only member 0 is certain to; others come if they are free, and none
+   * after member 0's first barrier. So work is handed out by cpu_next, or divided after cpu_settle. */
   int32_t member, members;
   atomic_llong *next; /* CPU_COUNTERS of them, 0 at the start of the step: hand out chunks with cpu_next */
-  iec_team *team;     /* barriers: cpu_barrier(run) */
-  void (*barrier)(iec_team *team, int32_t member);
-  cpu_failure *failure;
+  const cpu_crew *crew; /* barriers: cpu_barrier(run) */
 } cpu_run;
 
 /* The next chunk [*begin, *end) of `count` items in pieces of `grain`; 0 when none is left. `phase` names the
@@ -203,15 +211,22 @@ static inline int cpu_next(const cpu_run *run, int64_t count, int64_t grain, int
   return cpu_next_phase(run, 0, count, grain, begin, end);
 }
 
-/* All members of the step wait for each other. */
+/* The members that have begun the step wait for each other. */
 static inline void cpu_barrier(const cpu_run *run) {
-  if (run->members > 1) run->barrier(run->team, run->member);
+  if (run->members > 1) run->crew->host->team_barrier(run->crew->team, run->member);
+}
+
+/* A barrier that says how many members the step has and which of them, from 0, this one is. */
+static inline int32_t cpu_settle(const cpu_run *run, int32_t *out_rank) {
+  *out_rank = 0;
+  return run->members > 1 ? run->crew->host->team_settle(run->crew->team, run->member, out_rank) : 1;
 }
 
 typedef struct cpu_prepared { /* filled by prepare, zeroed before */
   void *state; /* the kernel's own, immutable after prepare, shared by all requests and streams */
   size_t scratch_size, member_scratch_size;
   double cost; /* estimated float operations (or bytes moved); a small step runs on member 0 alone */
+  int32_t leads; /* 1: member 0 runs it and what it runs, a subplan, is shared step by step; then cost is in ns */
   const char *exec_type;  /* static text for perf counts, e.g. "winograd_" CPU_ISA_NAME */
   int32_t in_place;       /* 1 + index of an input whose memory output 0 may share; 0: none */
   uint64_t packed_inputs; /* bit i: run does not read constant input i, so the engine keeps no copy of it */

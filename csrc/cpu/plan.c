@@ -5,13 +5,28 @@
 #include <stdalign.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cpu/pages.h"
 #include "cpu/passes.h"
 
-/* Below this many float operations a step costs less than the two barriers around it (about 1 us). */
-static const double SHARED_COST = 16384;
+/* Nanoseconds of work for which one more member is worth waking: its coming and going, and what it fetches from
+ * the other cores' caches, take 3 to 10 us. IE_CTYPES_MEMBER_NS overrides it for tests, whose steps are small. */
+static double member_ns(void) {
+  const char *wanted = getenv("IE_CTYPES_MEMBER_NS");
+  double ns = wanted ? atof(wanted) : 0;
+  return ns > 0 ? ns : 8000;
+}
+
+/* What a step may take, in ns of one core: products run from registers, everything else waits for memory. */
+static double step_ns(const cpu_op *op) {
+  static const char *const products[] = {"Conv", "Deconv", "MatMul", "Recurrent"};
+  if (op->prepared.leads) return op->prepared.cost;
+  for (size_t i = 0; i < sizeof products / sizeof *products; ++i)
+    if (strcmp(op->kind, products[i]) == 0) return op->prepared.cost / 32;
+  return op->prepared.cost / 4;
+}
 
 /* Bytes of constants from which a team is worth making for packing them. */
 static const size_t SHARED_CONSTANTS = 1 << 20;
@@ -134,8 +149,9 @@ static iec_status settle_constants(cpu_graph *graph, iec_error *err) {
 static iec_status make_step(cpu_plan *plan, const cpu_op *op, cpu_ref scratch, iec_error *err) {
   cpu_step *step = &plan->steps[op->step];
   int32_t count = op->input_count + op->output_count;
-  *step = (cpu_step){op, op->kernel, op->prepared.state, NULL, op->input_count, op->output_count, 0};
-  step->shared = op->prepared.cost >= SHARED_COST;
+  *step = (cpu_step){op, op->kernel, op->prepared.state, NULL, op->input_count, op->output_count, 1};
+  double ns = step_ns(op), members = ns / plan->member_ns;
+  if (!op->prepared.leads && members >= 2) step->most_members = members < INT32_MAX ? (int32_t)members : INT32_MAX;
   step->ports = cpu_graph_alloc(plan->graph, (size_t)(count + 1) * sizeof *step->ports);
   if (!step->ports) return cpu_graph_no_memory(err);
   for (int32_t i = 0; i < op->input_count; ++i) step->ports[i] = cpu_memory_ref(op->inputs[i]);
@@ -145,7 +161,7 @@ static iec_status make_step(cpu_plan *plan, const cpu_op *op, cpu_ref scratch, i
   if (count + 1 > plan->most_ports) plan->most_ports = count + 1;
   if (op->prepared.member_scratch_size > plan->kernel_member_scratch)
     plan->kernel_member_scratch = (op->prepared.member_scratch_size + 63) / 64 * 64;
-  if (step->shared) plan->shared_cost += op->prepared.cost;
+  if (members >= 2) plan->shared_ns += ns;
   return IEC_OK;
 }
 
@@ -214,6 +230,7 @@ iec_status cpu_plan_compile(const iec_host_api *host, const iec_graph *base, con
   if (!plan) return cpu_graph_no_memory(err);
   memset(plan, 0, sizeof *plan);
   plan->host = host;
+  plan->member_ns = member_ns();
   iec_status status = cpu_graph_create(host, base, extensions, &plan->graph, err);
   if (!status) status = cpu_passes_run(plan->graph, err);
   if (!status) status = cpu_memory_bind(plan->graph, err);

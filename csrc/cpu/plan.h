@@ -21,7 +21,7 @@ typedef struct cpu_step {
   const void *state;
   cpu_ref *ports; /* inputs, then outputs, then shared scratch */
   int32_t input_count, output_count;
-  int32_t shared; /* worth the barrier: run by all members */
+  int32_t most_members; /* that are worth waking for it; 1: not shared */
 } cpu_step;
 
 struct cpu_plan {
@@ -32,9 +32,9 @@ struct cpu_plan {
   int32_t most_ports; /* of any step */
   size_t arena_size;
   size_t kernel_member_scratch; /* the most that a kernel asked for */
-  double shared_cost;
   cpu_cache_key key; /* of the files below; all zero when none was asked for */
   cpu_cache *cache;  /* the file that packed weights lie in, NULL: none */
+  double member_ns, shared_ns; /* work that one more member is woken for; all work in shared steps */
 };
 
 typedef struct cpu_plan_options {
@@ -56,10 +56,5 @@ iec_status cpu_memory_bind(cpu_graph *graph, iec_error *err);
 iec_status cpu_memory_assign(cpu_graph *graph, int32_t step_count, cpu_ref *scratch, size_t *out_arena_size,
                              iec_error *err);
 cpu_ref cpu_memory_ref(const cpu_value *value);
-
-/* As cpu_plan_run without waiting at the end; `times`, when given, receives the nanoseconds of each step on
- * member 0. */
-void cpu_plan_walk(const cpu_plan *plan, const cpu_run *run, void *scratch, void *member_scratch,
-                   const void *const *inputs, void *const *outputs, int64_t *times);
 
 #endif

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 typedef struct stream {
-  iec_team *team; /* NULL: a single thread, the caller */
+  cpu_crew crew;
   void *scratch, *member_scratch;
   int32_t busy;
 } stream;
@@ -34,8 +34,9 @@ static iec_status stream_create(cpu_streams *streams, stream *s, iec_error *err)
   if (!s->scratch || !s->member_scratch)
     return cpu_fail(err, IEC_OUT_OF_MEMORY, NULL, "no memory for activations, %zu bytes",
                     cpu_plan_scratch(streams->plan));
+  s->crew = (cpu_crew){.host = host, .members = streams->threads, .stride = member_stride(streams->plan)};
   if (streams->threads == 1) return IEC_OK;
-  return host->team_create(host->self, streams->threads, NULL, &s->team, err);
+  return host->team_create(host->self, streams->threads, NULL, &s->crew.team, err);
 }
 
 iec_status cpu_streams_create(const iec_host_api *host, const cpu_plan *plan, int32_t count, int32_t threads,
@@ -67,7 +68,7 @@ void cpu_streams_release(cpu_streams *streams) {
   const iec_host_api *host = streams->host;
   for (int32_t i = 0; i < streams->count; ++i) {
     stream *s = &streams->streams[i];
-    if (s->team) host->team_release(s->team);
+    if (s->crew.team) host->team_release(s->crew.team);
     host->release(host->self, s->scratch);
     host->release(host->self, s->member_scratch);
   }
@@ -109,39 +110,15 @@ static void give_back(cpu_streams *streams, stream *s) {
   pthread_mutex_unlock(&streams->lock);
 }
 
-typedef struct walk {
-  const cpu_streams *streams;
-  const stream *stream;
-  const void *const *inputs;
-  void *const *outputs;
-  int64_t *times;
-  cpu_failure *failure;
-} walk;
-
-static void walk_member(void *arg, int32_t member, int32_t members) {
-  const walk *w = arg;
-  const cpu_plan *plan = w->streams->plan;
-  cpu_run run = {.member = member,
-                 .members = members,
-                 .team = w->stream->team,
-                 .barrier = w->streams->host->team_barrier,
-                 .failure = w->failure};
-  char *member_scratch = (char *)w->stream->member_scratch + (size_t)member * member_stride(plan);
-  cpu_plan_walk(plan, &run, w->stream->scratch, member_scratch, w->inputs, w->outputs, w->times);
-}
-
 iec_status cpu_streams_run(cpu_streams *streams, const void *const *inputs, void *const *outputs,
                            int64_t *times, iec_error *err) {
   stream *s = take(streams);
   cpu_failure failure;
+  cpu_crew crew = s->crew;
   atomic_init(&failure.code, IEC_OK);
   failure.error.code = IEC_OK;
-  walk w = {streams, s, inputs, outputs, times, &failure};
-  /* A plan of small steps only has nothing to share. */
-  if (s->team && cpu_plan_shared_cost(streams->plan) > 0)
-    streams->host->team_run(s->team, walk_member, &w);
-  else
-    walk_member(&w, 0, 1);
+  crew.failure = &failure;
+  cpu_plan_run(streams->plan, &crew, s->scratch, s->member_scratch, inputs, outputs, times);
   give_back(streams, s);
   iec_status status = atomic_load(&failure.code);
   return status ? cpu_fail(err, status, NULL, "%s", failure.error.message) : IEC_OK;

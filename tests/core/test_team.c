@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Thread teams: every member runs once a run, barriers hold everybody, forked children get new threads. */
+/* Thread teams: every member runs once a run, barriers hold everybody, shared work is done by who comes, forked children get new
+ * threads. */
 #include <string.h>
+#include <time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -10,11 +12,14 @@
 #define MEMBERS 4
 #define RUNS 1000
 #define ROUNDS 20
+#define ITEMS 64
 
 typedef struct shared {
   iec_team *team;
   atomic_int calls, wrong;
   int slots[MEMBERS]; /* plain memory: the barrier alone orders it */
+  int items[ITEMS];   /* plain memory: each is written by who took it, then read by the caller */
+  atomic_int next;
 } shared;
 
 static void count(void *arg, int32_t member, int32_t members) {
@@ -40,6 +45,71 @@ static void block(void *arg, int32_t member, int32_t members) {
   if (member) usleep(20000); /* long enough for member 0 to go to sleep in the barrier */
   iec_host_table.team_barrier(s->team, member);
   atomic_fetch_add(&s->calls, 1);
+}
+
+static void take(void *arg, int32_t member, int32_t members) {
+  shared *s = arg;
+  if (member < 0 || member >= members) atomic_fetch_add(&s->wrong, 1);
+  for (int i; (i = atomic_fetch_add(&s->next, 1)) < ITEMS;) s->items[i]++;
+}
+
+/* Takes items, then divides their sums among those who are there by rank. */
+static void divide(void *arg, int32_t member, int32_t members) {
+  shared *s = arg;
+  int32_t rank = 0, count = 1;
+  take(arg, member, members);
+  if (members > 1) count = iec_host_table.team_settle(s->team, member, &rank);
+  if (rank < 0 || rank >= count || count > members || (member == 0) != (rank == 0)) atomic_fetch_add(&s->wrong, 1);
+  for (int i = ITEMS * rank / count; i < ITEMS * (rank + 1) / count; i++) s->items[i] += 1000;
+  if (members > 1) iec_host_table.team_barrier(s->team, member);
+  for (int i = 0; i < ITEMS; i++)
+    if (s->items[i] % 1000 == 0 || s->items[i] / 1000 != s->items[0] / 1000) atomic_fetch_add(&s->wrong, 1);
+}
+
+static int shares_right(shared *s, iec_team_fn fn, int32_t most, int each) {
+  memset(s->items, 0, sizeof s->items);
+  atomic_store(&s->wrong, 0);
+  for (int i = 0; i < RUNS; i++) {
+    atomic_store(&s->next, 0);
+    iec_host_table.team_share(s->team, most, fn, s);
+    for (int k = 0; k < ITEMS; k++) s->items[k] %= 1000;
+    for (int k = 0; k < ITEMS; k++)
+      if (s->items[k] != i % 900 + 1) return 0;
+    if (i % 900 == 899) memset(s->items, 0, sizeof s->items);
+    if (i % 100 == each) usleep(2000); /* the members go to sleep */
+  }
+  return atomic_load(&s->wrong) == 0;
+}
+
+static double seconds(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* A member that holds its part of a job up, as one that has lost its cpu does. */
+static void hold_up(void *arg, int32_t member, int32_t members) {
+  shared *s = arg;
+  (void)members;
+  atomic_fetch_add(&s->calls, 1);
+  if (member)
+    usleep(20000);
+  else
+    for (double end = seconds() + 0.1; atomic_load(&s->calls) < 2 && seconds() < end;) usleep(100);
+}
+
+static int caller_goes_on_alone(shared *s) {
+  for (int attempt = 0; attempt < 50; attempt++) { /* a member may not come within 0.1 s on a loaded machine */
+    atomic_store(&s->calls, 0);
+    iec_host_table.team_share(s->team, 2, hold_up, s);
+    if (atomic_load(&s->calls) != 2) continue;
+    double end = seconds();
+    atomic_store(&s->calls, 0);
+    iec_host_table.team_share(s->team, 2, hold_up, s); /* 0.1 s in which a member would come */
+    if (atomic_load(&s->calls) == 1) return 1;
+    if (seconds() - end < 0.05) return 0; /* it came while the caller should have been alone */
+  }
+  return 0;
 }
 
 static int runs_right(shared *s) {
@@ -72,6 +142,12 @@ int main(int argc, char **argv) {
   tap_ok(atomic_load(&s.calls) == MEMBERS, "a sleeping member is woken by the barrier");
   usleep(20000);
   tap_ok(runs_right(&s), "sleeping members are woken by a run");
+  tap_ok(shares_right(&s, take, MEMBERS, 50), "shared work is done once whoever comes");
+  tap_ok(shares_right(&s, take, 2, 50), "and by two members at most");
+  tap_ok(shares_right(&s, divide, MEMBERS, 50), "those who came divide work by rank");
+  tap_ok(caller_goes_on_alone(&s), "after a long wait for a member the caller works alone");
+  usleep(150000);
+  tap_ok(shares_right(&s, divide, MEMBERS, -1) && runs_right(&s), "and with the others again");
 
   fflush(stdout);
   int status = -1;

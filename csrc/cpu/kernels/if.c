@@ -87,13 +87,14 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
     if (cpu_plan_scratch(b->plan) > out->scratch_size) out->scratch_size = cpu_plan_scratch(b->plan);
     if (cpu_plan_member_scratch(b->plan) > out->member_scratch_size)
       out->member_scratch_size = cpu_plan_member_scratch(b->plan);
-    if (cpu_plan_shared_cost(b->plan) > out->cost) out->cost = cpu_plan_shared_cost(b->plan);
+    if (cpu_plan_shared_ns(b->plan) > out->cost) out->cost = cpu_plan_shared_ns(b->plan);
   }
   if (status != IEC_OK) {
     release(host, s);
     out->state = NULL;
     return status;
   }
+  out->leads = 1;
   out->exec_type = "if_" CPU_ISA_NAME;
   return IEC_OK;
 }
@@ -105,7 +106,7 @@ static void run(const void *state, const cpu_run *r) {
   const if_branch *b = &s->branches[*(const uint8_t *)r->inputs[0] ? 0 : 1];
   for (int32_t i = 0; i < b->input_count; i++) fed[i] = r->inputs[b->inputs[i]];
   for (int32_t i = 0; i < s->output_count; i++) results[i] = r->outputs[i];
-  cpu_plan_run(b->plan, r, r->scratch, r->member_scratch, fed, results);
+  cpu_plan_run(b->plan, r->crew, r->scratch, r->member_scratch, fed, results, NULL);
 }
 
 const cpu_kernel IEC_ISA(cpu_kernel_if) = {

@@ -259,14 +259,10 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   s->body_scratch = (size_t)(offset + s->set);
   out->scratch_size = s->body_scratch + cpu_plan_scratch(s->plan);
   out->member_scratch_size = cpu_plan_member_scratch(s->plan);
-  out->cost = cpu_plan_shared_cost(s->plan) * (double)s->trips;
+  out->cost = cpu_plan_shared_ns(s->plan) * (double)s->trips;
+  out->leads = 1;
   out->exec_type = "loop_" CPU_ISA_NAME;
   return IEC_OK;
-}
-
-/* This member's share of a copy. */
-static void share(const cpu_run *r, const nd_copy *c, const void *src, void *dst) {
-  nd_run(c, c->items * r->member / r->members, c->items * (r->member + 1) / r->members, src, dst);
 }
 
 /* What an output holds while no iteration has written it: zeros, or the carried value when none will run. */
@@ -288,25 +284,24 @@ static void run(const void *state, const cpu_run *r) {
   int go = s->condition_input < 0 || *(const uint8_t *)r->inputs[s->condition_input];
   int fewer = s->trips == 0 || s->condition_input >= 0 || s->condition_output >= 0;
   for (int32_t i = 0; fewer && i < s->output_count; i++)
-    if (s->outputs[i].from >= 0 && r->member == 0) before_all(s, r, i, go && s->trips > 0);
+    if (s->outputs[i].from >= 0) before_all(s, r, i, go && s->trips > 0);
   for (int64_t t = 0; t < s->trips && go; t++) {
     for (int32_t i = 0; i < s->input_count; i++) {
       const loop_input *in = &s->inputs[i];
       if (in->kind == SLICED)
-        share(r, &in->slice, (const char *)r->inputs[i] + (in->begin + t * in->step) * in->size,
-              scratch + in->buffer);
+        nd_run(&in->slice, 0, in->slice.items,
+               (const char *)r->inputs[i] + (in->begin + t * in->step) * in->size, scratch + in->buffer);
       else if (t > 0 && in->carried_from >= 0)
         fed[i] = values[in->carried_from];
     }
     for (int32_t i = 0; i < s->body_outputs; i++) values[i] = scratch + s->values[i] + t % 2 * s->set;
-    cpu_barrier(r);
-    cpu_plan_run(s->plan, r, scratch + s->body_scratch, r->member_scratch, fed, values);
+    cpu_plan_run(s->plan, r->crew, scratch + s->body_scratch, r->member_scratch, fed, values, NULL);
     if (s->condition_output >= 0) go = *(const uint8_t *)values[s->condition_output];
     for (int32_t i = 0; i < s->output_count; i++) {
       const loop_output *out = &s->outputs[i];
       if (out->from < 0 || (!out->pieced && go && t + 1 < s->trips)) continue;
-      share(r, &out->piece, values[out->from],
-            (char *)r->outputs[i] + (out->begin + t * out->step) * out->piece.size);
+      nd_run(&out->piece, 0, out->piece.items, values[out->from],
+             (char *)r->outputs[i] + (out->begin + t * out->step) * out->piece.size);
     }
   }
 }

@@ -106,10 +106,11 @@ static void run(const void *state, const cpu_run *r) {
     return;
   }
   const float *from = x;
+  int32_t rank = 0, members = s->axes > 1 ? cpu_settle(r, &rank) : 1;
   for (int a = 0; a + 1 < s->axes;
        a++) { /* every axis but the last goes through memory; members share it statically */
     float *to = scratch + (a % 2) * s->count;
-    int64_t first = s->count * r->member / r->members, last = s->count * (r->member + 1) / r->members;
+    int64_t first = s->count * rank / members, last = s->count * (rank + 1) / members;
     window_sums(s, a, a == 0, from, to + first, first, last);
     cpu_barrier(r);
     from = to;

@@ -368,8 +368,8 @@ static void run(const void *state, const cpu_run *r) {
     packed_inputs(s, r);
   else
     inputs(s, r);
-  cpu_barrier(r);
-  if (pairs % r->members == 0 || pairs >= 4 * (int64_t)r->members) {
+  int32_t rank, members = cpu_settle(r, &rank);
+  if (pairs % members == 0 || pairs >= 4 * (int64_t)members) {
     while (cpu_next_phase(r, 1, pairs, 1, &b, &e)) {
       recurrent_pair p = begin(s, r, b, 0, s->size);
       walk(s, &p, 0, s->size, NULL);
@@ -377,7 +377,7 @@ static void run(const void *state, const cpu_run *r) {
     }
     return;
   }
-  int64_t j0 = share(s, r->member, r->members), j1 = share(s, r->member + 1, r->members);
+  int64_t j0 = share(s, rank, members), j1 = share(s, rank + 1, members);
   for (int64_t pair = 0; pair < pairs; pair++) {
     recurrent_pair p = begin(s, r, pair, j0, j1);
     cpu_barrier(r);

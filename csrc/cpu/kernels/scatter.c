@@ -98,8 +98,8 @@ static void divide_row(const scatter_state *s, void *y, int64_t n) {
 /* Each member owns a range of rows and takes the updates that fall into it, in their order. */
 static void run(const void *state, const cpu_run *r) {
   const scatter_state *s = state;
-  int64_t row = s->inner * s->size, begin = s->rows * r->member / r->members,
-          end = s->rows * (r->member + 1) / r->members;
+  int32_t rank, members = cpu_settle(r, &rank);
+  int64_t row = s->inner * s->size, begin = s->rows * rank / members, end = s->rows * (rank + 1) / members;
   char *y = r->outputs[0];
   int64_t *seen = s->op == MEAN || (s->op != NONE && !s->use_init) ? r->scratch : NULL;
   if (y != r->inputs[0] && end > begin)

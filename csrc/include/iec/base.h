@@ -131,9 +131,15 @@ typedef struct iec_host_api {
   iec_status (*team_create)(iec_host *self, int32_t threads, const int32_t *cpus, iec_team **out, iec_error *err);
   void (*team_release)(iec_team *team);
   void (*team_run)(iec_team *team, iec_team_fn fn, void *arg); /* returns when every member has returned */
-  void (*team_barrier)(iec_team *team, int32_t member);        /* only inside fn, called by every member */
+  void (*team_barrier)(iec_team *team, int32_t member);        /* only inside fn, called by every member that began it */
   /* state = a hash of itself and of `size` bytes: for telling contents apart and finding damage, not against attackers. */
   void (*hash)(const void *data, size_t size, uint64_t state[2]);
+  /* As team_run, but nobody waits for a member that has not begun: at most `most` members run fn, perhaps only the caller, so the
+   * work is handed out to who is there. None begins after the caller's first barrier, and none for a while after the caller has
+   * waited long for a member that the system had taken off its cpu. */
+  void (*team_share)(iec_team *team, int32_t most, iec_team_fn fn, void *arg);
+  /* A barrier after which nobody else begins. Returns how many members there are; *out_rank numbers them from 0, the caller first. */
+  int32_t (*team_settle)(iec_team *team, int32_t member, int32_t *out_rank);
 } iec_host_api;
 
 #ifdef __cplusplus
