@@ -20,11 +20,12 @@
 #define NUMBER(word) ((word) >> 12)
 #define NUMBERS 0x100000u
 
-/* A wait of so many nanoseconds that is also a quarter of the job means that a member inside has lost its cpu. Then the caller
- * works alone for so many times the wait: what is lost to such waits stays small. */
-#define LONG_WAIT 200000
-#define ALONE_TIMES 16
-#define ALONE_MOST 100000000
+/* A wait of so many nanoseconds that is also a fifth of the job means that a member inside has lost its cpu. When that happens
+ * more often than once in SHARED_TIMES such waits, the caller works alone for a while, each time for longer. */
+#define LONG_WAIT 50000
+#define SHARED_TIMES 8
+#define ALONE_TIMES 4
+#define ALONE_MOST 250000000
 
 typedef struct member {
   iec_team *team;
@@ -47,7 +48,9 @@ struct iec_team {
   int32_t members;               /* there are: `threads` but after a fork */
   uint32_t generation;
   unsigned lefts;                /* the caller's copy of `left` */
-  int64_t began, alone_until;    /* when the job began, and until when the caller works alone, 0: it does not */
+  int64_t began;                 /* when the job began */
+  int64_t alone, alone_until;    /* how long, and until when, the caller works or has worked alone; nanoseconds */
+  int32_t is_alone;
   int32_t *cpus;
   pthread_t *handles;
   member *slots;
@@ -58,9 +61,17 @@ static void await(iec_team *team, iec_gate *gate, unsigned value) {
   if (iec_gate_spin(gate, value, team->spins)) return;
   int64_t start = iec_now_ns();
   for (unsigned now; (now = atomic_load(&gate->word)) != value;) iec_gate_wait(gate, now, 0, -1);
-  int64_t end = iec_now_ns(), waited = end - start, alone = waited * ALONE_TIMES;
-  if (waited < LONG_WAIT || waited * 4 < end - team->began) return;
-  team->alone_until = end + (alone < ALONE_MOST ? alone : ALONE_MOST);
+  int64_t end = iec_now_ns(), waited = end - start;
+  if (waited < LONG_WAIT || waited * 5 < end - team->began) return;
+  if (start - team->alone_until > SHARED_TIMES * waited) { /* the first for long */
+    team->alone = 0;
+    team->alone_until = end;
+    return;
+  }
+  team->alone = team->alone * 2 > waited * ALONE_TIMES ? team->alone * 2 : waited * ALONE_TIMES;
+  if (team->alone > ALONE_MOST) team->alone = ALONE_MOST;
+  team->alone_until = end + team->alone;
+  team->is_alone = 1;
 }
 
 /* Nobody begins the job any more; once. The last of those inside raises `left`. */
@@ -155,7 +166,7 @@ static int start_members(iec_team *team) {
     atomic_store(&gates[i]->sleepers, 0);
   }
   team->lefts = 0;
-  team->alone_until = 0;
+  team->alone = team->alone_until = team->is_alone = 0;
   team->members = 1;
   while (team->members < team->threads && !(rc = start_member(team, team->members))) team->members++;
   team->generation = iec_fork_generation();
@@ -249,8 +260,8 @@ void iec_team_run(iec_team *team, iec_team_fn fn, void *arg) {
 
 void iec_team_share(iec_team *team, int32_t most, iec_team_fn fn, void *arg) {
   if (team->generation != iec_fork_generation()) start_members(team);
-  if (team->alone_until && iec_now_ns() >= team->alone_until) team->alone_until = 0;
-  if (team->members > 1 && most > 1 && !team->alone_until)
+  if (team->is_alone) team->is_alone = iec_now_ns() < team->alone_until;
+  if (team->members > 1 && most > 1 && !team->is_alone)
     run_job(team, most - 1, 0, fn, arg);
   else
     run_alone(team, fn, arg);
