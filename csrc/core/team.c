@@ -139,22 +139,39 @@ static void *member_main(void *arg) {
   return NULL;
 }
 
+/* The cpu that the member is bound to, as a set; 0: it is not bound. */
+static int bound_to(const iec_team *team, int32_t index, cpu_set_t *set) {
+  if (!team->cpus || team->cpus[index] < 0 || team->cpus[index] >= CPU_SETSIZE) return 0;
+  CPU_ZERO(set);
+  CPU_SET((unsigned)team->cpus[index], set);
+  return 1;
+}
+
 static int start_member(iec_team *team, int32_t index) {
   pthread_attr_t attr;
+  cpu_set_t set;
   int rc = pthread_attr_init(&attr);
   if (rc) return rc;
-  if (team->cpus && team->cpus[index] >= 0 && team->cpus[index] < CPU_SETSIZE) {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET((unsigned)team->cpus[index], &set);
-    rc = pthread_attr_setaffinity_np(&attr, sizeof set, &set);
-  }
+  if (bound_to(team, index, &set)) rc = pthread_attr_setaffinity_np(&attr, sizeof set, &set);
   team->slots[index] = (member){.team = team, .index = index};
   if (!rc) rc = pthread_create(&team->handles[index], &attr, member_main, &team->slots[index]);
   pthread_attr_destroy(&attr);
   /* A cpu outside of what the process may use: run it unpinned rather than not at all. */
   if (rc == EINVAL) rc = pthread_create(&team->handles[index], NULL, member_main, &team->slots[index]);
   return rc;
+}
+
+/* The caller runs where the system puts it: a member that is bound to that cpu takes the place kept for the caller. */
+static void make_room(iec_team *team) {
+  int cpu = sched_getcpu();
+  for (int32_t i = 1; i < team->members; i++) {
+    cpu_set_t set;
+    if (team->cpus[i] != cpu || team->cpus[0] == cpu || team->cpus[0] < 0) continue;
+    team->cpus[i] = team->cpus[0];
+    team->cpus[0] = cpu;
+    if (bound_to(team, i, &set)) pthread_setaffinity_np(team->handles[i], sizeof set, &set);
+    return;
+  }
 }
 
 /* Starts the pooled threads; team->members tells how many members there are. */
@@ -232,6 +249,7 @@ void iec_team_release(iec_team *team) {
 
 /* The caller's part of a job that up to `most` pooled members enter, all of them when it is `whole`. */
 static void run_job(iec_team *team, int32_t most, int32_t whole, iec_team_fn fn, void *arg) {
+  if (team->cpus) make_room(team);
   team->fn = fn;
   team->arg = arg;
   team->whole = whole;

@@ -27,6 +27,7 @@ struct iec_exec {
   cpu_plan *plan;
   cpu_streams *streams;
   int32_t stream_count, thread_count;
+  int32_t bound; /* members of teams stay on cores of their own */
   atomic_llong *times; /* nanoseconds of each step in some recent inference, for the executable graph */
   atomic_int has_run;
 };
@@ -109,8 +110,19 @@ static const double TEAM_NS = 60000;
 
 static int is_switch(const char *value) { return strcmp(value, "YES") == 0 || strcmp(value, "NO") == 0; }
 
+/* Whether the members of teams are bound to cores. NUMA binds only where there are several nodes to keep apart. */
+static iec_status read_binding(const char *value, int32_t *out, iec_error *err) {
+  if (strcmp(value, "NUMA") == 0)
+    *out = cpu_machine_packages() > 1;
+  else if (is_switch(value))
+    *out = strcmp(value, "YES") == 0;
+  else
+    return cpu_fail(err, IEC_PARAMETER_MISMATCH, "CPU_BIND_THREAD", "'%s', expected YES, NO or NUMA", value);
+  return IEC_OK;
+}
+
 static iec_status configure(iec_exec *exec, const iec_kv *config, size_t count, iec_error *err) {
-  int32_t threads = 0, streams = 1;
+  int32_t threads = 0, streams = 1, bind = 1;
   for (size_t i = 0; i < count; ++i) {
     const char *key = config[i].key, *value = config[i].value;
     iec_status status = IEC_OK;
@@ -118,8 +130,9 @@ static iec_status configure(iec_exec *exec, const iec_kv *config, size_t count, 
       status = read_count(key, value, &threads, err);
     else if (strcmp(key, "CPU_THROUGHPUT_STREAMS") == 0)
       status = read_count(key, value, &streams, err);
-    else if (strcmp(key, "PERF_COUNT") == 0 || strcmp(key, "CPU_BIND_THREAD") == 0) {
-      /* Steps are always timed. Threads are never bound: member 0 of a team is the caller's own thread. */
+    else if (strcmp(key, "CPU_BIND_THREAD") == 0)
+      status = read_binding(value, &bind, err);
+    else if (strcmp(key, "PERF_COUNT") == 0) { /* steps are always timed */
       if (!is_switch(value))
         status = cpu_fail(err, IEC_PARAMETER_MISMATCH, key, "'%s', expected YES or NO", value);
     } else if (strcmp(key, "EXPORT") == 0) {
@@ -133,6 +146,7 @@ static iec_status configure(iec_exec *exec, const iec_kv *config, size_t count, 
     if (status) return status;
   }
   if (threads == 0) threads = cpu_plan_shared_ns(exec->plan) < TEAM_NS ? 1 : cpu_machine_cores();
+  exec->bound = bind;
   exec->stream_count = streams > 0 ? streams : 1;
   exec->thread_count = threads > exec->stream_count ? threads / exec->stream_count : 1;
   return IEC_OK;
@@ -187,7 +201,7 @@ static iec_status driver_compile(iec_driver *driver, const iec_graph *graph, con
   if (!status) status = configure(exec, config, count, err);
   if (!status)
     status =
-        cpu_streams_create(host, exec->plan, exec->stream_count, exec->thread_count, &exec->streams, err);
+        cpu_streams_create(host, exec->plan, exec->stream_count, exec->thread_count, exec->bound, &exec->streams, err);
   if (!status) {
     size_t size = (size_t)(exec->plan->step_count + 1) * sizeof *exec->times;
     exec->times = host->alloc(host->self, size, 64);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Counts the cores that this process may use. */
+/* The processors that this process may use, and their cores. */
 #include "cpu/machine.h"
 
 #include <sched.h>
@@ -17,27 +17,54 @@ static int32_t read_number(int cpu, const char *file, int32_t absent) {
   return value;
 }
 
-typedef struct place {
-  int32_t package, core;
+typedef struct place { /* of a processor; rank: how many of its core come before it */
+  int32_t cpu, package, core, rank;
 } place;
 
-static int is_new(const place *seen, int32_t count, place p) {
-  for (int32_t i = 0; i < count; ++i)
-    if (seen[i].package == p.package && seen[i].core == p.core) return 0;
-  return 1;
+static int before(const void *a, const void *b) {
+  const place *x = a, *y = b;
+  if (x->rank != y->rank) return x->rank < y->rank ? -1 : 1;
+  if (x->package != y->package) return x->package < y->package ? -1 : 1;
+  return x->cpu < y->cpu ? -1 : x->cpu > y->cpu;
 }
 
-/* A processor whose topology cannot be read counts as a core of its own. */
-int32_t cpu_machine_cores(void) {
+/* The processors that this process may use, CPU_SETSIZE at most. A processor whose topology cannot be read counts as a
+ * core of its own. */
+static int32_t places(place *out) {
   cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set)) return 1;
-  place *seen = malloc(CPU_SETSIZE * sizeof *seen);
   int32_t count = 0;
-  for (int cpu = 0; seen && cpu < CPU_SETSIZE; ++cpu) {
+  if (sched_getaffinity(0, sizeof set, &set)) return 0;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
     if (!CPU_ISSET((unsigned)cpu, &set)) continue;
-    place p = {read_number(cpu, "physical_package_id", 0), read_number(cpu, "core_id", -1 - cpu)};
-    if (is_new(seen, count, p)) seen[count++] = p;
+    place p = {cpu, read_number(cpu, "physical_package_id", 0), read_number(cpu, "core_id", -1 - cpu), 0};
+    for (int32_t i = 0; i < count; ++i) p.rank += out[i].package == p.package && out[i].core == p.core;
+    out[count++] = p;
   }
-  free(seen);
-  return count ? count : 1;
+  qsort(out, (size_t)count, sizeof *out, before);
+  return count;
+}
+
+int32_t cpu_machine_cores(void) {
+  place *all = malloc(CPU_SETSIZE * sizeof *all);
+  int32_t count = all ? places(all) : 0, cores = 0;
+  while (cores < count && all[cores].rank == 0) ++cores;
+  free(all);
+  return cores ? cores : 1;
+}
+
+int32_t cpu_machine_cpus(int32_t *out, int32_t capacity) {
+  place *all = malloc(CPU_SETSIZE * sizeof *all);
+  int32_t count = all ? places(all) : 0;
+  if (count > capacity) count = capacity;
+  for (int32_t i = 0; i < count; ++i) out[i] = all[i].cpu;
+  free(all);
+  return count;
+}
+
+int32_t cpu_machine_packages(void) {
+  place *all = malloc(CPU_SETSIZE * sizeof *all);
+  int32_t count = all ? places(all) : 0, packages = 0;
+  for (int32_t i = 0; i < count && all[i].rank == 0; ++i) packages += i == 0 || all[i].package != all[i - 1].package;
+  free(all);
+  return packages ? packages : 1;
 }

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cpu/machine.h"
+
 typedef struct stream {
   cpu_crew crew;
   void *scratch, *member_scratch;
@@ -27,7 +29,8 @@ static size_t member_stride(const cpu_plan *plan) {
   return (cpu_plan_member_scratch(plan) + 127) / 128 * 128;
 }
 
-static iec_status stream_create(cpu_streams *streams, stream *s, iec_error *err) {
+/* `cpus`: one for each member, NULL: they are not bound. */
+static iec_status stream_create(cpu_streams *streams, stream *s, const int32_t *cpus, iec_error *err) {
   const iec_host_api *host = streams->host;
   s->scratch = host->alloc(host->self, cpu_plan_scratch(streams->plan), 64);
   s->member_scratch = host->alloc(host->self, member_stride(streams->plan) * (size_t)streams->threads, 64);
@@ -36,11 +39,19 @@ static iec_status stream_create(cpu_streams *streams, stream *s, iec_error *err)
                     cpu_plan_scratch(streams->plan));
   s->crew = (cpu_crew){.host = host, .members = streams->threads, .stride = member_stride(streams->plan)};
   if (streams->threads == 1) return IEC_OK;
-  return host->team_create(host->self, streams->threads, NULL, &s->crew.team, err);
+  return host->team_create(host->self, streams->threads, cpus, &s->crew.team, err);
+}
+
+/* A processor for every member of all streams, stream by stream; NULL when there are not enough. */
+static int32_t *members_cpus(const iec_host_api *host, int32_t members) {
+  int32_t *cpus = host->alloc(host->self, (size_t)members * sizeof *cpus, alignof(max_align_t));
+  if (cpus && cpu_machine_cpus(cpus, members) == members) return cpus;
+  host->release(host->self, cpus);
+  return NULL;
 }
 
 iec_status cpu_streams_create(const iec_host_api *host, const cpu_plan *plan, int32_t count, int32_t threads,
-                              cpu_streams **out, iec_error *err) {
+                              int32_t bound, cpu_streams **out, iec_error *err) {
   *out = NULL;
   cpu_streams *streams = host->alloc(host->self, sizeof *streams, alignof(max_align_t));
   stream *slots = host->alloc(host->self, (size_t)count * sizeof *slots, alignof(max_align_t));
@@ -55,7 +66,10 @@ iec_status cpu_streams_create(const iec_host_api *host, const cpu_plan *plan, in
   pthread_mutex_init(&streams->lock, NULL);
   pthread_cond_init(&streams->freed, NULL);
   iec_status status = IEC_OK;
-  for (int32_t i = 0; !status && i < count; ++i) status = stream_create(streams, &slots[i], err);
+  int32_t *cpus = bound && threads > 1 ? members_cpus(host, count * threads) : NULL;
+  for (int32_t i = 0; !status && i < count; ++i)
+    status = stream_create(streams, &slots[i], cpus ? cpus + i * threads : NULL, err);
+  host->release(host->self, cpus);
   if (status)
     cpu_streams_release(streams);
   else

@@ -63,7 +63,7 @@ def check(key: str, value: str) -> str:
         return os.path.abspath(value) if value else ""
     if key not in DEFAULTS:
         raise NotFoundError(f"[NOT_FOUND] Unsupported property {key} by CPU plugin")
-    if key in _SWITCHES and value not in ("YES", "NO"):
+    if key in _SWITCHES and value not in ("YES", "NO") and (key, value) != ("CPU_BIND_THREAD", "NUMA"):
         raise ParameterMismatchError(wrong + "YES/NO")
     if key == "CPU_THREADS_NUM":
         if not 0 <= _number(value) <= _LIMIT:

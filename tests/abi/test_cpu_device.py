@@ -68,7 +68,7 @@ THREADS = "Wrong value for property key CPU_THREADS_NUM. Expected only positive 
         ("NOPE", "1", "[NOT_FOUND] Unsupported property NOPE by CPU plugin"),
         ("KEY_PERF_COUNT", "YES", "[NOT_FOUND] Unsupported property KEY_PERF_COUNT by CPU plugin"),
         ("PERF_COUNT", "yes", "Wrong value for property key PERF_COUNT. Expected only YES/NO"),
-        ("CPU_BIND_THREAD", "NUMA", "Wrong value for property key CPU_BIND_THREAD. Expected only YES/NO"),
+        ("CPU_BIND_THREAD", "yes", "Wrong value for property key CPU_BIND_THREAD. Expected only YES/NO"),
         ("CPU_THREADS_NUM", "abc", THREADS),
         ("CPU_THREADS_NUM", "-1", THREADS),
         ("CPU_THREADS_NUM", "1000000", THREADS),

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 import numpy as np
@@ -347,3 +348,35 @@ def test_an_addend_is_not_mistaken_for_the_absent_bias_of_a_matrix_product() -> 
     x, addend = b.input(64, 256), b.input(64, 256)
     y = b.node("MatMul", x, b.const(weights(256, 256) / 16), transpose_a=0, transpose_b=0)
     check(b.output(b.unary(b.binary(y, addend, "add"), "tanh")), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("bind", "streams"), [("YES", 1), ("NO", 1), ("YES", 2)])
+def test_bound_threads_stay_on_a_core_of_their_own(bind: str, streams: int) -> None:
+    """The pooled members of every stream; the caller's own thread is left alone."""
+    usable = os.sched_getaffinity(0)
+    if len(usable) < 2:
+        pytest.skip("one processor: nothing can be bound apart")
+    if 2 * streams > len(usable):
+        bind = "NO"  # fewer processors than members: none is bound
+    before = set(os.listdir("/proc/self/task"))
+    b = Builder()
+    y = b.conv(b.input(1, 16, 8, 8), weights(1, 16, 16, 3, 3), pad=1)
+    executable = load(b.output(y).program, CPU_THREADS_NUM=str(2 * streams), CPU_THROUGHPUT_STREAMS=str(streams), CPU_BIND_THREAD=bind)
+    for _ in range(20):
+        infer(executable, b.program, random_inputs(b.program))
+    sets = [os.sched_getaffinity(int(t)) for t in set(os.listdir("/proc/self/task")) - before]
+    executable.close()
+    assert os.sched_getaffinity(0) == usable
+    assert len(sets) == streams
+    if bind == "NO":
+        assert all(s == usable for s in sets)
+    else:
+        assert all(len(s) == 1 and s <= usable for s in sets)
+        assert len({frozenset(s) for s in sets}) == streams
+
+
+@pytest.mark.parametrize("bind", ["NUMA", "YES", "NO"])
+def test_every_way_of_binding_is_accepted(bind: str) -> None:
+    b = Builder()
+    y = b.unary(b.input(4), "neg")
+    check(b.output(y), config={"CPU_BIND_THREAD": bind})

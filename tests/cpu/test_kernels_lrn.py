@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kernel_checks import floats, node
+from cpu_programs import Builder
+from kernel_checks import BLOCKED, blocked, compare, floats, node
 
 
 @pytest.mark.parametrize("size", [1, 3, 5])
@@ -19,3 +20,20 @@ def test_windows(isa: str, size: int, axes: tuple[int, ...], beta: float) -> Non
 def test_many_elements_on_two_threads(isa: str) -> None:
     node("LRN", [floats(np.random.default_rng(2), 1, 64, 30, 31)], axes=(1,), size=5, alpha=1e-4, beta=0.75, bias=1.0)
     node("LRN", [floats(np.random.default_rng(2), 1, 16, 60, 61)], axes=(2, 3), size=5, alpha=1e-4, beta=0.75, bias=1.0)
+
+
+@pytest.mark.parametrize("size", [1, 3, 5, 17])
+@pytest.mark.parametrize("channels", [5, 16, 40])
+@pytest.mark.parametrize("beta", [0.75, 0.6])
+def test_windows_across_channel_blocks(isa: str, size: int, channels: int, beta: float) -> None:
+    x = 3 * floats(np.random.default_rng(size), 2, channels, 7, 11)
+    b = Builder()
+    y = b.node("LRN", blocked(b, b.input(*x.shape)), axes=(1,), size=size, alpha=0.1, beta=beta, bias=1.5)
+    compare(b.output(y), [x], rtol=2e-5, layout=BLOCKED)
+
+
+def test_wide_windows_stay_plain(isa: str) -> None:
+    x = floats(np.random.default_rng(3), 1, 40, 5, 5)
+    b = Builder()
+    y = b.node("LRN", blocked(b, b.input(*x.shape)), axes=(1,), size=19, alpha=0.1, beta=0.75, bias=1.0)
+    compare(b.output(y), [x], rtol=2e-5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cpu_programs import Builder
+from cpu_programs import Builder, load
 from kernel_checks import BLOCKED, blocked, compare, floats, node
 
 AXES = [(2, 3), (1, 2, 3), (1,), (3,), (0, 2), (0, 1, 2, 3)]
@@ -36,3 +36,23 @@ def test_blocked(isa: str, channels: int, axes: tuple[int, ...]) -> None:
     b = Builder()
     y = b.node("NormalizeL2", blocked(b, b.input(*x.shape)), axes=axes, eps=0.0, eps_mode="max")
     compare(b.output(y), [x], layout=BLOCKED)
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 24), (2, 37), (2, 3, 4, 130), (4, 6, 1)])
+def test_layer_normalisation_is_one_step(isa: str, shape: tuple[int, ...]) -> None:
+    """Scale and shift along the normalised axis are fused; other scales are not taken for them."""
+    rng = np.random.default_rng(shape[-1])
+    axis = len(shape) - 1
+    b = Builder()
+    y = b.node("MVN", b.input(*shape), axes=(axis,), normalize_variance=1, eps=1e-5, eps_mode="inside")
+    y = b.binary(y, b.const(floats(rng, *(1,) * axis, shape[-1])), "mul")
+    y = b.binary(y, b.const(floats(rng, shape[-1])), "add")
+    compare(b.output(y), [floats(rng, *shape)], rtol=1e-4, atol=1e-5)
+    steps = [s["type"] for s in load(b.program).exec_graph()]
+    assert steps.count("Binary") == (0 if shape[-1] > 1 else 2)
+    if axis < 2:
+        return
+    b = Builder()
+    y = b.node("MVN", b.input(*shape), axes=(axis,), normalize_variance=1, eps=1e-5, eps_mode="inside")
+    y = b.binary(y, b.const(floats(rng, 1, shape[1], *(1,) * (axis - 1))), "mul")
+    compare(b.output(y), [floats(rng, *shape)], rtol=1e-4, atol=1e-5)

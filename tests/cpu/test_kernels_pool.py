@@ -76,3 +76,14 @@ def test_pools_follow_convolutions_in_blocks(isa: str) -> None:
     x = b.node("MaxPool", x, ceil=1, **window)
     x = b.node("AvgPool", x, ceil=1, divisor="valid", **window)
     compare(b.output(x), [floats(rng, 1, 20, 12, 13)], rtol=1e-4, atol=1e-4, layout="nChw16c")
+
+
+@pytest.mark.parametrize("kernel", [1, 2, 3, 4, 5, 7])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("kind", ["MaxPool", "AvgPool"])
+def test_windows_share_the_columns_of_a_row(isa: str, kind: str, kernel: int, stride: int) -> None:
+    """Whole windows, and windows that padding cuts on every side."""
+    rng = np.random.default_rng(kernel)
+    attrs: dict[str, AttrValue] = {"kernel": (kernel,) * 2, "strides": (stride,) * 2, "pads_begin": (kernel // 2,) * 2}
+    attrs |= {"pads_end": ((kernel - 1) // 2,) * 2, "ceil": 1} | ({"divisor": "valid"} if kind == "AvgPool" else {})
+    node(kind, [floats(rng, 1, 18, 9, 13)], **attrs)

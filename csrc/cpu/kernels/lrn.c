@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Kind LRN, float32: x / (bias + alpha / size^axes * sum of squares in a clipped window)^beta. */
+/* Kind LRN, float32, plain or blocked: x / (bias + alpha / size^axes * sum of squares in a clipped window)^beta. */
 #include "cpu/kernels/common.h"
 #include "cpu/kernels/vmath.h"
 
+#define PARTS (16 / VL) /* vectors of a block */
+#define MOST_REACH 8    /* of a window over channel blocks: it stays within three of them */
+#define PIXELS 32       /* of a block that are squared before they are added up */
+
 typedef struct lrn_state {
   int64_t count, reach; /* the window is i - reach .. i + reach */
+  int64_t images, blocks, pixels; /* of a blocked tensor; blocks 0: it is plain */
+  op_tail tail;
   int32_t axes;
   int64_t n[IEC_MAX_NDIM], inner[IEC_MAX_NDIM]; /* size and stride of each axis */
   float scale, beta, bias;
@@ -25,6 +31,14 @@ static int32_t supports(const cpu_node *node) {
   return size >= 1 && size <= INT32_MAX && size % 2 ? 10 : 0;
 }
 
+/* Across channels: the usual network has convolutions on both sides. */
+static void layouts(const cpu_node *node, cpu_layout *in, cpu_layout *out) {
+  size_t count;
+  const int64_t *axes = op_ints(node, "axes", &count);
+  if (op_blocked(node->inputs[0]) && count == 1 && axes[0] == 1 && op_int(node, "size", 1) / 2 <= MOST_REACH)
+    in[0] = out[0] = CPU_BLOCKED16;
+}
+
 static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_prepared *out, iec_error *err) {
   iec_status status = op_state(host, node, sizeof(lrn_state), out, err);
   if (status != IEC_OK) return status;
@@ -36,6 +50,12 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   double window = 1;
   s->count = op_count(x);
   s->reach = size / 2;
+  s->tail = op_tail_of(x);
+  if (op_blocked(x)) {
+    s->images = x->shape[0];
+    s->blocks = s->tail.blocks;
+    s->pixels = s->tail.plane / 16;
+  }
   s->axes = (int32_t)count;
   for (size_t i = 0; i < count; i++) {
     s->n[i] = x->shape[axes[i]];
@@ -76,29 +96,72 @@ static void window_sums(const lrn_state *s, int a, int square, const float *x, f
   }
 }
 
+static inline vf normalised(const lrn_state *s, vf x, vf sum) {
+  vf t = s->bias + s->scale * sum;
+  if (s->beta != 0.75f) return x * vm_powf(t, -s->beta);
+  vf root = vf_sqrt(t);
+  return x / (root * vf_sqrt(root));
+}
+
 /* x * (bias + scale * sum)^-beta over n elements. */
 static void finish(const lrn_state *s, const float *x, const float *sum, float *y, int64_t n) {
   for (int64_t i = 0; i < n; i += VL) {
     int64_t part = op_min(VL, n - i);
-    vf v = part == VL ? vf_load(x + i) : vf_load_n(x + i, part);
-    vf t = s->bias + s->scale * (part == VL ? vf_load(sum + i) : vf_load_n(sum + i, part));
-    if (s->beta == 0.75f) {
-      vf root = vf_sqrt(t);
-      v = v / (root * vf_sqrt(root));
-    } else {
-      v = v * vm_powf(t, -s->beta);
-    }
     if (part == VL)
-      vf_store(y + i, v);
+      vf_store(y + i, normalised(s, vf_load(x + i), vf_load(sum + i)));
     else
-      vf_store_n(y + i, v, part);
+      vf_store_n(y + i, normalised(s, vf_load_n(x + i, part), vf_load_n(sum + i, part)), part);
   }
+}
+
+/* `pixels` pixels of block `block`. Each pixel's squares lie beside the last of the block before and the first of the
+ * one behind, so that a window is a run of them. */
+static void block_pixels(const lrn_state *s, int64_t block, const float *x, float *y, int64_t pixels) {
+  float squares[PIXELS][16 + 2 * MOST_REACH];
+  const float *before = x - s->pixels * 16, *behind = x + s->pixels * 16;
+  int64_t reach = s->reach;
+  for (int64_t i = 0; i < pixels; i++) {
+    float *to = squares[i] + MOST_REACH;
+    for (int64_t k = 1; k <= reach; k++) {
+      float last = block > 0 ? before[i * 16 + 16 - k] : 0.0f;
+      float first = block + 1 < s->blocks ? behind[i * 16 + k - 1] : 0.0f;
+      to[-k] = last * last;
+      to[15 + k] = first * first;
+    }
+    for (int v = 0; v < 16; v += VL) {
+      vf value = vf_load(x + i * 16 + v);
+      vf_store(to + v, value * value);
+    }
+  }
+  for (int64_t i = 0; i < pixels; i++)
+    for (int v = 0; v < 16; v += VL) {
+      const float *from = squares[i] + MOST_REACH + v;
+      vf sum = vf_load(from);
+      for (int64_t k = 1; k <= reach; k++) sum += vf_load(from - k) + vf_load(from + k);
+      vf_store(y + i * 16 + v, normalised(s, vf_load(x + i * 16 + v), sum));
+    }
+}
+
+static void run_blocked(const lrn_state *s, const cpu_run *r) {
+  int64_t b, e, pieces = op_div_up(s->pixels, PIXELS), count = s->images * s->blocks * pieces;
+  while (cpu_next(r, count, op_grain(r, count, 1), &b, &e))
+    for (; b < e; b++) {
+      int64_t plane = b / pieces, pixel = b % pieces * PIXELS, pixels = op_min(PIXELS, s->pixels - pixel);
+      int64_t at = (plane * s->pixels + pixel) * 16;
+      float *y = r->outputs[0];
+      block_pixels(s, plane % s->blocks, (const float *)r->inputs[0] + at, y + at, pixels);
+      op_tail_zero(&s->tail, y, at, at + pixels * 16);
+    }
 }
 
 static void run(const void *state, const cpu_run *r) {
   const lrn_state *s = state;
   const float *x = r->inputs[0];
   float *y = r->outputs[0], *scratch = r->scratch;
+  if (s->blocks) {
+    run_blocked(s, r);
+    return;
+  }
   int64_t b, e, grain = op_grain(r, s->count, 4096);
   if (s->axes == 0) {
     while (cpu_next(r, s->count, grain, &b, &e))
@@ -125,4 +188,4 @@ static void run(const void *state, const cpu_run *r) {
 }
 
 const cpu_kernel IEC_ISA(cpu_kernel_lrn) = {
-    .kind = "LRN", .name = "lrn", .supports = supports, .prepare = prepare, .run = run};
+    .kind = "LRN", .name = "lrn", .supports = supports, .layouts = layouts, .prepare = prepare, .run = run};

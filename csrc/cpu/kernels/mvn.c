@@ -2,10 +2,12 @@
 /* Kind MVN, float32, plain or blocked: mean and, if asked, population variance over the axes are normalised.
  */
 #include "cpu/kernels/axes.h"
+#include "cpu/kernels/post.h"
 
 typedef struct mvn_state {
   axes_walk walk;
   op_tail tail;
+  post_set posts; /* of a layer normalisation: a scale and a shift for each place on the last axis */
   int64_t size; /* elements in memory */
   int32_t variance, outside;
   double eps;
@@ -18,8 +20,14 @@ static int32_t supports(const cpu_node *node) {
   return axes_mask(node) >= 0 && op_count(node->inputs[0]) == op_count(node->outputs[0]) ? 10 : 0;
 }
 
+static int32_t can_fuse(const cpu_node *node, const cpu_post *post) {
+  int last = node->inputs[0]->ndim - 1;
+  return last >= 1 && node->inputs[0]->shape[last] > 1 && axes_mask(node) == (int64_t)1 << last && post->type == CPU_POST_CHANNEL &&
+         post_can_fuse(node, post);
+}
+
 static void layouts(const cpu_node *node, cpu_layout *in, cpu_layout *out) {
-  if (axes_blocked(node, axes_mask(node))) in[0] = out[0] = CPU_BLOCKED16;
+  if (!node->post_count && axes_blocked(node, axes_mask(node))) in[0] = out[0] = CPU_BLOCKED16;
 }
 
 static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_prepared *out, iec_error *err) {
@@ -30,6 +38,7 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   int64_t dims[IEC_MAX_NDIM + 1];
   axes_plan(x, axes_mask(node), &s->walk);
   s->tail = op_tail_of(x);
+  post_init(&s->posts, node);
   s->size = op_product(dims, 0, op_physical(x, dims));
   s->variance = op_int(node, "normalize_variance", 1) != 0;
   s->outside = strcmp(op_text(node, "eps_mode", "inside"), "outside") == 0;
@@ -64,6 +73,7 @@ static void run(const void *state, const cpu_run *r) {
         }
       }
       axes_apply(w, &it, mean, scale, x, y);
+      if (s->posts.count) post_row(&s->posts, r, y + it.x, w->count, 0);
     }
   if (!s->tail.rest) return;
   cpu_barrier(r);
@@ -71,4 +81,10 @@ static void run(const void *state, const cpu_run *r) {
 }
 
 const cpu_kernel IEC_ISA(cpu_kernel_mvn) = {
-    .kind = "MVN", .name = "mvn", .supports = supports, .layouts = layouts, .prepare = prepare, .run = run};
+    .kind = "MVN",
+    .name = "mvn",
+    .supports = supports,
+    .layouts = layouts,
+    .can_fuse = can_fuse,
+    .prepare = prepare,
+    .run = run};

@@ -42,6 +42,7 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   s->divisor = divisor < 0 ? POOL_VALID : (pool_divisor)divisor;
   s->blocks = op_div_up(s->geom.c, 16);
   out->cost = (double)(s->geom.n * s->geom.c * s->geom.out_size) * (double)s->geom.taps;
+  out->member_scratch_size = (size_t)(s->geom.in[2] * 16) * sizeof(float);
   out->exec_type = "pool_blocked_" CPU_ISA_NAME;
   return IEC_OK;
 }
@@ -56,19 +57,49 @@ static void window_axis(const conv_geom *q, window *w, int axis, int64_t o) {
   w->start[axis] = o * q->stride[axis] - q->pad[axis];
 }
 
-/* Maximum or sum of one window into acc. */
-static inline __attribute__((always_inline)) void reduce(const conv_geom *q, const window *w, const float *x,
-                                                         vf *acc, const int max) {
-  for (int i = 0; i < PARTS; i++) acc[i] = vf_set(max ? -FLT_MAX : 0.0f);
-  int64_t step = q->dil[2] * 16;
+static inline __attribute__((always_inline)) vf join(const int max, vf a, vf b) {
+  return max ? vf_max(a, b) : a + b;
+}
+
+/* to = to joined with `rows` rows of `count` floats, or those rows alone. */
+static inline __attribute__((always_inline)) void join_rows(const int max, const int rows, int fresh,
+                                                            const float *const *from, float *to, int64_t count) {
+  for (int64_t i = 0; i < count; i += VL) {
+    vf acc = fresh ? vf_load(from[0] + i) : join(max, vf_load(to + i), vf_load(from[0] + i));
+    for (int k = 1; k < rows; k++) acc = join(max, acc, vf_load(from[k] + i));
+    vf_store(to + i, acc);
+  }
+}
+
+/* Maximum or sum over all axes but the last, for every column: these are shared by the windows of an output row.
+ * A single row is used where it lies. */
+static inline __attribute__((always_inline)) const float *columns(const conv_geom *q, const window *w, const float *x,
+                                                                  float *to, const int max) {
+  const float *from[3];
+  int64_t count = q->in[2] * 16;
+  int rows = 0, fresh = 1;
   for (int64_t d = w->first[0]; d < w->end[0]; d++)
     for (int64_t h = w->first[1]; h < w->end[1]; h++) {
-      int64_t line = (w->start[0] + d * q->dil[0]) * q->in[1] + w->start[1] + h * q->dil[1];
-      const float *p = x + (line * q->in[2] + w->start[2] + w->first[2] * q->dil[2]) * 16;
-      for (int64_t t = w->first[2]; t < w->end[2]; t++, p += step)
-        for (int i = 0; i < PARTS; i++)
-          acc[i] = max ? vf_max(acc[i], vf_load(p + i * VL)) : acc[i] + vf_load(p + i * VL);
+      from[rows++] = x + ((w->start[0] + d * q->dil[0]) * q->in[1] + w->start[1] + h * q->dil[1]) * count;
+      if (rows < 3) continue;
+      join_rows(max, 3, fresh, from, to, count);
+      rows = fresh = 0;
     }
+  if (rows == 1 && fresh) return from[0];
+  if (rows == 1) join_rows(max, 1, 0, from, to, count);
+  if (rows == 2) join_rows(max, 2, fresh, from, to, count);
+  return to;
+}
+
+/* Maximum or sum of one window of columns into acc. */
+static inline __attribute__((always_inline)) void reduce(const conv_geom *q, const window *w, const float *columns,
+                                                         vf *acc, const int max) {
+  for (int i = 0; i < PARTS; i++) acc[i] = vf_set(max ? -FLT_MAX : 0.0f);
+  if (w->first[0] >= w->end[0] || w->first[1] >= w->end[1]) return;
+  int64_t step = q->dil[2] * 16;
+  const float *p = columns + (w->start[2] + w->first[2] * q->dil[2]) * 16;
+  for (int64_t t = w->first[2]; t < w->end[2]; t++, p += step)
+    for (int i = 0; i < PARTS; i++) acc[i] = join(max, acc[i], vf_load(p + i * VL));
 }
 
 static inline __attribute__((always_inline)) void run_rows(const pool_blocked *s, const cpu_run *r,
@@ -84,10 +115,11 @@ static inline __attribute__((always_inline)) void run_rows(const pool_blocked *s
       window_axis(q, &w, 0, od);
       window_axis(q, &w, 1, oh);
       int64_t extent = max ? 1 : pool_extent(q, s->divisor, 0, od) * pool_extent(q, s->divisor, 1, oh);
+      const float *line = columns(q, &w, x, r->member_scratch, max);
       for (int64_t ow = 0; ow < q->out[2]; ow++) {
         vf acc[PARTS];
         window_axis(q, &w, 2, ow);
-        reduce(q, &w, x, acc, max);
+        reduce(q, &w, line, acc, max);
         int64_t divisor = max ? 1 : extent * pool_extent(q, s->divisor, 2, ow);
         for (int k = 0; k < PARTS; k++) {
           if (!max) acc[k] = divisor > 0 ? acc[k] / (float)divisor : vf_set(0.0f);

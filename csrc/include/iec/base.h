@@ -126,8 +126,8 @@ typedef struct iec_host_api {
   void (*log)(iec_host *self, int32_t level, const char *message);
   const iec_graph_api *graph;
   /* A team is `threads` members: the caller of team_run is member 0, the others are pooled threads that spin shortly after a run
-   * and then park. `cpus` pins the pooled member i to cpu cpus[i] (the caller stays where it is); NULL pins nothing. Serial: one
-   * team_run at a time. After fork the child's first run makes new threads; where it cannot, member_count is smaller. */
+   * and then park. `cpus` binds the pooled member i to cpu cpus[i]; the caller runs where the system puts it, and a member that
+   * is bound to that cpu goes to cpus[0] instead. Negative: not bound; NULL: nobody is. Serial: one team_run at a time. After fork the child's first run makes new threads; where it cannot, member_count is smaller. */
   iec_status (*team_create)(iec_host *self, int32_t threads, const int32_t *cpus, iec_team **out, iec_error *err);
   void (*team_release)(iec_team *team);
   void (*team_run)(iec_team *team, iec_team_fn fn, void *arg); /* returns when every member has returned */
