@@ -113,7 +113,7 @@ typedef enum {
                         kernels with quantised inputs take it */
 } cpu_post_type;
 
-/* `c` is the index on axis 1 of output 0, on the last axis for MatMul. scale, shift, low, high and step live
+/* `c` is the index on axis 1 of output 0, on the last axis for MatMul and MVN of it. scale, shift, low, high and step live
  * as long as the plan, start at a multiple of 64 bytes and hold that axis' size rounded up to 16, the rest
  * being zero. */
 typedef struct cpu_post {
