@@ -160,6 +160,8 @@ class HostApi(ctypes.Structure):
         ("team_run", c_void_p),
         ("team_barrier", c_void_p),
         ("hash", c_void_p),
+        ("team_share", c_void_p),
+        ("team_settle", c_void_p),
     )
 
 
