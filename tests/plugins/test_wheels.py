@@ -149,7 +149,7 @@ print("used")
 def test_a_broken_one_harms_nothing(environment: Environment, wheels: dict[str, Path]) -> None:
     environment.pip("install", "--no-index", "--no-deps", str(wheels["broken"]), str(wheels["driver"]))
     out = environment.run("-W", "always", "-c", "import ie_ctypes; print(ie_ctypes.IECore().available_devices)")
-    assert "['ACME', 'CPU']" in out
+    assert "['ACME', 'CPU'" in out  # and GPU where there is one
     assert "RuntimeWarning: plugin broken of broken-ie 1.0 cannot be loaded: ModuleNotFoundError" in out
     listed = environment.run("-m", "ie_ctypes", "plugins")
     assert "FAILED: cannot be loaded: ModuleNotFoundError: No module named 'a_module_that_is_not_there'" in listed
