@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator, Mapping
 
@@ -12,7 +13,7 @@ from ie_ctypes.api.query import prepared, require_supported
 from ie_ctypes.api.workers import WorkerPool
 from ie_ctypes.devices.base import Device, Executable, Parameter, PerfCount, refuse_layers, unsupported_layers
 from ie_ctypes.devices.stateful import keep_states, without_states
-from ie_ctypes.errors import IEError, NotFoundError, NotImplementedIEError, ParameterMismatchError
+from ie_ctypes.errors import IEError, ModelError, NotFoundError, NotImplementedIEError, ParameterMismatchError
 from ie_ctypes.model.custom import CustomLayers
 from ie_ctypes.model.dtypes import from_numpy
 from ie_ctypes.model.network import Network
@@ -53,12 +54,12 @@ class Loaded:
         self.name = network.graph.name
         self.batch = network.batch_size
         self.inputs = {name: _freeze(name, s.precision, s.shape, s.layout) for name, s in network.inputs.items()}
-        self.outputs = {
-            name: _freeze(
-                name, from_numpy(program.tensors[index].type.dtype).name, network.outputs[name].shape, network.outputs[name].layout
-            )
-            for name, index in zip(program.output_names, program.outputs, strict=True)
-        }
+        self.outputs = {}
+        for name, index in zip(program.output_names, program.outputs, strict=True):
+            type, state = program.tensors[index].type, network.outputs[name]
+            if math.prod(state.shape) != type.size:
+                raise ModelError(f"output {name}: the network says shape {list(state.shape)}, its layers give {list(type.shape)}")
+            self.outputs[name] = _freeze(name, from_numpy(type.dtype).name, state.shape, state.layout)
         self._variants: dict[int, tuple[Executable, Program]] = {self.batch: (self._compile(full, compiled), program)}
         self._settings = device.effective_config(config)
         self.dynamic_batch = {**self._settings, **self.config}.get("DYN_BATCH_ENABLED") == "YES"

@@ -4,18 +4,25 @@
 
 #include "cpu/passes.h"
 
-static const int64_t *transpose_order(const cpu_op *op) {
-  if (!op || strcmp(op->kind, "Transpose") != 0 || !op->inputs[0]) return NULL;
-  return cpu_op_i64s(op, "order", (size_t)op->inputs[0]->tensor.ndim);
+const int64_t *cpu_transpose_order(const cpu_op *op) {
+  if (!op || strcmp(op->kind, "Transpose") != 0 || op->input_count < 1 || !op->inputs[0]) return NULL;
+  int32_t rank = op->inputs[0]->tensor.ndim;
+  const int64_t *order = cpu_op_i64s(op, "order", (size_t)rank);
+  uint32_t seen = 0;
+  for (int32_t i = 0; order && i < rank; ++i) {
+    if (order[i] < 0 || order[i] >= rank || (seen >> order[i] & 1)) return NULL;
+    seen |= 1u << order[i];
+  }
+  return order;
 }
 
 iec_status cpu_pass_transpose(cpu_graph *graph, iec_error *err) {
   iec_status status = IEC_OK;
   for (int32_t i = 0; !status && i < graph->op_count; ++i) {
     cpu_op *second = graph->ops[i];
-    const int64_t *outer = transpose_order(second);
+    const int64_t *outer = cpu_transpose_order(second);
     cpu_op *first = outer ? second->inputs[0]->producer : NULL;
-    const int64_t *inner = transpose_order(first);
+    const int64_t *inner = cpu_transpose_order(first);
     if (!inner) continue;
     int32_t rank = first->inputs[0]->tensor.ndim;
     int64_t order[IEC_MAX_NDIM];
