@@ -3,8 +3,9 @@
 
 As in 2019 R3, every Convolution and FullyConnected whose input has statistics is quantised, unless its attribute
 ``quantization_level`` is FP32: the input by the range of all its channels (256 levels from 0, or 255 around it when
-something is negative), the weights by 255 levels around 0 for each output channel. ``IE_CTYPES_INT8=NO`` in the
-environment, or taking the statistics off the network, keeps FP32.
+something is negative), the weights by 255 levels around 0 for each output channel. Only with ``IE_CTYPES_INT8=YES`` in
+the environment: of the recorded networks person-reidentification-retail-0079 comes out farther from the original's INT8 answer
+(cosine 0.991) than FP32 does (0.9996), so FP32 is the default for these networks.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _WEIGHT_LEVELS = 127  # on either side of 0
 
 
 def is_on() -> bool:
-    return os.environ.get(SWITCH) != "NO"
+    return os.environ.get(SWITCH) == "YES"
 
 
 def _range(low: float, high: float) -> tuple[float, float, int]:

@@ -11,6 +11,11 @@ from ie_ctypes.model.graph import Graph
 from ie_ctypes.model.network import Network
 
 
+@pytest.fixture(autouse=True)
+def asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IE_CTYPES_INT8", "YES")
+
+
 def network(level: str = "I8", low: float = -2.0, statistics: bool = True) -> Graph:
     rng = np.random.default_rng(1)
     net = NetworkBuilder.legacy(version=6)
@@ -61,6 +66,9 @@ def test_what_is_not_calibrated_stays(graph: Graph) -> None:
     assert kinds(graph) == ["Conv", "Conv"]
 
 
-def test_the_switch_keeps_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("IE_CTYPES_INT8", "NO")
+@pytest.mark.parametrize("value", [None, "NO"])
+def test_fp32_unless_asked_for(monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
+    monkeypatch.delenv("IE_CTYPES_INT8")
+    if value:
+        monkeypatch.setenv("IE_CTYPES_INT8", value)
     assert kinds(network()) == ["Conv", "Conv"]

@@ -22,10 +22,11 @@ def listed(name: str) -> list[str]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    for fixture, name in (("model", "models/dev.txt"), ("case", "corpus/dev_core.txt")):
+    lists = (("model", "models/dev.txt", ""), ("calibrated", "models/dev.txt", "INT8stat"), ("case", "corpus/dev_core.txt", ""))
+    for fixture, name, part in lists:
         if fixture in metafunc.fixturenames:
             skip = pytest.mark.skip(reason=f"no {name} under {DATA}; set IE_TEST_DATA to the folder with the recorded networks")
-            lines = [pytest.param(line, id=line.removesuffix(".xml")) for line in listed(name)]
+            lines = [pytest.param(line, id=line.removesuffix(".xml")) for line in listed(name) if part in line]
             metafunc.parametrize(fixture, lines or [pytest.param("", marks=skip)])
 
 

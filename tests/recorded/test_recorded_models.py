@@ -26,6 +26,13 @@ def test_outputs_are_the_recorded_ones(model: str, device: str, check_models: Mo
     assert check_models.run_one("ie_ctypes", device, data_folder / "models" / model) is None
 
 
+def test_statistics_on_integers(
+    calibrated: str, check_models: ModuleType, data_folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IE_CTYPES_INT8", "YES")
+    assert check_models.run_one("ie_ctypes", "CPU", data_folder / "models" / calibrated) is None
+
+
 def test_serialized_network_gives_identical_results(model: str, data_folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
     path = data_folder / "models" / model
     gold = np.load(path.with_suffix(".npz"))
