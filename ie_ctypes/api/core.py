@@ -264,7 +264,7 @@ class IECore:
             data = Path(model_file).read_bytes()
         except OSError as e:
             raise NotFoundError(f"Cannot open file {os.fspath(model_file)}: {e.strerror}") from None
-        stored, network, settings, own = unpack(data)
+        stored, network, settings, own = unpack(data, self._registry)
         compiled = (os.path.abspath(model_file), own) if own and device_name in ("", stored) else None
         return self._load(network, device_name or stored, settings | check_config(config), num_requests, compiled)
 

@@ -96,7 +96,7 @@ class Loaded:
 
         data = pack(self.network, self.preprocess, self.device_name, self.config)
         # What the device exports must be of the program that an import gives it.
-        _, net, _, _ = unpack(data)
+        _, net, _, _ = unpack(data, definitions=self.network.definitions)
         program = prepared(net._need(), net._preprocess, self.network.definitions).lower()
         return append(data, self.device.export_program(program, self.config))
 

@@ -18,6 +18,8 @@ from ie_ctypes.model.network import Network
 
 if TYPE_CHECKING:
     from ie_ctypes.api.network import IENetwork
+    from ie_ctypes.api.registry import Registry
+    from ie_ctypes.model.custom import CustomLayers
 
 MAGIC = b"\x01\x0e\x0e\x01"
 _FORMAT = 1
@@ -47,8 +49,12 @@ def append(data: bytes, compiled: bytes) -> bytes:
     return b"".join((data, bytes(-len(data) % _PAGE), compiled)) if compiled else data
 
 
-def unpack(data: bytes) -> tuple[str, IENetwork, dict[str, str], int]:
+def unpack(
+    data: bytes, registry: Registry | None = None, definitions: CustomLayers | None = None
+) -> tuple[str, IENetwork, dict[str, str], int]:
     """Device name, network, configuration, and where the device's own part begins: 0 when there is none.
+
+    ``definitions`` are the layer types that others define, without them those that the core of ``registry``, or this process, knows.
 
     :class:`~ie_ctypes.errors.ModelError` for anything that :func:`pack` did not write.
     """
@@ -68,7 +74,11 @@ def unpack(data: bytes) -> tuple[str, IENetwork, dict[str, str], int]:
         if len(body) != total and (len(data) <= own or len(body) < total):
             raise ModelError(f"exported network has {len(body)} bytes of data, expected {total}")
         network = Network(read_ir(body[:size], body[size:total]))
-        net = IENetwork._of(network)
+        net = IENetwork._of(network, registry)
+        if definitions is None:
+            net._defined()
+        else:
+            network.definitions = definitions
         network.reshape({name: tuple(row[0]) for name, row in header["inputs"].items()})
         for name, (_, precision, layout, info) in header["inputs"].items():
             network.inputs[name].precision, network.inputs[name].layout = precision, layout

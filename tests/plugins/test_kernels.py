@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import threading
 import weakref
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -79,6 +81,27 @@ def test_cut_in_two_by_affinity(core: IECore) -> None:
         layer.affinity = "CPU" if name == "mine" else "REFERENCE"
     exec_net = core.load_network(net, "HETERO:CPU,REFERENCE")
     np.testing.assert_array_equal(only(exec_net.infer({"data": DATA})), 3 * DATA)
+
+
+def test_exported_network(core: IECore, tmp_path: Path) -> None:
+    net = core.read_network(*chain("legacy"))
+    core.load_network(net, "CPU").export(tmp_path / "net.blob")
+    imported = core.import_network(tmp_path / "net.blob", "CPU")
+    np.testing.assert_array_equal(only(imported.infer({"data": DATA})), 3 * DATA)
+
+
+def test_copies_of_a_network(declared: Kernel) -> None:
+    twin = copy.deepcopy(IENetwork(*chain("opset")))
+    np.testing.assert_array_equal(only(IECore().load_network(twin, "CPU").infer({"data": DATA})), 10 * DATA)
+
+
+@pytest.mark.parametrize("device", ["CPU", "REFERENCE"])
+def test_dynamic_batch(core: IECore, device: str) -> None:
+    exec_net = core.load_network(core.read_network(*chain("legacy")), device, {"DYN_BATCH_ENABLED": "YES"})
+    request = exec_net.requests[0]
+    request.set_batch(1)
+    request.infer({"data": DATA})
+    np.testing.assert_array_equal(only(request.outputs)[0], 3 * DATA[0])
 
 
 def test_performance_counters_name_it(core: IECore) -> None:
