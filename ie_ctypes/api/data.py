@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ie_ctypes.api.blob import TensorDesc, desc_of
 from ie_ctypes.api.errors import check_layout, check_precision
+from ie_ctypes.record import Record
 
 if TYPE_CHECKING:
     from ie_ctypes.api.layer import IENetLayer
@@ -28,8 +28,7 @@ class State(Protocol):
     layout: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class TensorState:
+class TensorState(Record, frozen=True, kw_only=True):
     """The state of a tensor when its network was loaded."""
 
     name: str

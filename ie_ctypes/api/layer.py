@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from ie_ctypes.api.errors import InvalidValueError
 from ie_ctypes.model.dtypes import BY_NAME
 from ie_ctypes.model.graph import Graph, Node, Port, Shape
 from ie_ctypes.model.layouts import default_layout
+from ie_ctypes.record import Record
 
 
 class _PortState:
@@ -152,8 +152,7 @@ class IENetLayer:
         return f"<IENetLayer {self.name!r} of type {self.type}>"
 
 
-@dataclass(frozen=True, init=False)
-class LayerStats:
+class LayerStats(Record, frozen=True):
     """Smallest and largest activations of a layer, one a channel."""
 
     min: tuple[float, ...]

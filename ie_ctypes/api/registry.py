@@ -9,12 +9,12 @@ import sys
 import threading
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ie_ctypes.api.workers import WorkerPool
 from ie_ctypes.errors import IEError, NotFoundError, NotImplementedIEError
-from ie_ctypes.plugins.records import Device as Record
+from ie_ctypes.plugins.records import Device as DeviceRecord
+from ie_ctypes.record import Record, field, replace
 
 if TYPE_CHECKING:
     from ie_ctypes.devices.base import Device
@@ -30,13 +30,12 @@ _SUFFIXES = (".so", ".dylib", ".dll")  # of any system: no class is called so
 COMPOSITE = {"HETERO": "TARGET_FALLBACK", "MULTI": "MULTI_DEVICE_PRIORITIES"}
 
 
-@dataclass
-class Entry:
+class Entry(Record):
     """A registered device."""
 
     name: str
     location: str  # library file name, for messages
-    record: Record | None  # None: ``location`` is a library for the loader
+    record: DeviceRecord | None  # None: ``location`` is a library for the loader
     properties: dict[str, str] = field(default_factory=dict)
     extensions: tuple[str, ...] = ()
     device: Device | None = None
@@ -97,7 +96,7 @@ class Registry:
                 record = self._known(stem) or self._known(stem.removeprefix("lib"))
                 self._entries[e.name] = Entry(e.name, e.location, record, dict(e.properties), e.extensions)
 
-    def _known(self, name: str) -> Record | None:
+    def _known(self, name: str) -> DeviceRecord | None:
         """The record of a device that a plugin provides."""
         return next((r for r in self._records.values() if name == r.name or name in r.aliases), None)
 

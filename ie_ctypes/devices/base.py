@@ -6,13 +6,13 @@ from __future__ import annotations
 import abc
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ie_ctypes.errors import NotFoundError, NotImplementedIEError
 from ie_ctypes.model.program import Program
+from ie_ctypes.record import Record
 
 if TYPE_CHECKING:
     from ie_ctypes.devices.extension import LoadedExtension
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 Parameter = str | int | float | bool | list[str] | list[int] | tuple[int, ...] | dict[str, str]
 
 
-@dataclass(frozen=True, kw_only=True)
-class PerfCount:
+class PerfCount(Record, frozen=True, kw_only=True):
     """One row of the performance counters of the last inference. Times are in microseconds."""
 
     layer: str

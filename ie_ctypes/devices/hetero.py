@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from ie_ctypes.devices.dot import write_dots
 from ie_ctypes.devices.partition import Part, cut, producers
 from ie_ctypes.errors import IEError, InferCancelledError, NotFoundError, NotImplementedIEError, ParameterMismatchError
 from ie_ctypes.model.program import Program
+from ie_ctypes.record import replace
 
 FALLBACK, DUMP, EXCLUSIVE, DLA = "TARGET_FALLBACK", "HETERO_DUMP_GRAPH_DOT", "EXCLUSIVE_ASYNC_REQUESTS", "HETERO_DUMP_DLA_MESSAGES"
 _SWITCHES = (DUMP, EXCLUSIVE, DLA)

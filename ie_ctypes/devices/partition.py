@@ -9,14 +9,13 @@ has those it uses.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 from ie_ctypes.model.program import Program, Tensor
+from ie_ctypes.record import Record, replace
 
 
-@dataclass(frozen=True, kw_only=True)
-class Part:
+class Part(Record, frozen=True, kw_only=True):
     """Nodes of one device as a program of its own. ``inputs`` and ``outputs`` are tensors of the whole program, in the part's order."""
 
     device: str

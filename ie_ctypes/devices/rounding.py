@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
 
 from ie_ctypes.model.program import AttrValue, Program, ProgramNode, Tensor, TensorType
+from ie_ctypes.record import Record, field, replace
 
 #: kinds whose results are among their inputs
 MOVES = frozenset(("Reshape", "Transpose", "Concat", "Split", "Slice", "Tile", "Broadcast", "Gather", "GatherND", "ReverseSequence"))
@@ -41,8 +41,7 @@ class Arithmetic(Protocol):
         """The result of a layer as the device stores it."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Half:
+class Half(Record, frozen=True, kw_only=True):
     """FP16. What lies beyond its range becomes 65504; what the accelerators did there is not documented."""
 
     def constant(self, data: np.ndarray) -> np.ndarray:
@@ -58,8 +57,7 @@ class Half:
         return emit("Convert", [half], type, dtype="float32")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Fixed:
+class Fixed(Record, frozen=True, kw_only=True):
     """Integers of ``bits`` and a scale: that of a tensor's greatest magnitude, or the one given for a network input.
 
     Weights (constants of two axes and more) of 8 bits have a scale for each output channel.

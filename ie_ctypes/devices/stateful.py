@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from ie_ctypes.devices.base import Executable, Parameter, PerfCount, Request
 from ie_ctypes.model.program import Program, State
+from ie_ctypes.record import replace
 
 
 class Variable:

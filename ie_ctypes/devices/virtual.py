@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 
 from ie_ctypes.devices.base import Device, Executable, Parameter, Request, refuse_layers, unsupported_layers
 from ie_ctypes.devices.cpu import CpuDevice
 from ie_ctypes.devices.rounding import Arithmetic, Fixed, emulated
 from ie_ctypes.errors import NotFoundError, ParameterMismatchError
 from ie_ctypes.model.program import Program, ProgramNode
+from ie_ctypes.record import Record, field, replace
 
 #: a setting of every virtual device, for plugins.xml: how many units there are
 UNITS = "VIRTUAL_UNITS"
@@ -24,8 +24,7 @@ _SWITCH = ("YES", "NO")
 LIMIT = 64  # of units
 
 
-@dataclass(frozen=True, kw_only=True)
-class Accelerator:
+class Accelerator(Record, frozen=True, kw_only=True):
     """A kind of device.
 
     ``layers`` are the layer types that it runs, as files spell them; ``Eltwise:add`` restricts what is computed of two computed values to

@@ -10,13 +10,13 @@ the environment: of the recorded networks person-reidentification-retail-0079 co
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ie_ctypes.model.graph import Blob, Node
+from ie_ctypes.record import replace
 
 if TYPE_CHECKING:
     from ie_ctypes.model.lowering import Lowering, Value
@@ -45,7 +45,7 @@ def _rounded(blob: Blob, weights: np.ndarray, channels: int) -> Blob:
     rows = weights.reshape(channels, -1)
     step = np.abs(rows).max(axis=1, keepdims=True) / np.float32(_WEIGHT_LEVELS)
     whole = np.rint(np.divide(rows, step, out=np.zeros_like(rows), where=step > 0))
-    return dataclasses.replace(blob, precision="FP32", data=(whole * step).reshape(-1))
+    return replace(blob, precision="FP32", data=(whole * step).reshape(-1))
 
 
 class Calibration:
@@ -72,7 +72,7 @@ class Calibration:
         if x.is_const or x.dtype != "float32" or weights.dtype != np.float32 or not int(channels) or weights.size % int(channels):
             return node
         inputs[0] = self._data(node, x, source, *_range(low, high))
-        return dataclasses.replace(node, blobs={**node.blobs, "weights": _rounded(blob, weights, int(channels))})
+        return replace(node, blobs={**node.blobs, "weights": _rounded(blob, weights, int(channels))})
 
     def _data(self, node: Node, x: Value, source: tuple[Node, int], low: float, high: float, levels: int) -> Value:
         """``x`` on its grid, made once for all readers."""

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import numpy as np
 
 from ie_ctypes.errors import IEError, ParameterMismatchError
 from ie_ctypes.model.program import Shape, TensorType
+from ie_ctypes.record import Record, field, replace
 
 #: From this priority on a definition replaces a built-in layer type, where a kernel for it is loaded.
 REPLACES = 100
@@ -77,8 +77,7 @@ class Params(Mapping[str, str]):
         return self._read(name, default, lambda t: tuple(float(p) for p in t.split(",") if p.strip()), "numbers")  # type: ignore[return-value]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Input:
+class Input(Record, frozen=True, kw_only=True):
     """What is known of an input before anything runs. ``data`` is set for constants."""
 
     shape: Shape
@@ -86,8 +85,7 @@ class Input:
     data: np.ndarray | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class LayerView:
+class LayerView(Record, frozen=True, kw_only=True):
     """What a shape rule sees of a layer. ``outputs`` are the types that the file gives, which a reshape may have made stale."""
 
     name: str
@@ -98,8 +96,7 @@ class LayerView:
     stale: bool  # the inputs have other shapes than in the file
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class CustomLayer:
+class CustomLayer(Record, frozen=True, kw_only=True, eq=False):
     """A layer type. ``infer`` gives the types of all outputs; ``compute`` takes attributes, inputs and blobs and gives the outputs."""
 
     type: str
@@ -138,8 +135,7 @@ class CustomLayers:
 NONE = CustomLayers()
 
 
-@dataclass(slots=True, eq=False)
-class CustomCall:
+class CustomCall(Record, eq=False):
     """One layer of such a type in a program: calling it computes the outputs, of exactly their types.
 
     ``constants`` are those of its inputs that are; the runtime inputs behind the layer's own ones, its blobs, are not looked at.

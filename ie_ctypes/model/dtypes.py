@@ -3,17 +3,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from ie_ctypes.record import Record
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
 
-@dataclass(frozen=True, kw_only=True)
-class Precision:
+class Precision(Record, frozen=True, kw_only=True):
     """One precision. ``numpy`` is the type of the array that holds it (``BF16`` as its bits, types under 8 bits as packed bytes)."""
 
     name: str  # legacy spelling, "FP32"

@@ -4,36 +4,47 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from ie_ctypes.errors import ModelError
+from ie_ctypes.record import Record, field
 
 Shape = tuple[int, ...]
 
 
-@dataclass(slots=True)
-class Port:
+class Port(Record):
     """One input or output of a layer. ``shape`` is logical; -1 is a dynamic dimension (IR v11)."""
 
     id: int
-    shape: Shape = ()
-    precision: str = ""  # legacy spelling, "" when the file gives none
-    names: tuple[str, ...] = ()  # framework tensor names (IR v10/v11)
-    rt_info: dict[str, dict[str, str]] = field(default_factory=dict)
+    shape: Shape
+    precision: str  # legacy spelling, "" when the file gives none
+    names: tuple[str, ...]  # framework tensor names (IR v10/v11)
+    rt_info: dict[str, dict[str, str]]
+
+    def __init__(
+        self,
+        id: int,
+        shape: Shape = (),
+        precision: str = "",
+        names: tuple[str, ...] = (),
+        rt_info: dict[str, dict[str, str]] | None = None,
+    ):
+        self.id = id
+        self.shape = shape
+        self.precision = precision
+        self.names = names
+        self.rt_info = {} if rt_info is None else rt_info
 
 
-@dataclass(slots=True)
-class Blob:
+class Blob(Record):
     """A constant. ``data`` is a flat array over the mapped weight file (or over memory the network owns)."""
 
     precision: str
     data: np.ndarray
 
 
-@dataclass(slots=True)
-class PortMap:
+class PortMap(Record):
     """One row of the port map of a TensorIterator, Loop or If. ``axis`` None: the whole tensor."""
 
     external_port_id: int
@@ -47,8 +58,7 @@ class PortMap:
     purpose: str = ""
 
 
-@dataclass(slots=True)
-class BackEdge:
+class BackEdge(Record):
     """A value of the body carried to the next iteration. Port ids are None in IR v10/v11."""
 
     from_layer: int
@@ -57,8 +67,7 @@ class BackEdge:
     to_port: int | None = None
 
 
-@dataclass(slots=True)
-class Body:
+class Body(Record):
     """A sub-network of a layer."""
 
     graph: Graph
@@ -67,31 +76,59 @@ class Body:
     back_edges: list[BackEdge] = field(default_factory=list)
 
 
-@dataclass(slots=True, eq=False)
-class Node:
+class Node(Record, eq=False):
     """One layer. ``sources[i]`` is the (producer, output index) of input i; None when the file leaves it open."""
 
     id: int
     name: str
     type: str
-    version: str = ""  # "opset1"... of IR v10/v11, "" in legacy files
-    precision: str = ""  # legacy layer precision
-    params: dict[str, str] = field(default_factory=dict)
-    inputs: list[Port] = field(default_factory=list)
-    outputs: list[Port] = field(default_factory=list)
-    sources: list[tuple[Node, int] | None] = field(default_factory=list)
-    blobs: dict[str, Blob] = field(default_factory=dict)
-    bodies: dict[str, Body] = field(default_factory=dict)  # "body"; If: "then", "else"
-    rt_info: dict[str, dict[str, str]] = field(default_factory=dict)
-    affinity: str = ""
+    version: str  # "opset1"... of IR v10/v11, "" in legacy files
+    precision: str  # legacy layer precision
+    params: dict[str, str]
+    inputs: list[Port]
+    outputs: list[Port]
+    sources: list[tuple[Node, int] | None]
+    blobs: dict[str, Blob]
+    bodies: dict[str, Body]  # "body"; If: "then", "else"
+    rt_info: dict[str, dict[str, str]]
+    affinity: str
+
+    def __init__(
+        self,
+        id: int,
+        name: str,
+        type: str,
+        version: str = "",
+        precision: str = "",
+        params: dict[str, str] | None = None,
+        inputs: list[Port] | None = None,
+        outputs: list[Port] | None = None,
+        sources: list[tuple[Node, int] | None] | None = None,
+        blobs: dict[str, Blob] | None = None,
+        bodies: dict[str, Body] | None = None,
+        rt_info: dict[str, dict[str, str]] | None = None,
+        affinity: str = "",
+    ):
+        self.id = id
+        self.name = name
+        self.type = type
+        self.version = version
+        self.precision = precision
+        self.params = {} if params is None else params
+        self.inputs = [] if inputs is None else inputs
+        self.outputs = [] if outputs is None else outputs
+        self.sources = [] if sources is None else sources
+        self.blobs = {} if blobs is None else blobs
+        self.bodies = {} if bodies is None else bodies
+        self.rt_info = {} if rt_info is None else rt_info
+        self.affinity = affinity
 
     def output_name(self, index: int) -> str:
         """Name of an output tensor: the layer's own, or ``name.index`` when it has several."""
         return self.name if len(self.outputs) == 1 else f"{self.name}.{index}"
 
 
-@dataclass(slots=True)
-class MeanChannel:
+class MeanChannel(Record):
     """Pre-processing of one input channel: x -> (x - mean) * scale is NOT implied; see IR.md on ``scale``."""
 
     mean: float | None = None
@@ -99,16 +136,14 @@ class MeanChannel:
     image: np.ndarray | None = None  # [H, W] float32
 
 
-@dataclass(slots=True)
-class PreProcess:
+class PreProcess(Record):
     """The ``<pre-process>`` section: what is subtracted from one input."""
 
     reference: str
     channels: list[MeanChannel] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class Graph:
+class Graph(Record):
     """A network file, or the body of a layer."""
 
     name: str = ""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -23,6 +22,7 @@ from ie_ctypes.model.graph import Blob, Graph, Node
 from ie_ctypes.model.ops.registry import KINDS, custom_kind, find_translator
 from ie_ctypes.model.program import DTYPES, AttrValue, Program, ProgramNode, Shape, Tensor, TensorType, Text
 from ie_ctypes.model.sizes import TrueSize, carried
+from ie_ctypes.record import Record
 
 MAX_ELEMENTS = 1 << 40  # of one tensor: beyond any memory, and far from overflow of 64-bit sizes
 
@@ -93,8 +93,7 @@ class Value:
                 v._data, v._folded = np.asarray(array).astype(v.dtype, copy=False), None
 
 
-@dataclass(slots=True, eq=False)
-class Step:
+class Step(Record, eq=False):
     """A runtime node while lowering."""
 
     kind: str
@@ -103,8 +102,18 @@ class Step:
     layer_type: str
     inputs: tuple[Value | None, ...]
     attrs: Mapping[str, AttrValue]
-    outputs: list[Value] = field(default_factory=list)
-    custom: custom.CustomCall | None = None
+    outputs: list[Value]
+    custom: custom.CustomCall | None
+
+    def __init__(self, kind: str, name: str, layer: str, layer_type: str, inputs: tuple[Value | None, ...], attrs: Mapping[str, AttrValue]):
+        self.kind = kind
+        self.name = name
+        self.layer = layer
+        self.layer_type = layer_type
+        self.inputs = inputs
+        self.attrs = attrs
+        self.outputs = []
+        self.custom = None
 
 
 # The runtime has one floating type; the wide and the narrow ones are computed in it.
@@ -420,8 +429,7 @@ def _integer(text: str) -> int:
     return number
 
 
-@dataclass(slots=True, eq=False)
-class StateValues:
+class StateValues(Record, eq=False):
     """A state while lowering. Without ``next`` it keeps its value."""
 
     entry: Value | None = None

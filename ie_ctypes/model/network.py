@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from ie_ctypes.model.layouts import MEMORY_ORDER, default_layout, memory_shape
 from ie_ctypes.model.lowering import Layer, Lowering, Value, compute_dtype
 from ie_ctypes.model.old_api import legacy_element_type, restore_axis_order
 from ie_ctypes.model.program import OutputSize, Program, State, TensorType
+from ie_ctypes.record import Record, replace
 
 _LEGACY_INPUT = {"FP16": "FP32", "Q78": "I16"}
 _OPSET_VIEW = {"FP16": "FP32", "BF16": "FP32", "FP64": "FP32", "I64": "I32", "U64": "I32", "U32": "I32", "BOOL": "U8"}
@@ -23,8 +23,7 @@ _OPSET_VIEW = {"FP16": "FP32", "BF16": "FP32", "FP64": "FP32", "I64": "I32", "U6
 _FLOAT_OUTPUT = ("FP16", "U16", "BF16", "FP64")
 
 
-@dataclass(slots=True)
-class InputState:
+class InputState(Record):
     """One network input. ``precision`` and ``layout`` are the user's; the mean of ``preprocess`` is subtracted by the program.
 
     ``divisors``, one a channel or none, divide after the mean; the scale of a file is not among them, as the original ignored it.
@@ -43,8 +42,7 @@ class InputState:
         return self.node.outputs[0].shape
 
 
-@dataclass(slots=True)
-class OutputState:
+class OutputState(Record):
     """One network output: output ``port`` (an index) of layer ``node``."""
 
     name: str

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Union
 
 import numpy as np
+
+from ie_ctypes.record import Record, field
 
 if TYPE_CHECKING:
     from ie_ctypes.model.custom import CustomCall
@@ -43,12 +44,15 @@ AttrValue = Union[int, float, str, tuple[int, ...], tuple[float, ...], "Program"
 DTYPES = ("float32", "int32", "int64", "uint8", "int8", "bool", "int16", "uint16", "float16", "float64", "uint32", "uint64")
 
 
-@dataclass(frozen=True, slots=True)
-class TensorType:
+class TensorType(Record, frozen=True):
     """Shape and numpy type name of a tensor."""
 
     dtype: str
     shape: Shape
+
+    def __init__(self, dtype: str, shape: Shape):
+        object.__setattr__(self, "dtype", dtype)
+        object.__setattr__(self, "shape", shape)
 
     @property
     def size(self) -> int:
@@ -59,17 +63,20 @@ class TensorType:
         return n
 
 
-@dataclass(slots=True)
-class Tensor:
+class Tensor(Record):
     """A value of the program. ``data`` is set for constants only (C order, of exactly this type)."""
 
     name: str
     type: TensorType
-    data: np.ndarray | None = None
+    data: np.ndarray | None
+
+    def __init__(self, name: str, type: TensorType, data: np.ndarray | None = None):
+        self.name = name
+        self.type = type
+        self.data = data
 
 
-@dataclass(slots=True)
-class ProgramNode:
+class ProgramNode(Record):
     """One runtime node. ``inputs`` and ``outputs`` index ``Program.tensors``; -1 is an absent optional input."""
 
     kind: str
@@ -78,12 +85,31 @@ class ProgramNode:
     layer_type: str  # that layer's type in the file
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
-    attrs: Mapping[str, AttrValue] = field(default_factory=dict)
-    custom: CustomCall | None = None  # of layers that others define: what they compute, in numpy
+    attrs: Mapping[str, AttrValue]
+    custom: CustomCall | None  # of layers that others define: what they compute, in numpy
+
+    def __init__(
+        self,
+        kind: str,
+        name: str,
+        layer: str,
+        layer_type: str,
+        inputs: tuple[int, ...],
+        outputs: tuple[int, ...],
+        attrs: Mapping[str, AttrValue] | None = None,
+        custom: CustomCall | None = None,
+    ):
+        self.kind = kind
+        self.name = name
+        self.layer = layer
+        self.layer_type = layer_type
+        self.inputs = inputs
+        self.outputs = outputs
+        self.attrs = {} if attrs is None else attrs
+        self.custom = custom
 
 
-@dataclass(slots=True)
-class State:
+class State(Record):
     """A value that a request keeps from one inference to the next. Numbers are places in the program's inputs and outputs."""
 
     name: str
@@ -93,8 +119,7 @@ class State:
     fresh: int = -1  # a bool input that is true while nothing is stored: the program then computes the value; -1 none
 
 
-@dataclass(slots=True)
-class OutputSize:
+class OutputSize(Record):
     """An output of which only the first places of an axis are real. How many is another output; numbers are places in the outputs."""
 
     output: int
@@ -102,8 +127,7 @@ class OutputSize:
     count: int
 
 
-@dataclass(slots=True)
-class Program:
+class Program(Record):
     """A lowered network or loop body. ``inputs`` and ``outputs`` index ``tensors``.
 
     The inputs and outputs of ``states``, then the counts of ``sizes`` come behind those of the network: who runs the program hands the

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ie_ctypes.model.program import AttrValue, Shape, TensorType
+from ie_ctypes.record import Record
 
 if TYPE_CHECKING:
     from ie_ctypes.model.lowering import Value
 
 
-@dataclass(frozen=True)
-class TrueSize:
+class TrueSize(Record, frozen=True):
     """Only the first ``count`` places of ``axis`` are real; ``count`` is a tensor of one integer."""
 
     axis: int

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from ie_ctypes.devices.base import Device
 from ie_ctypes.devices.extension import LoadedExtension, open_extension, opened_extensions
@@ -12,13 +11,13 @@ from ie_ctypes.model.custom import CustomLayers
 from ie_ctypes.plugins.definitions import definition
 from ie_ctypes.plugins.manager import PluginManager
 from ie_ctypes.plugins.records import Kernel
+from ie_ctypes.record import Record, field
 
 #: The device whose requests are computed by what defines the layers in Python, whichever device that is meant for.
 _NUMPY = "REFERENCE"
 
 
-@dataclass
-class DeviceLayers:
+class DeviceLayers(Record):
     """The layers of one device: what plugins provide for it, and what its instance was given by hand."""
 
     manager: PluginManager

@@ -8,7 +8,6 @@ import os
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.machinery import PathFinder
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,6 +18,7 @@ from ie_ctypes._version import __version__
 from ie_ctypes.errors import IEError
 from ie_ctypes.plugins import builtin, hookspecs
 from ie_ctypes.plugins.records import Device, Extension, Kernel, Reader, Subcommand
+from ie_ctypes.record import Record
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -31,8 +31,7 @@ DISABLE, ONLY = "IE_CTYPES_DISABLE_PLUGINS", "IE_CTYPES_PLUGINS_ONLY"
 _Record = TypeVar("_Record")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Origin:
+class Origin(Record, frozen=True, kw_only=True):
     """Where a plugin comes from. ``distribution`` is name and version of the installed package, "" for what a program registered."""
 
     name: str
@@ -43,8 +42,7 @@ class Origin:
         return f"{self.name} of {self.distribution}" if self.distribution else self.name
 
 
-@dataclass(frozen=True, kw_only=True)
-class Failure:
+class Failure(Record, frozen=True, kw_only=True):
     """A plugin that could not be used, or one of its hooks, and why."""
 
     origin: Origin

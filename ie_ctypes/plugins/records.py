@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from ie_ctypes.record import Record
 
 if TYPE_CHECKING:
     import argparse
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Device:
+class Device(Record, frozen=True, kw_only=True):
     """A device that a plugin provides: exactly one of ``driver`` and ``library``; neither is called before the device is used.
 
     ``driver`` makes a :class:`ie_ctypes.devices.Device`; ``library`` gives the path of a shared library with a C driver. ``aliases``
@@ -46,8 +46,7 @@ class Device:
         return NativeDevice(self.name, path=self.library())
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Kernel:
+class Kernel(Record, frozen=True, kw_only=True, eq=False):
     """A layer type in Python: made by :func:`ie_ctypes.plugins.kernel`, called like the function that it decorates.
 
     ``shape(params, *inputs, **blobs)`` gives the shape of the output, or a list of shapes for several; inputs have ``shape``, ``dtype``
@@ -78,8 +77,7 @@ class Kernel:
         return self.function(*arguments, **blobs)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Extension:
+class Extension(Record, frozen=True, kw_only=True):
     """Layers for a device: a C library (``library`` gives its path when the device is first used) or Python kernels; one of the two."""
 
     name: str
@@ -92,8 +90,7 @@ class Extension:
             raise ValueError(f"extension {self.name}: exactly one of library and kernels is needed")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reader:
+class Reader(Record, frozen=True, kw_only=True):
     """A file format: ``read(model, weights)`` makes the graph of a network.
 
     ``suffixes`` are the ends of file names, with the dot, in lower case; ``begins`` the first bytes by which a model in memory is known.
@@ -110,8 +107,7 @@ class Reader:
             raise ValueError(f"reader {self.name}: suffixes {self.suffixes}, expected some, each with a dot in front and in lower case")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Subcommand:
+class Subcommand(Record, frozen=True, kw_only=True):
     """``python -m ie_ctypes NAME``: ``configure`` adds the arguments to its parser, ``run`` gives the exit status."""
 
     name: str

@@ -4,15 +4,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from ie_ctypes.errors import IEError, ModelError
 from ie_ctypes.model.readers.xmltree import Element, parse
+from ie_ctypes.record import Record
 
 
-@dataclass(frozen=True, kw_only=True)
-class PluginEntry:
+class PluginEntry(Record, frozen=True, kw_only=True):
     """One ``<plugin>``."""
 
     name: str

@@ -7,11 +7,11 @@ import ctypes
 import itertools
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ie_ctypes.record import Record
 from ie_ctypes.runtime import abi, failures
 from ie_ctypes.runtime.errors import check, new_error
 from ie_ctypes.runtime.flat import CALL, CALLS, Call
@@ -21,8 +21,7 @@ from ie_ctypes.runtime.objects import DTYPES, Graph
 _ATTRIBUTE = CALL.encode()
 
 
-@dataclass(frozen=True, kw_only=True)
-class OpInfo:
+class OpInfo(Record, frozen=True, kw_only=True):
     """A layer type that an extension defines."""
 
     type: str
@@ -30,8 +29,7 @@ class OpInfo:
     priority: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class KernelInfo:
+class KernelInfo(Record, frozen=True, kw_only=True):
     """A kernel that an extension has."""
 
     device: str

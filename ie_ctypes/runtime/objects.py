@@ -6,12 +6,12 @@ from __future__ import annotations
 import ctypes
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ie_ctypes.errors import ParameterMismatchError
+from ie_ctypes.record import Record
 from ie_ctypes.runtime import abi, jobs
 from ie_ctypes.runtime.errors import check as _check
 from ie_ctypes.runtime.errors import new_error as _error
@@ -30,8 +30,7 @@ def _pairs(values: Mapping[str, str]) -> Any:
     return (abi.KeyValue * len(values))(*(abi.KeyValue(k.encode(), v.encode()) for k, v in values.items()))
 
 
-@dataclass(frozen=True, kw_only=True)
-class CpuInfo:
+class CpuInfo(Record, frozen=True, kw_only=True):
     """This machine. ``usable`` hardware threads lie on ``physical`` cores of ``sockets`` processors."""
 
     brand: str

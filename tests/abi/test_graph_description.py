@@ -6,7 +6,6 @@ from __future__ import annotations
 import ctypes
 from array import array
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ from gate_programs import doubling_program
 from ie_ctypes import runtime
 from ie_ctypes.errors import IEError, OutOfBoundsError, ParameterMismatchError
 from ie_ctypes.model.program import Program, ProgramNode, Tensor, TensorType
+from ie_ctypes.record import replace
 from ie_ctypes.runtime import abi
 from ie_ctypes.runtime.errors import exception
 from ie_ctypes.runtime.flat import Description

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -14,6 +13,7 @@ from ie_ctypes.model.graph import Body, Graph, Node, Port, PortMap
 from ie_ctypes.model.ops.attrs import array, integer, integers, tensor
 from ie_ctypes.model.ops.registry import Attrs, kind, legacy, opset
 from ie_ctypes.model.program import Program, Shape, TensorType
+from ie_ctypes.record import Record, replace
 
 if TYPE_CHECKING:
     from ie_ctypes.model.lowering import Layer, Value
@@ -115,8 +115,7 @@ def loop(attrs: Attrs, arrays: Sequence[np.ndarray | None]) -> list[np.ndarray]:
     return outputs
 
 
-@dataclass(slots=True)
-class Slices:
+class Slices(Record):
     """How one port is cut: axis -1 is not at all."""
 
     axis: int = -1

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +13,7 @@ from ie_ctypes.model.ops.attrs import FLOAT, NUMBERS, Attrs, array, expect_dtype
 from ie_ctypes.model.ops.registry import kind, legacy, opset
 from ie_ctypes.model.ops.windows import Window, checked_window, legacy_window, opset_window, output_sizes, padded, resolve, same_begin, taps
 from ie_ctypes.model.program import Shape, TensorType
+from ie_ctypes.record import replace
 
 if TYPE_CHECKING:
     from ie_ctypes.model.lowering import Layer, Value

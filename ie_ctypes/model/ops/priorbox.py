@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ie_ctypes.model.ops.registry import legacy, opset
+from ie_ctypes.record import Record
 
 if TYPE_CHECKING:
     from ie_ctypes.model.lowering import Layer
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 _DEFAULT_VARIANCE = 0.1
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Box:
+class _Box(Record, frozen=True, kw_only=True):
     """One prior of a cell, in pixels relative to the cell's centre."""
 
     dx: float = 0.0

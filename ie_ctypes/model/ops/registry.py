@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from ie_ctypes.model.program import AttrValue, TensorType
+from ie_ctypes.record import Record
 
 if TYPE_CHECKING:
     from ie_ctypes.model.lowering import Layer
@@ -22,8 +22,7 @@ Reference = Callable[[Attrs, Sequence[np.ndarray | None]], list[np.ndarray]]
 Translator = Callable[["Layer"], None]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Kind:
+class Kind(Record, frozen=True, kw_only=True):
     """A runtime node kind: what it is called, the types of its outputs, and what it computes, in numpy."""
 
     name: str

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +11,7 @@ from ie_ctypes.model import lowering
 from ie_ctypes.model.graph import Body, PortMap
 from ie_ctypes.model.ops.loops import CARRIED, INVARIANT, SLICED, Slices, columns, results, slices
 from ie_ctypes.model.program import TensorType
+from ie_ctypes.record import Record, field, replace
 
 if TYPE_CHECKING:
     from ie_ctypes.model.lowering import Layer, Value
@@ -43,8 +43,7 @@ def initial_condition(layer: Layer) -> Value:
     return truth(layer, layer.input(1))
 
 
-@dataclass
-class _Inputs:
+class _Inputs(Record):
     """Inputs of the node and of its body, side by side."""
 
     outer: list[Value] = field(default_factory=list)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from ie_ctypes.model.ops.movement import PAD_MODES
 from ie_ctypes.model.ops.registry import legacy, opset
 from ie_ctypes.model.ops.scatter import emit_scatter
+from ie_ctypes.record import Record
 
 if TYPE_CHECKING:
     from ie_ctypes.model.lowering import Layer, Value
@@ -113,8 +113,7 @@ def crop(layer: Layer) -> None:
     layer.set_output(0, layer.emit("Slice", [x], begins=tuple(begins), strides=(1,) * len(begins), lengths=tuple(lengths)))
 
 
-@dataclass(slots=True)
-class _Entry:
+class _Entry(Record):
     """One position of a StridedSlice. ``begin``/``end`` None: from or to the edge."""
 
     begin: int | None

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ie_ctypes.model.program import Shape
+from ie_ctypes.record import Record
 
 if TYPE_CHECKING:
     from ie_ctypes.model.lowering import Layer
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 _AXES = ("z", "y", "x")  # order of the lists; the -x/-y names of IR v2 know the last two
 
 
-@dataclass(frozen=True, kw_only=True)
-class Window:
+class Window(Record, frozen=True, kw_only=True):
     """Spatial attributes, one entry an axis. ``auto_pad`` is "", "valid", "same_upper" or "same_lower"."""
 
     kernel: Shape

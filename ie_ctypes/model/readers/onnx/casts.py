@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from onnx import TensorProto
 
@@ -13,12 +11,12 @@ from ie_ctypes.model.readers.onnx.elements import ELEMENTS, FLOATS, precision_of
 from ie_ctypes.model.readers.onnx.op import Op
 from ie_ctypes.model.readers.onnx.registry import Item, onnx_op
 from ie_ctypes.model.readers.onnx.scope import Tensor
+from ie_ctypes.record import Record
 
 T = TensorProto
 
 
-@dataclass(frozen=True)
-class _Small:
+class _Small(Record, frozen=True):
     """A floating type of few bits: ``mantissa`` stored bits, smallest normal exponent, largest number, and what is beyond it."""
 
     mantissa: int

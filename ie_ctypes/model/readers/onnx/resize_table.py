@@ -6,14 +6,12 @@ The tables are made of layers, so they follow a reshape; lowering computes them 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ie_ctypes.model.readers.onnx.op import Op
 from ie_ctypes.model.readers.onnx.scope import Tensor
+from ie_ctypes.record import Record
 
 
-@dataclass(kw_only=True)
-class Axis:
+class Axis(Record, kw_only=True):
     """One resized axis. Sizes are I64, ``scale``, ``start`` and ``end`` (the region of tf_crop_and_resize) FP32, all of shape [1]."""
 
     axis: int

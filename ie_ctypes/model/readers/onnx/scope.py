@@ -7,7 +7,6 @@ Every layer is lowered as soon as it is added, so that types, ranks and constant
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +17,7 @@ from ie_ctypes.model.graph import Body, Graph, Node, Port, Shape
 from ie_ctypes.model.lowering import Lowering, Value, compute_dtype
 from ie_ctypes.model.readers.onnx.elements import FLOATS, blob
 from ie_ctypes.model.readers.onnx.registry import Item
+from ie_ctypes.record import Record
 
 if TYPE_CHECKING:
     from ie_ctypes.model.readers.onnx.importer import Importer
@@ -35,8 +35,7 @@ VERSIONS = {
 }  # fmt: skip
 
 
-@dataclass(slots=True, eq=False)
-class Tensor:
+class Tensor(Record, eq=False):
     """Output ``index`` of a layer.
 
     ``fixed`` says that it follows from the constants of the file alone, whatever the input shapes are. ``element`` is the ONNX element
