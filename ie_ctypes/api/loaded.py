@@ -47,6 +47,7 @@ class Loaded:
         self.preprocess = {name: info._constant() for name, info in preprocess.items()}
         self.network = prepared(network, preprocess, definitions)
         require_supported(self.network)
+        self.network.complete_shapes()
         full = self.network.lower()
         program = without_states(full)
         if not program.inputs or not program.outputs:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import weakref
@@ -54,6 +55,9 @@ class IENetwork:
         self._registry = weakref.ref(registry) if registry is not None else None
         states = network.inputs.items() if network is not None else ()
         self._preprocess = {name: PreProcessInfo._from_model(state.preprocess) for name, state in states}
+        if network is not None and network.open_shapes:
+            with contextlib.suppress(IEError):  # what is wrong is said when the network is reshaped or loaded
+                self._defined().complete_shapes()
 
     @classmethod
     def from_ir(cls, model: Source, weights: Source) -> IENetwork:

@@ -65,7 +65,8 @@ def is_input(node: Node) -> bool:
 class Network:
     """The state that the API shows of a graph. ``inputs`` and ``outputs`` are dictionaries in the order of their names.
 
-    Shapes are the file's until :meth:`reshape` or :meth:`set_batch`; those write the inferred shapes to the graph's ports.
+    Shapes are the file's until :meth:`reshape`, :meth:`set_batch` or :meth:`complete_shapes`; those write the inferred shapes to the
+    graph's ports.
     """
 
     def __init__(self, graph: Graph):
@@ -183,6 +184,18 @@ class Network:
             given[id(state.node), 0] = Value(TensorType(self._file_dtype(state.node), self._known(name, shape)), name)
         lowering.run(given)
         self._write_shapes(lowering)
+
+    @property
+    def open_shapes(self) -> bool:
+        """Whether the file leaves shapes open although those of all inputs are known."""
+        if any(-1 in s.shape for s in self.inputs.values()):
+            return False
+        return any(-1 in p.shape for n in self.graph.nodes for p in n.outputs)
+
+    def complete_shapes(self) -> None:
+        """Infer the shapes that the file leaves open: sizes that depend on data have an upper bound."""
+        if self.open_shapes:
+            self.reshape({})
 
     def _write_shapes(self, lowering: Lowering) -> None:
         for node in self.graph.nodes:

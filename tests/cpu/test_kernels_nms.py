@@ -83,3 +83,14 @@ def test_regions_are_counted_by_image(isa: str, counts: list[int]) -> None:
         "background_class": -1, "normalized": 1, "iou_threshold": 0.5, "nms_eta": 1.0,
     }  # fmt: skip
     node("MulticlassNms", [boxes, scores[:, 0], np.array(counts, np.int32)], **attrs)
+
+
+@pytest.mark.parametrize("direction", [1, -1])
+@pytest.mark.parametrize("iou", [0.05, 0.3])
+def test_turned_boxes(isa: str, direction: int, iou: float) -> None:
+    rng = np.random.default_rng(9)
+    sides = [rng.uniform(0, 12, (2, 20, 2)), rng.uniform(-1, 9, (2, 20, 2)), rng.uniform(-4, 4, (2, 20, 1))]
+    boxes, (_, scores) = np.concatenate(sides, -1).astype(np.float32), scene(9, 2, 3, 20)
+    attrs = {"center": 0, "rotated": direction, "sort": 1, "rows": 120, "equal": 1, "index_dtype": "int64"}
+    count = node("NonMaxSuppression", [boxes, scores, None, number(iou), number(0.1)], **attrs)[2]
+    assert 6 < count[0] < 110

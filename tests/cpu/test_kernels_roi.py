@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CPU kernels ROIPooling, PSROIPooling, ROIAlign and ROIFeatureExtractor."""
+"""CPU kernels ROIPooling, PSROIPooling, ROIAlign, ROIAlignRotated and ROIFeatureExtractor."""
 
 from __future__ import annotations
 
@@ -81,3 +81,15 @@ def test_roi_feature_extractor_chooses_levels(isa: str, aligned: int, ratio: int
     (out,) = node("ROIFeatureExtractor", [rois, *maps], output_size=3, sampling_ratio=ratio, pyramid_scales=(4, 8, 16), aligned=aligned)
     assert not out[2].any()
     assert not out[3].any()
+
+
+@pytest.mark.parametrize("ratio", [0, 2])
+@pytest.mark.parametrize("clockwise", [0, 1])
+def test_roi_align_rotated(isa: str, ratio: int, clockwise: int) -> None:
+    rng = np.random.default_rng(8)
+    rois = np.concatenate([rng.uniform(-3, 25, (9, 2)), rng.uniform(-2, 20, (9, 2)), rng.uniform(-4, 4, (9, 1))], 1).astype(np.float32)
+    rois[3, 2], rois[4, 4] = np.nan, np.inf
+    attrs = {"pooled_h": 2, "pooled_w": 3, "sampling_ratio": ratio, "spatial_scale": 0.5, "clockwise": clockwise}
+    for dtype in ("int32", "int64"):
+        images = np.array([0, 1, 0, 1, 0, -1, 2, 1, 0], dtype)
+        node("ROIAlignRotated", [floats(rng, 2, 5, 9, 11), rois, images], rtol=1e-4, atol=1e-5, **attrs)

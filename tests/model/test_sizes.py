@@ -113,3 +113,26 @@ def test_images_of_detections_follow_each_other(device):
     assert out["y.2"].tolist() == [1, 2]
     assert out["y.1"].ravel().tolist() == [1, 3, 4]
     np.testing.assert_allclose(out["y.0"][:, 1], [0.9, 0.8, 0.5])
+
+
+@DEVICES
+def test_file_that_leaves_such_sizes_open_is_loaded_as_it_is(device):
+    graph = positions(lambda b, y: b.layer("Convert", "out", [y], [(2, 12)], params={"destination_type": "i32"})).graph()
+    for node in graph.nodes:
+        if node.type in ("NonZero", "Convert"):
+            node.outputs[0].shape = (2, -1)
+    net = IENetwork._of(Network(graph))
+    assert net.outputs["out"].shape == net.layers["places"].out_data[0].shape == [2, 12]
+    x = np.eye(3, 4)
+    np.testing.assert_array_equal(IECore().load_network(net, device).infer({"x": x})["out"], np.nonzero(x))
+
+
+def test_open_sizes_stay_open_until_the_inputs_are_known():
+    graph = positions().graph()
+    for node in graph.nodes:
+        for port in node.outputs:
+            port.shape = (-1, *port.shape[1:])
+    net = IENetwork._of(Network(graph))
+    assert net.outputs["places"].shape == [-1, 12]
+    net.reshape({"x": (2, 5)})
+    assert net.outputs["places"].shape == [2, 10]

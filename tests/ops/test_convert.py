@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 from layers import random, run_kind, run_one
 
+from ie_ctypes.devices.reference import evaluate
 from ie_ctypes.errors import ModelError
+from ie_ctypes.model.builder import NetworkBuilder
+from ie_ctypes.model.network import Network
 
 
 def convert(values, source, dtype, **attrs):
@@ -53,3 +56,15 @@ def test_half_precision_constants_are_computed_in_single():
 )
 def test_corpus(path):
     corpus.check(path)
+
+
+def test_two_types_become_one():
+    x, y = np.array([1, -2], np.int32), np.array([0.5], np.float32)
+    builder = NetworkBuilder.opset()
+    inputs = [builder.input("x", (2,), "I32"), builder.input("y", (1,))]
+    layer = builder.layer("ConvertPromoteTypes", "out", inputs, [(2,), (1,)], version="opset14", precisions=["FP32", "FP32"])
+    for i in range(2):
+        builder.result((layer, i))
+    got = evaluate(Network(builder.graph()).lower(), [x, y])
+    assert [a.dtype.name for a in got] == ["float32", "float32"]
+    assert [a.tolist() for a in got] == [[1, -2], [0.5]]

@@ -234,3 +234,39 @@ def test_unknown_box_encoding_names_the_layer():
 )
 def test_recorded(path):
     corpus.check(path)
+
+
+def turned(boxes, most=9, threshold=0.3, clockwise=True):
+    """Rows of the one class of one image."""
+    boxes = np.array([boxes], np.float32)
+    scores = np.linspace(0.9, 0.5, boxes.shape[1], dtype=np.float32)[None, None]
+    inputs = [boxes, scores, np.array(most), np.float32(threshold), np.float32(0.1)]
+    params = {"clockwise": clockwise, "output_type": "i32"}
+    rows, _, count = run_layer("NMSRotated", inputs, params, version="opset13", constants=[2, 3, 4], outputs=3, result="I32")
+    return rows[: int(count[0]), 2].tolist()
+
+
+def test_turned_boxes_that_are_not_turned():
+    boxes = [[0, 0, 4, 2, 0], [1, 0, 4, 2, 0], [0, 1.5, 4, 2, 0]]  # overlaps with the first: 3/5 and 1/7
+    assert turned(boxes, threshold=0.61) == [0, 1, 2]
+    assert turned(boxes, threshold=0.59) == [0, 2]
+    assert turned(boxes, threshold=0.1) == [0]
+    assert turned(boxes, most=1, threshold=0.61) == [0]
+
+
+def test_squares_turned_by_an_eighth_share_an_octagon():
+    octagon = 2 * (math.sqrt(2) - 1)
+    share = octagon / (2 - octagon)
+    boxes = [[5, 5, 1, 1, 0], [5, 5, 1, 1, math.pi / 4]]
+    assert turned(boxes, threshold=share + 1e-4) == [0, 1]
+    assert turned(boxes, threshold=share - 1e-4) == [0]
+
+
+def test_direction_of_angles():
+    boxes = [[0, 0, 8, 1, math.pi / 4], [2, 2, 8, 1, math.pi / 4]]  # y points down: clockwise they are on one line
+    assert turned(boxes) == [0]
+    assert turned(boxes, clockwise=False) == [0, 1]
+
+
+def test_turned_boxes_without_area_overlap_nothing():
+    assert turned([[0, 0, 4, 4, 0], [0, 0, 0, 4, 0], [0, 0, 4, -1, 1]], threshold=0.01) == [0, 1, 2]

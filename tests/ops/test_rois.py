@@ -175,3 +175,42 @@ FAMILY = ("ROIPooling", "PSROIPooling", "DeformablePSROIPooling", "ROIAlign", "E
 @pytest.mark.parametrize("path", corpus.cases(*(f"{d}/{t}" for d in ("legacy", "opset") for t in FAMILY)))
 def test_recorded(path):
     corpus.check(path)
+
+
+TURNED = {"pooled_h": 2, "pooled_w": 3, "sampling_ratio": 2, "spatial_scale": 0.5, "clockwise_mode": True}
+
+
+def turned(x, rois, **params):
+    rois = np.array(rois, np.float32)
+    return run_one("ROIAlignRotated", [x, rois, np.zeros(len(rois), np.int32)], TURNED | params, version="opset15", constants=[2])
+
+
+def test_region_that_is_not_turned_is_an_aligned_one():
+    x = random(1, 3, 9, 11)
+    boxes = [[2, 4, 10, 12], [-6, 1, 30, 9], [3.5, 2.5, 4.0, 17.0]]
+    centred = [[(a + c) / 2, (b + d) / 2, c - a, d - b, 0] for a, b, c, d in boxes]
+    params = {k: v for k, v in TURNED.items() if k != "clockwise_mode"} | {"mode": "avg", "aligned_mode": "half_pixel_for_nn"}
+    want = run_one("ROIAlign", [x, np.array(boxes, np.float32), np.zeros(3, np.int32)], params, version="opset9", constants=[2])
+    np.testing.assert_allclose(turned(x, centred), want, rtol=1e-4, atol=1e-5)
+    free = run_one("ROIAlign", [x, np.array(boxes, np.float32), np.zeros(3, np.int32)], params | {"sampling_ratio": 0}, version="opset9")
+    np.testing.assert_allclose(turned(x, centred, sampling_ratio=0), free, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("clockwise", [True, False])
+def test_turned_bins_lie_on_the_turned_axes(clockwise):
+    centre, angle = np.array([9.0, 8.0]), 0.3
+    out = turned(ramp(), [[*centre, 4, 2, angle]], clockwise_mode=clockwise)[0, 0]
+    sign = 1 if clockwise else -1
+    for i, j in np.ndindex(2, 3):
+        across, down = (j - 1) * 2 / 3, i * 0.5 - 0.25  # of the bin's middle, in pixels of the map
+        x = across * np.cos(angle) - sign * down * np.sin(angle) + centre[0] / 2 - 0.5
+        y = sign * across * np.sin(angle) + down * np.cos(angle) + centre[1] / 2 - 0.5
+        np.testing.assert_allclose(out[i, j], 10 * y + x, rtol=1e-5)
+
+
+def test_turned_regions_without_samples_are_empty():
+    x = random(1, 2, 5, 5)
+    assert not turned(x, [[2, 2, 0, 4, 0], [2, 2, -3, 4, 1], [np.nan, 2, 3, 4, 0]], sampling_ratio=0).any()
+    assert not turned(x, [[90, 90, 3, 4, 1]]).any()
+    with pytest.raises(ModelError, match=r"regions \[1, 4\] and images int32 \[1\]: expected \[R, 5\]"):
+        turned(x, [[1, 2, 3, 4]])

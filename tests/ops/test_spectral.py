@@ -73,3 +73,28 @@ def test_transforms_of_frames(points_first):
 def test_frames_longer_than_the_signal_are_refused():
     with pytest.raises(ModelError, match=r"signal \[1, 4\], window \[3\], frame size 5"):
         run_one("STFT", [random(1, 4), random(3), np.array(5), np.array(1)], version="opset15", constants=[2, 3])
+
+
+@pytest.mark.parametrize("normalized", [False, True])
+@pytest.mark.parametrize(("center", "length"), [(False, None), (True, None), (False, 30), (True, 9)])
+def test_frames_become_the_signal_again(center, length, normalized):
+    size, step, window = 9, 3, random(7, seed=1, low=0.1)
+    frames = random(2, size // 2 + 1, 6, 2, seed=2)
+    inputs = [frames, window, np.array(size), np.array(step)] + ([] if length is None else [np.array(length)])
+    y = run_one("ISTFT", inputs, {"center": center, "normalized": normalized}, version="opset16", constants=range(2, len(inputs)))
+    padded = np.pad(window, 1).astype(np.float64)
+    real = np.fft.irfft(frames[..., 0] + 1j * frames[..., 1], size, 1) * (np.sqrt(size) if normalized else 1)
+    total, weight = np.zeros((2, 5 * step + size)), np.zeros(5 * step + size)
+    for t in range(6):
+        total[:, t * step : t * step + size] += real[:, :, t] * padded
+        weight[t * step : t * step + size] += padded**2
+    want = (total / np.where(weight == 0, 1, weight))[:, size // 2 if center else 0 :]
+    wanted_length = length or 5 * step + size - (2 * (size // 2) if center else 0)
+    want = np.pad(want, ((0, 0), (0, wanted_length)))[:, :wanted_length]
+    np.testing.assert_allclose(y, want, rtol=1e-4, atol=1e-5)
+
+
+def test_points_that_no_frame_has_are_refused():
+    inputs = [random(4, 3, 2), random(8), np.array(8), np.array(2)]
+    with pytest.raises(ModelError, match=r"points \[4, 3, 2\], window \[8\], frame size 8 and step 2"):
+        run_one("ISTFT", inputs, {"center": False, "normalized": False}, version="opset16", constants=[2, 3])

@@ -2,11 +2,13 @@
 /* Kind NonMaxSuppression: the best boxes of each class of each image, hard or with scores that fall by
  * overlap. */
 #include "cpu/kernels/boxes.h"
+#include "cpu/kernels/rotated.h"
 
 enum { BOXES, SCORES, MOST, IOU, LEAST, SIGMA };
 
 typedef struct nms_state {
   int64_t images, classes, boxes, rows;
+  int32_t rotated;                                              /* 0, or the direction of the angles */
   int32_t center, sort, equal, most_dtype, wide, scores, count; /* scores, count: outputs that are there */
   int32_t given[SIGMA + 1];
 } nms_state;
@@ -20,7 +22,8 @@ typedef struct candidate { /* waits in a heap; `first`: kept boxes before it hav
 static int32_t supports(const cpu_node *node) {
   if (!op_ports(node, 2, 1) || !op_is(node, BOXES, IEC_F32) || !op_is(node, SCORES, IEC_F32)) return 0;
   const cpu_tensor *boxes = node->inputs[BOXES], *scores = node->inputs[SCORES], *index = node->outputs[0];
-  if (boxes->ndim != 3 || boxes->shape[2] != 4 || scores->ndim != 3) return 0;
+  int64_t numbers = op_int(node, "rotated", 0) ? 5 : 4;
+  if (boxes->ndim != 3 || boxes->shape[2] != numbers || scores->ndim != 3) return 0;
   if (scores->shape[0] != boxes->shape[0] || scores->shape[2] != boxes->shape[1]) return 0;
   if (boxes->shape[1] > INT32_MAX || scores->shape[0] * scores->shape[1] > INT32_MAX) return 0;
   for (int i = MOST; i <= SIGMA; i++) {
@@ -51,6 +54,7 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   s->classes = scores->shape[1];
   s->boxes = scores->shape[2];
   s->rows = node->outputs[0]->shape[0];
+  s->rotated = (int32_t)op_int(node, "rotated", 0);
   s->center = op_int(node, "center", 0) != 0;
   s->sort = op_int(node, "sort", 1) != 0;
   s->equal = op_int(node, "equal", 0) != 0;
@@ -104,10 +108,17 @@ static int64_t most_of(const nms_state *s, const cpu_run *r) {
   return op_min(s->most_dtype == IEC_I64 ? *(const int64_t *)p : *(const int32_t *)p, s->boxes);
 }
 
+/* `boxes` are the sorted corners of the image, `turned` its boxes as they are given. */
+static float overlap(const nms_state *s, const box *boxes, const float *turned, int32_t a, int32_t b) {
+  if (s->rotated) return rotated_overlap(turned + 5 * (int64_t)a, turned + 5 * (int64_t)b, s->rotated);
+  return box_overlap(boxes[a], boxes[b], 0, 0);
+}
+
 /* One class of one image: kept candidates in falling order of score; a lowered score waits again for its
  * turn. */
 static int64_t one_class(const nms_state *s, const cpu_run *r, const box *boxes, int64_t at, scored *kept) {
   const float *scores = (const float *)r->inputs[SCORES] + at * s->boxes;
+  const float *turned = (const float *)r->inputs[BOXES] + at / s->classes * s->boxes * 5;
   float iou = number(s, r, IOU), least = number(s, r, LEAST), sigma = number(s, r, SIGMA);
   float fall = sigma > 0 ? -0.5f / sigma : 0;
   candidate *heap = r->member_scratch;
@@ -119,7 +130,7 @@ static int64_t one_class(const nms_state *s, const cpu_run *r, const box *boxes,
     float score = c.score;
     int dropped = 0;
     for (int64_t k = n - 1; k >= c.first && !dropped; k--) {
-      float value = box_overlap(boxes[c.box], boxes[kept[k].index], 0, 0);
+      float value = overlap(s, boxes, turned, c.box, kept[k].index);
       if (sigma > 0)
         score *= expf(fall * value * value);
       else
@@ -173,7 +184,7 @@ static void run(const void *state, const cpu_run *r) {
   int64_t b, e, *counts = r->scratch;
   box *boxes = (box *)(counts + s->images * s->classes);
   scored *kept = (scored *)(boxes + all_boxes(s)), *other = kept + all_kept(s);
-  while (cpu_next_phase(r, 0, s->images * s->boxes, 1024, &b, &e))
+  while (!s->rotated && cpu_next_phase(r, 0, s->images * s->boxes, 1024, &b, &e))
     for (; b < e; b++) boxes[b] = corners(s, (const float *)r->inputs[BOXES] + 4 * b);
   cpu_barrier(r);
   while (cpu_next_phase(r, 1, s->images * s->classes, 1, &b, &e))

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 
 MAX_LOG_SIZE = float(np.float32(np.log(1000.0 / 16.0)))  # the Detectron layers let no box grow by more
@@ -20,6 +22,32 @@ def overlap(box: np.ndarray, others: np.ndarray, extra: float = 0.0, *, near: bo
     union = size[0] * size[1] + sizes[:, 0] * sizes[:, 1] - inter
     found: np.ndarray = np.divide(inter, union, out=np.zeros_like(inter), where=inter > 0)
     return found
+
+
+def rotated_overlap(a: np.ndarray, b: np.ndarray, direction: int) -> np.float32:
+    """Intersection over union of two boxes [x of the centre, y of the centre, width, height, angle]; none without area."""
+    if not (a[2:4] > 0).all() or not (b[2:4] > 0).all():
+        return cast(np.float32, np.float32(0))
+    corners = []
+    for box in (a.astype(np.float64), b.astype(np.float64)):
+        sine, cosine = np.sin(box[4] * direction), np.cos(box[4] * direction)
+        x, y = np.array([-0.5, 0.5, 0.5, -0.5]) * box[2], np.array([-0.5, -0.5, 0.5, 0.5]) * box[3]
+        corners.append(np.stack([x * cosine - y * sine, x * sine + y * cosine], 1) + box[:2] - a[:2].astype(np.float64))
+    common, lines = list(corners[0]), corners[1]
+    for start, end in zip(lines, np.roll(lines, -1, 0), strict=True):  # keep what lies on the inner side of each line of the other
+        along = end - start
+        sides = [along[0] * (p[1] - start[1]) - along[1] * (p[0] - start[0]) for p in common]
+        kept = []
+        for i, p in enumerate(common):
+            now, after, then = sides[i], sides[(i + 1) % len(sides)], common[(i + 1) % len(common)]
+            if now >= 0:
+                kept.append(p)
+            if (now >= 0) != (after >= 0):
+                kept.append(p + now / (now - after) * (then - p))
+        common = kept
+    area = sum((p[0] * q[1] - q[0] * p[1] for p, q in zip(common, common[1:] + common[:1], strict=True)), 0.0)
+    area = max(float(area), 0.0) / 2
+    return cast(np.float32, np.float32(area / (float(a[2]) * float(a[3]) + float(b[2]) * float(b[3]) - area)))
 
 
 def suppress(boxes: np.ndarray, order: np.ndarray, threshold: float, extra: float = 0.0, limit: int = -1) -> np.ndarray:

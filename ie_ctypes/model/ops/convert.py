@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kind Convert, and the layers that hold or copy data: Convert, ConvertLike, Copy, Identity, Const."""
+"""Kind Convert, and the layers that hold or copy data: Convert, ConvertLike, ConvertPromoteTypes, Copy, Identity, Const."""
 
 from __future__ import annotations
 
@@ -78,6 +78,13 @@ def convert_legacy(layer: Layer) -> None:
 @opset("ConvertLike")
 def convert_like(layer: Layer) -> None:
     layer.set_output(0, layer.convert(layer.input(0), layer.input(1).dtype))
+
+
+@opset("ConvertPromoteTypes")
+def convert_promote_types(layer: Layer) -> None:
+    """Both inputs in the type that holds either, as the original's file says it: that of its output ports."""
+    for i in range(2):
+        layer.set_output(i, layer.to_precision(layer.input(i), layer.node.outputs[i].precision or "FP32"))
 
 
 @legacy("Copy")

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ie_ctypes.model.ops.attrs import array, integer, optional, tensor, text
-from ie_ctypes.model.ops.boxes import best_first, overlap
+from ie_ctypes.model.ops.boxes import best_first, overlap, rotated_overlap
 from ie_ctypes.model.ops.registry import Attrs, kind, legacy, opset
 from ie_ctypes.model.program import TensorType
 
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 def _nms_type(attrs: Attrs, types: Sequence[TensorType | None]) -> list[TensorType]:
     boxes, scores = tensor(types, 0), tensor(types, 1)
-    if len(boxes.shape) != 3 or boxes.shape[2] != 4 or len(scores.shape) != 3:
-        raise ValueError(f"boxes {list(boxes.shape)} and scores {list(scores.shape)}: expected [B, N, 4] and [B, C, N]")
+    numbers = 5 if integer(attrs, "rotated", 0) else 4
+    if len(boxes.shape) != 3 or boxes.shape[2] != numbers or len(scores.shape) != 3:
+        raise ValueError(f"boxes {list(boxes.shape)} and scores {list(scores.shape)}: expected [B, N, {numbers}] and [B, C, N]")
     if scores.shape[0] != boxes.shape[0] or scores.shape[2] != boxes.shape[1] or boxes.dtype != "float32" or scores.dtype != "float32":
         raise ValueError(
             f"scores are {scores.dtype} {list(scores.shape)}, boxes {boxes.dtype} {list(boxes.shape)}: "
@@ -46,7 +47,13 @@ def _corners(boxes: np.ndarray, center: bool) -> np.ndarray:
 
 
 def _select(
-    boxes: np.ndarray, scores: np.ndarray, most: int, iou: np.float32, least: np.float32, sigma: np.float32, equal: bool
+    overlap_of: Callable[[int, int], np.float32],
+    scores: np.ndarray,
+    most: int,
+    iou: np.float32,
+    least: np.float32,
+    sigma: np.float32,
+    equal: bool,
 ) -> list[tuple[float, int]]:
     """(score, box) of one class of one image, best first. A score changed by overlaps queues again; ``equal``: see the kind."""
     queue = [(-float(scores[i]), int(i), 0) for i in best_first(scores) if scores[i] > least]
@@ -57,7 +64,7 @@ def _select(
         score = np.float32(-score)
         before, dropped = score, False
         for _, other in reversed(kept[first:]):
-            value = overlap(boxes[i], boxes[other][None])[0]
+            value = overlap_of(i, other)
             if sigma > 0:
                 score = score * np.float32(math.exp(fall * value * value))
             else:
@@ -73,6 +80,15 @@ def _select(
     return kept
 
 
+def _overlaps(attrs: Attrs, boxes: np.ndarray) -> Callable[[int, int], np.float32]:
+    """The overlap of two boxes of an image by their numbers."""
+    direction = integer(attrs, "rotated", 0)
+    if direction:
+        return lambda a, b: rotated_overlap(boxes[a], boxes[b], direction)
+    corners = _corners(boxes, bool(integer(attrs, "center")))
+    return lambda a, b: np.float32(overlap(corners[a], corners[b][None])[0])
+
+
 @kind("NonMaxSuppression", _nms_type)
 def non_max_suppression(attrs: Attrs, arrays: Sequence[np.ndarray | None]) -> list[np.ndarray]:
     """Rows [image, class, box], rows [image, class, score], how many of them are real; the others are -1."""
@@ -82,9 +98,9 @@ def non_max_suppression(attrs: Attrs, arrays: Sequence[np.ndarray | None]) -> li
     iou, least, sigma = (np.float32(0 if v is None else v.ravel()[0]) for v in values[1:])
     found = []
     for n in range(boxes.shape[0]):
-        corners = _corners(boxes[n], bool(integer(attrs, "center")))
+        overlap_of = _overlaps(attrs, boxes[n])
         for c in range(scores.shape[1]):
-            kept = _select(corners, scores[n, c], most, iou, least, sigma, bool(integer(attrs, "equal")))
+            kept = _select(overlap_of, scores[n, c], most, iou, least, sigma, bool(integer(attrs, "equal")))
             found += [(n, c, i, score) for score, i in kept]
     if integer(attrs, "sort"):
         found.sort(key=lambda row: -row[3])
@@ -140,6 +156,28 @@ def legacy_nms(layer: Layer) -> None:
         index_dtype=dtype,
     )
     layer.set_output(0, out[0])
+
+
+@opset("NMSRotated")
+def nms_rotated(layer: Layer) -> None:
+    """Boxes are x and y of the centre, width, height and an angle; otherwise as NonMaxSuppression."""
+    boxes, scores = layer.float_input(0), layer.float_input(1)
+    if len(boxes.shape) != 3 or len(scores.shape) != 3:
+        raise layer.fail(f"boxes {list(boxes.shape)} and scores {list(scores.shape)}: expected [B, N, 5] and [B, C, N]")
+    values = _numbers(layer, (0, 0.0, 0.0))
+    out = layer.emit_many(
+        "NonMaxSuppression",
+        [boxes, scores, *values],
+        center=0,
+        rotated=1 if layer.bool("clockwise", True) else -1,
+        sort=int(layer.bool("sort_result_descending", True)),
+        rows=_most(layer, values[0], boxes.shape[1]) * boxes.shape[0] * scores.shape[1],
+        equal=1,
+        index_dtype="int32" if layer.str("output_type", "i64") == "i32" else "int64",
+    )
+    cut = [layer.cut(v, 0, out[2]) for v in out[:2]]
+    for i, value in enumerate([*cut, out[2]][: len(layer.node.outputs)]):
+        layer.set_output(i, value)
 
 
 @opset("NonMaxSuppression")

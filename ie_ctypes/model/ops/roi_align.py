@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ie_ctypes.model.lowering import Layer
 
 ALIGNED = ("asymmetric", "half_pixel_for_nn", "half_pixel")
-_MAX_SAMPLES = 1 << 14  # on an axis of a bin: regions of broken networks end somewhere
+MAX_SAMPLES = 1 << 14  # on an axis of a bin: regions of broken networks end somewhere
 
 
 def _align_type(attrs: Attrs, types: Sequence[TensorType | None]) -> list[TensorType]:
@@ -51,7 +51,7 @@ def align(x: np.ndarray, start: np.ndarray, size: np.ndarray, bins: tuple[int, i
     """Bins [C, ph, pw] of one region of a map [C, H, W]; ``start`` and ``size`` are (x, y). A bin without samples is 0."""
     out = np.zeros((x.shape[0], *bins), np.float32)
     steps = size / np.array(bins[::-1], np.float32)
-    samples = [min(ratio or math.ceil(s) if np.isfinite(s) else 0, _MAX_SAMPLES) for s in steps]
+    samples = [min(ratio or math.ceil(s) if np.isfinite(s) else 0, MAX_SAMPLES) for s in steps]
     if min(samples) < 1:
         return out
     left, right, dx, in_x = _axis(start[0], steps[0], bins[1], samples[0], x.shape[2])

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kind DFT and the layers DFT, IDFT, RDFT, IRDFT, STFT. Complex numbers are pairs on the last axis."""
+"""Kind DFT and the layers DFT, IDFT, RDFT, IRDFT, STFT, ISTFT. Complex numbers are pairs on the last axis."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -136,8 +137,12 @@ def irdft_layer(layer: Layer) -> None:
     axes = _axes(layer, _complex_rank(layer, x))
     last = axes[-1]
     sizes = _sizes(layer, axes, [*(x.shape[a] for a in axes[:-1]), 2 * (x.shape[last] - 1)])
-    n = sizes[-1]
     x = _transformed(layer, x, axes[:-1], sizes[:-1], 1)
+    layer.set_output(0, _back_to_real(layer, x, last, sizes[-1]))
+
+
+def _back_to_real(layer: Layer, x: Value, last: int, n: int) -> Value:
+    """``n`` real numbers of the first ``n / 2 + 1`` points of an axis."""
     x = _resized(layer, x, last, n // 2 + 1)
     if n > 2:  # the other points are the conjugates of those before the middle, in reverse
         begins = [n - n // 2 - 1 if i == last else 0 for i in range(len(x.shape))]
@@ -148,4 +153,53 @@ def irdft_layer(layer: Layer) -> None:
         x = layer.emit("Concat", [x, mirrored], axis=last)
     x = layer.emit("DFT", [x], axis=last, inverse=1)
     real, _ = layer.emit_many("Split", [x], axis=len(x.shape) - 1, lengths=(1, 1))
-    layer.set_output(0, layer.emit("Reshape", [real], shape=x.shape[:-1]))
+    return layer.emit("Reshape", [real], shape=x.shape[:-1])
+
+
+@opset("ISTFT")
+def istft_layer(layer: Layer) -> None:
+    """[.., points, frames, 2] to [.., length]: frames times the window, added where they overlap, over the squares of the windows."""
+    x, window = layer.float_input(0), layer.float_input(1)
+    (size,), (step,) = layer.const_ints(2), layer.const_ints(3)
+    fits = len(x.shape) in (3, 4) and x.shape[-1] == 2 and len(window.shape) == 1 and step >= 1
+    if not fits or not 1 <= window.shape[0] <= size or x.shape[-3] != size // 2 + 1 or not x.shape[-2]:
+        raise layer.fail(f"points {list(x.shape)}, window {list(window.shape)}, frame size {size} and step {step} do not fit each other")
+    before = (size - window.shape[0]) // 2
+    pads = {"pads_begin": (before,), "pads_end": (size - window.shape[0] - before,)}
+    window = layer.emit("Pad", [window], **pads, mode="constant", value=0.0)
+    rank, count = len(x.shape) - 1, x.shape[-2]
+    points = layer.emit("Transpose", [x], order=(*range(rank - 2), rank - 1, rank - 2, rank))
+    frames = _back_to_real(layer, points, rank - 1, size)
+    if layer.bool("normalized"):
+        frames = layer.emit("Binary", [frames, layer.scalar(math.sqrt(size))], op="mul")
+    frames = layer.emit("Binary", [frames, window], op="mul")
+    squares = layer.emit("Broadcast", [layer.emit("Unary", [window], op="square")], shape=(count, size))
+    total, weight = (_added(layer, v, count, size, step) for v in (frames, squares))
+    some = layer.emit("Binary", [weight, layer.scalar(0.0)], op="not_equal")
+    y = layer.emit("Binary", [total, layer.emit("Select", [some, weight, layer.scalar(1.0)])], op="div")
+    begin = size // 2 if layer.bool("center") else 0
+    length = layer.const_ints(4)[0] if layer.has_input(4) else y.shape[-1] - 2 * begin
+    if length < 1:
+        raise layer.fail(f"the signal would have {length} elements")
+    cut = layer.emit("Slice", [y], **_last_part(y.shape, begin, min(y.shape[-1] - begin, length)))
+    layer.set_output(0, _resized(layer, cut, len(y.shape) - 1, length))
+
+
+def _last_part(shape: Sequence[int], begin: int, length: int) -> dict[str, tuple[int, ...]]:
+    """Attributes of a Slice along the last axis."""
+    return {"begins": (*(0 for _ in shape[1:]), begin), "strides": (1,) * len(shape), "lengths": (*shape[:-1], length)}
+
+
+def _added(layer: Layer, frames: Value, count: int, size: int, step: int) -> Value:
+    """Frames [.., count, size], each ``step`` behind the one before it, summed: [.., (count - 1) * step + size]."""
+    length, most = (count - 1) * step + size, -(-size // step)
+    last = np.minimum(np.arange(length) // step, count - 1)[:, None]  # the last frame that reaches each place
+    frame = last - np.arange(most)
+    inside = np.arange(length)[:, None] - frame * step
+    valid = (frame >= 0) & (inside < size)
+    places = np.where(valid, frame * size + inside, 0)
+    rank = len(frames.shape) - 2
+    flat = layer.reshape(frames, (*frames.shape[:-2], count * size))
+    parts = layer.emit("Gather", [flat, layer.value(places, "places")], axis=rank, batch_dims=0, wrap=0)
+    parts = layer.emit("Binary", [parts, layer.value(valid.astype(np.float32), "valid")], op="mul")
+    return layer.emit("Reduce", [parts], op="sum", axes=(rank + 1,), keep_dims=0)
