@@ -38,6 +38,21 @@ static int has_extension(const ocl_api *api, cl_device_id id, const char *name) 
 
 #define READ(what, field) api->GetDeviceInfo(id, what, sizeof d->field, &d->field, NULL)
 
+/* Work-groups along y and z that every device takes: CUDA's number, below which OpenCL has no limit of its own to ask for. */
+enum { GROUPS = 65535 };
+
+/* For tests on devices that can more: IE_CTYPES_OPENCL_LIMITS="items=64,groups=3,local=8192,fp16=2". */
+static void lower_limits(gpu_device *d) {
+  const char *text = getenv("IE_CTYPES_OPENCL_LIMITS");
+  for (; text && *text; text = strchr(text, ',') ? strchr(text, ',') + 1 : NULL) {
+    unsigned long n;
+    if (sscanf(text, "items=%lu", &n) == 1 && n < d->most_items) d->most_items = n;
+    if (sscanf(text, "groups=%lu", &n) == 1 && n > 0 && n < d->most_groups) d->most_groups = n;
+    if (sscanf(text, "local=%lu", &n) == 1 && n < d->local_memory) d->local_memory = n;
+    if (sscanf(text, "fp16=%lu", &n) == 1 && n != GPU_FP16_NATIVE) d->fp16 = n ? GPU_FP16_EMULATED : GPU_FP16_NONE;
+  }
+}
+
 /* 0: the device cannot be used. */
 static int describe(const ocl_api *api, cl_platform_id platform, cl_device_id id, gpu_device *d) {
   cl_bool available = CL_FALSE, compiler = CL_FALSE;
@@ -60,8 +75,10 @@ static int describe(const ocl_api *api, cl_platform_id platform, cl_device_id id
   read_text(api, id, CL_DEVICE_VERSION, d->version);
   read_text(api, id, CL_DRIVER_VERSION, d->driver);
   api->GetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof d->platform_name - 1, d->platform_name, NULL);
-  d->fp16 = has_extension(api, id, "cl_khr_fp16");
+  d->fp16 = has_extension(api, id, "cl_khr_fp16") ? GPU_FP16_NATIVE : GPU_FP16_NONE;
   d->fp64 = has_extension(api, id, "cl_khr_fp64");
+  d->most_groups = GROUPS;
+  lower_limits(d);
   int major = 0, minor = 0;
   return sscanf(d->version, "OpenCL %d.%d", &major, &minor) == 2 && major * 10 + minor >= 12;
 }

@@ -5,6 +5,9 @@
 #include "opencl/cl.h"
 #include "opencl/common.h"
 
+/* Arithmetic with halves: not there, by cl_khr_fp16, of floats rounded after every operation (tests). */
+typedef enum { GPU_FP16_NONE, GPU_FP16_NATIVE, GPU_FP16_EMULATED } gpu_fp16;
+
 typedef struct gpu_device {
   cl_platform_id platform;
   cl_device_id id;
@@ -13,9 +16,11 @@ typedef struct gpu_device {
   char platform_name[128];
   cl_uint units, clock;
   cl_ulong global_memory, local_memory, most_allocation;
-  size_t most_items; /* of a work-group */
+  size_t most_items;  /* of a work-group */
+  size_t most_groups; /* along y and z */
   cl_bool unified;
-  int fp16, fp64;
+  gpu_fp16 fp16;
+  int fp64;
 } gpu_device;
 
 /* Keys TUNING_MODE: measure and keep, only use what was kept, measure what was not. */

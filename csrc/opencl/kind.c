@@ -14,7 +14,8 @@ const gpu_kind *gpu_kind_find(const gpu_op *op) {
   return NULL;
 }
 
-static int fits(const gpu_value *value) { return value->count > 0 && value->count <= INT32_MAX; }
+/* Work-items are numbered by ints, up to the end of the last work-group. */
+static int fits(const gpu_value *value) { return value->count > 0 && value->count <= INT32_MAX - 255; }
 
 int gpu_ports(const gpu_op *op, int32_t inputs, int32_t outputs) {
   if (op->input_count < inputs || op->output_count < outputs) return 0;

@@ -20,7 +20,7 @@ const gpu_kind *gpu_kind_find(const gpu_op *op);
 extern const gpu_kind gpu_kinds_conv[], gpu_kinds_eltwise[], gpu_kinds_host[], gpu_kinds_matmul[], gpu_kinds_move[],
     gpu_kinds_pool[], gpu_kinds_reduce[], gpu_kinds_resample[], gpu_kinds_recurrent[];
 
-/* At least the first `inputs` inputs and `outputs` outputs are there, none is empty or has more than INT32_MAX elements. */
+/* At least the first `inputs` inputs and `outputs` outputs are there, none is empty or has nearly INT32_MAX elements. */
 int gpu_ports(const gpu_op *op, int32_t inputs, int32_t outputs);
 /* Every given input and output is float32. */
 int gpu_all_float(const gpu_op *op);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "opencl/grid.h"
 #include "opencl/half.h"
 #include "opencl/host.h"
 #include "opencl/kind.h"
@@ -35,7 +36,8 @@ gpu_launch *gpu_launch_kernel(gpu_plan *plan, gpu_op *op, const char *file, cons
                               iec_error *err) {
   char full[256];
   cl_program program;
-  snprintf(full, sizeof full, "-cl-std=CL1.2 -DHALF=%d -DPOSTS=%d %s", plan->graph->half, posts_level(op), options);
+  const int narrow = plan->graph->half ? (int)gpu_context_device(plan->context)->fp16 : 0;
+  snprintf(full, sizeof full, "-cl-std=CL1.2 -DHALF=%d -DNARROW=%d -DPOSTS=%d %s", plan->graph->half, narrow, posts_level(op), options);
   if (gpu_program(plan->context, file, full, plan->settings->cache_dir, &program, err)) return NULL;
   gpu_launch *launch = add_launch(plan, op, err);
   if (!launch) return NULL;
@@ -325,6 +327,7 @@ static iec_status assign_memory(gpu_plan *plan, iec_error *err) {
 static iec_status plan_op(gpu_plan *plan, gpu_op *op, iec_error *err) {
   op->first_launch = plan->launch_count;
   iec_status status = op->impl->plan(plan, op, err);
+  if (!status) status = gpu_grid_split(plan, op->first_launch, err);
   op->launch_count = plan->launch_count - op->first_launch;
   return status;
 }

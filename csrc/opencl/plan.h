@@ -22,7 +22,7 @@ typedef struct gpu_launch { /* one command of an inference */
   const char *kernel;
   gpu_arg args[GPU_MAX_ARGS];
   int32_t arg_count;
-  size_t global[3], local[3]; /* local[0] 0: the device chooses */
+  size_t offset[3], global[3], local[3];
   /* COPY: bytes from one value to another */
   const gpu_value *from, *to;
   size_t from_offset, to_offset, bytes;

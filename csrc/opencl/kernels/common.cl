@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* In front of every program: floating storage, positions in tensors, and the operations fused behind a kernel. */
 
-/* HALF: activations and weights lie in memory as half. Arithmetic is float either way; vload_half needs no extension. */
+/* HALF: activations and weights lie in memory as half. Arithmetic is float but for products of matrices, see NARROW; vload_half
+ * needs no extension. */
 #if HALF
 #define REAL half
 #define LOAD(p, i) vload_half(i, p)
@@ -10,6 +11,27 @@
 #define REAL float
 #define LOAD(p, i) ((p)[i])
 #define STORE(p, i, v) ((p)[i] = (v))
+#endif
+
+/* The type of products and of their short sums: 0 float, 1 half of cl_khr_fp16, 2 its results with floats. */
+#if NARROW == 1
+#pragma OPENCL EXTENSION cl_khr_fp16 : enable
+typedef half narrow;
+#define LOAD_NARROW(p, i) ((p)[i])
+#define MAD(a, b, c) fma(a, b, c)
+#else
+typedef float narrow;
+#define LOAD_NARROW(p, i) LOAD(p, i)
+#if NARROW == 2
+float as_half_would(float v) {
+  ushort bits;
+  vstore_half_rte(v, 0, (half *)&bits);
+  return vload_half(0, (const half *)&bits);
+}
+#define MAD(a, b, c) as_half_would(fma(a, b, c))
+#else
+#define MAD(a, b, c) mad(a, b, c)
+#endif
 #endif
 
 /* Options T_FLOAT, or T an integer type: what a kernel of several types computes with, and how it lies in memory. */
@@ -23,6 +45,9 @@
 #define GET(p, i) ((p)[i])
 #define PUT(p, i, v) ((p)[i] = (v))
 #endif
+
+/* The work-group along an axis; a launch with too many is cut into several, each with an offset. */
+int group_id(int axis) { return (int)(get_group_id(axis) + get_global_offset(axis) / get_local_size(axis)); }
 
 /* The place of element `i` of a tensor of `rank` sizes in memory of the given strides. */
 int nd_offset(int i, int rank, __global const int *sizes, __global const int *strides) {

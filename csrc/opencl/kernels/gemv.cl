@@ -8,7 +8,7 @@ __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void gemv_rows(__glo
                                                                             __global const float *restrict post,
                                                                             __global const REAL *restrict sum) {
   __local float part[GROUP];
-  const int item = get_local_id(0), column = get_group_id(0), row = get_group_id(1);
+  const int item = get_local_id(0), column = get_group_id(0), row = group_id(1);
   float acc = 0;
   a += row * k;
   b += column * k;
@@ -26,7 +26,7 @@ __kernel __attribute__((reqd_work_group_size(GROUP / SLICES, SLICES, 1))) void g
     __global const REAL *restrict a, __global const REAL *restrict b, __global REAL *restrict c, int n, int k,
     __global const float *restrict post, __global const REAL *restrict sum) {
   __local float part[SLICES][GROUP / SLICES];
-  const int lx = get_local_id(0), slice = get_local_id(1), column = get_global_id(0), row = get_group_id(2);
+  const int lx = get_local_id(0), slice = get_local_id(1), column = get_global_id(0), row = group_id(2);
   float acc = 0;
   if (column < n)
     for (int i = slice; i < k; i += SLICES) acc = mad(LOAD(a, row * k + i), LOAD(b, i * n + column), acc);

@@ -12,8 +12,8 @@ __kernel void copy_nd(__global const T *restrict x, __global T *restrict y, int 
 __kernel __attribute__((reqd_work_group_size(16, 8, 1))) void transpose(__global const T *restrict x, __global T *restrict y,
                                                                          int rows, int columns) {
   __local T tile[16][17];
-  const int lx = get_local_id(0), ly = get_local_id(1), base = get_group_id(2) * rows * columns;
-  const int column = get_group_id(0) * 16, row = get_group_id(1) * 16;
+  const int lx = get_local_id(0), ly = get_local_id(1), base = group_id(2) * rows * columns;
+  const int column = get_group_id(0) * 16, row = group_id(1) * 16;
   for (int r = ly; r < 16; r += 8)
     if (row + r < rows && column + lx < columns) tile[r][lx] = x[base + (row + r) * columns + column + lx];
   barrier(CLK_LOCAL_MEM_FENCE);

@@ -30,7 +30,7 @@ __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void cell(
     __global const REAL *restrict x, __global const REAL *restrict r, __global const REAL *restrict b, __global const REAL *h,
     __global REAL *y, __global REAL *restrict c, __global REAL *kept, __global REAL *reset, cell_params p) {
   __local float part[DOTS][GROUP];
-  const int item = get_local_id(0), s = get_group_id(0), n = get_group_id(1);
+  const int item = get_local_id(0), s = get_group_id(0), n = group_id(1);
   const int own = n * p.size + s, from = p.h + n * p.h_stride;
   float acc[DOTS];
   for (int g = 0; g < DOTS; g++) acc[g] = 0;

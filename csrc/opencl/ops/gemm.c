@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "opencl/grid.h"
 #include "opencl/tune.h"
 
 typedef struct tile {
@@ -12,6 +13,7 @@ typedef struct tile {
 
 enum { TILE_COUNT = 3 };
 static const tile TILES[TILE_COUNT] = {{64, 64, 16, 16, 16}, {32, 32, 16, 8, 8}, {16, 64, 16, 16, 4}};
+static const tile *const SMALL = &TILES[1]; /* takes the least of a work-group */
 
 static int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -69,9 +71,8 @@ static iec_status tuned_tile(gpu_plan *plan, const product *g, const tile *start
   int64_t best = -1;
   for (int32_t i = 0; i < TILE_COUNT; i++) {
     const int32_t constants = plan->constant_count;
-    if ((size_t)(TILES[i].group_x * TILES[i].group_y) > gpu_context_device(plan->context)->most_items) continue;
     GPU_TRY(add_launch(plan, g, &TILES[i], err));
-    const int64_t time = gpu_tune_measure(plan);
+    const int64_t time = gpu_grid_fits(plan, &plan->launches[plan->launch_count - 1]) ? gpu_tune_measure(plan) : -1;
     gpu_launch_undo(plan, constants);
     if (time < 0 || (best >= 0 && time >= best)) continue;
     best = time;
@@ -87,7 +88,11 @@ iec_status gpu_gemm_plan(gpu_plan *plan, gpu_op *op, const gpu_value *a, const g
   const product g = {op, a, b, c, p, batches, batch_count, image, taps};
   const tile *t = choose_tile(gpu_context_device(plan->context), p, batch_count);
   if (plan->tuning) GPU_TRY(tuned_tile(plan, &g, t, &t, err));
-  return add_launch(plan, &g, t, err);
+  const int32_t constants = plan->constant_count;
+  GPU_TRY(add_launch(plan, &g, t, err));
+  if (t == SMALL || gpu_grid_fits(plan, &plan->launches[plan->launch_count - 1])) return IEC_OK;
+  gpu_launch_undo(plan, constants);
+  return add_launch(plan, &g, SMALL, err);
 }
 
 iec_status gpu_gemv_plan(gpu_plan *plan, gpu_op *op, const gpu_value *a, const gpu_value *b, const gpu_value *c, int64_t rows,

@@ -19,7 +19,8 @@ static iec_status move(gpu_plan *plan, gpu_op *op, const gpu_value *x, int64_t x
   const int32_t last = joined - 1;
   const int swapped = joined >= 2 && joined <= 3 && !x_offset && !y_offset && from[last - 1] == 1 && from[last] == size[last - 1] &&
                       to[last] == 1 && to[last - 1] == size[last] && size[last] > 8 && size[last - 1] > 8 &&
-                      (joined == 2 || (from[0] == size[1] * size[2] && to[0] == from[0]));
+                      (joined == 2 || (from[0] == size[1] * size[2] && to[0] == from[0])) &&
+                      gpu_context_device(plan->context)->most_items >= 128;
   gpu_launch *launch =
       gpu_launch_kernel(plan, op, "move", swapped ? "transpose" : "copy_nd", gpu_word_option(plan, x), err);
   if (!launch) return IEC_GENERAL_ERROR;

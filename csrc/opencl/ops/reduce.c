@@ -42,12 +42,15 @@ static int describe(const gpu_op *op, split *s) {
 }
 
 /* Items of a work-group: enough for the elements, a power of two. */
-static int64_t group_of(int64_t count) { return count >= 512 ? 128 : count >= 64 ? 32 : 8; }
+static int64_t group_of(const gpu_plan *plan, int64_t count) {
+  const size_t most = gpu_context_device(plan->context)->most_items;
+  return count >= 512 && most >= 128 ? 128 : count >= 64 && most >= 32 ? 32 : 8;
+}
 
 static gpu_launch *launch_groups(gpu_plan *plan, gpu_op *op, const char *kernel, const char *type, int64_t results, int64_t count,
                                  iec_error *err) {
   char options[96];
-  const int64_t groups[3] = {results, 1, 1}, local[3] = {group_of(count), 1, 1};
+  const int64_t groups[3] = {results, 1, 1}, local[3] = {group_of(plan, count), 1, 1};
   snprintf(options, sizeof options, "%s -DGROUP=%d", type, (int)local[0]);
   gpu_launch *launch = gpu_launch_kernel(plan, op, "reduce", kernel, options, err);
   if (launch) gpu_launch_groups(launch, groups, local);
