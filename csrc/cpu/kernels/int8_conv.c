@@ -10,9 +10,7 @@ typedef struct int8_conv {
   int8_store store;
   int64_t in_blocks, out_blocks; /* of one group */
   int8_panel *panels;            /* [group][out block] */
-  int8_t *weights;
-  int32_t *offsets; /* of the steps */
-  int32_t *pixels;  /* [out_size] bytes from the input's first */
+  int32_t *pixels;               /* [out_size] bytes from the input's first */
   uint8_t zero;
   int32_t pixels_outer; /* more input than weights: all weights meet some pixels before the next */
 } int8_conv;
@@ -42,9 +40,9 @@ static void release(const iec_host_api *host, void *state) {
   int8_conv *s = state;
   if (!s) return;
   int8_store_release(&s->store, host);
+  for (int64_t i = 0; s->panels && i < s->geom.g * s->out_blocks; i++)
+    int8_panel_release(s->panels + i, host);
   host->release(host->self, s->panels);
-  host->release(host->self, s->weights);
-  host->release(host->self, s->offsets);
   host->release(host->self, s->pixels);
   host->release(host->self, s);
 }
@@ -72,8 +70,7 @@ static iec_status pack_block(int8_conv *s, const iec_host_api *host, const int8_
         offsets[count] = (int32_t)(pixel * 16 + i * 4);
       }
     }
-  return int8_pack(host, steps, offsets, count, s->weights + j * int8_panel_bytes(count),
-                   s->offsets + j * int8_panel_offsets(count), s->panels + j);
+  return int8_pack(host, steps, offsets, count, s->panels + j);
 }
 
 static iec_status pack(int8_conv *s, const iec_host_api *host, const int8_t *w) {
@@ -98,12 +95,10 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   s->out_blocks = op_div_up(q->og, 16);
   s->zero = (uint8_t)node->inputs[0]->grid->zero;
   size_t blocks = (size_t)(q->g * s->out_blocks);
-  int64_t steps = steps_of_panel(q);
   s->panels = host->alloc(host->self, blocks * sizeof *s->panels, 64);
-  s->weights = host->alloc(host->self, blocks * (size_t)int8_panel_bytes(steps), 64);
-  s->offsets = host->alloc(host->self, blocks * (size_t)int8_panel_offsets(steps) * sizeof *s->offsets, 64);
   s->pixels = host->alloc(host->self, (size_t)q->out_size * sizeof *s->pixels, 64);
-  if (!s->panels || !s->weights || !s->offsets || !s->pixels || pack(s, host, node->inputs[1]->data))
+  if (s->panels) memset(s->panels, 0, blocks * sizeof *s->panels);
+  if (!s->panels || !s->pixels || pack(s, host, node->inputs[1]->data))
     status = cpu_fail(err, IEC_OUT_OF_MEMORY, node->name, "out of memory for the weights");
   else
     status = int8_conv_store(&s->store, host, node, q, err);

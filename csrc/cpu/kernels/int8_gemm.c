@@ -3,6 +3,18 @@
  */
 #include "cpu/kernels/int8_gemm.h"
 
+/* Memory of a panel; 0 when there is none. */
+static int make_panel(int8_panel *panel, const iec_host_api *host, int64_t steps, int64_t bytes,
+                      int64_t offsets) {
+  *panel = (int8_panel){.steps = steps};
+  panel->w = host->alloc(host->self, (size_t)bytes + (size_t)offsets * sizeof *panel->offsets, 64);
+  if (!panel->w) return 0;
+  panel->offsets = (int32_t *)(void *)(panel->w + bytes);
+  return 1;
+}
+
+void int8_panel_release(int8_panel *panel, const iec_host_api *host) { host->release(host->self, panel->w); }
+
 #if defined(__AVX512VNNI__)
 #include <immintrin.h>
 
@@ -40,6 +52,9 @@ static inline __attribute__((always_inline)) void tile(const int8_panel *panel, 
 
 /* VPMADDUBSW adds two products in 16 bits and saturates; sums of several of its results wrap. 255 times this
  * fits with either sign, so the positive weights that meet in a lane may add up to it, and the negative ones.
+ * Which are positive is for us to choose: w * x = -w * (255 - x) + 255 * w. So the first step of a group reads
+ * its bytes through a mask that complements some of them, the constants go to where the sums begin, and only
+ * the weights of the other steps have the signs that they come with.
  */
 enum {
   SAFE = 128,
@@ -50,51 +65,59 @@ enum {
 
 typedef struct half_step {
   int8_t w[HALF];
-  uint8_t up[LANES], down[LANES]; /* sums of a lane's positive and negative weights */
-  int32_t offset, most;           /* the largest of up and down */
+  uint8_t up[LANES], down[LANES]; /* sums of a lane's positive and negative weights, at most 255 */
+  uint8_t size[2][LANES];         /* of a lane's first and second weight */
+  uint8_t as_up[2][LANES];        /* the same, or 255: -128 cannot become positive */
+  int32_t offset, most;           /* the largest sum of both sizes */
   int32_t used;
 } half_step;
+
+static inline __m128i lanes(const uint8_t *x) { return _mm_loadu_si128((const __m128i *)x); }
 
 static void find_sums(half_step *s) {
   s->most = 0;
   for (int i = 0; i < LANES; i++) {
-    int a = s->w[2 * i], b = s->w[2 * i + 1];
-    int up = (a > 0 ? a : 0) + (b > 0 ? b : 0), down = -(a < 0 ? a : 0) - (b < 0 ? b : 0);
+    int up = 0, down = 0;
+    for (int j = 0; j < 2; j++) {
+      int w = s->w[2 * i + j];
+      up += w > 0 ? w : 0;
+      down -= w < 0 ? w : 0;
+      s->size[j][i] = (uint8_t)abs(w);
+      s->as_up[j][i] = w == -128 ? 255 : s->size[j][i];
+    }
     s->up[i] = (uint8_t)up;
     s->down[i] = (uint8_t)(down > 255 ? 255 : down);
-    s->most = up > s->most ? up : s->most;
-    s->most = down > s->most ? down : s->most;
+    s->most = up + down > s->most ? up + down : s->most;
   }
 }
 
-/* Moves what is too much for a lane to `rest`, which has none of it yet. */
-static void split(half_step *s, half_step *rest) {
+/* Two weights of -128 in a lane fit nowhere: one of each moves to `rest`. 0: there are none. */
+static int split(half_step *s, half_step *rest) {
+  int found = 0;
   *rest = (half_step){.offset = s->offset};
-  for (int i = 0; i < LANES; i++) {
-    int8_t *pair = s->w + 2 * i;
-    int larger = abs(pair[1]) > abs(pair[0]), sum = pair[0] + pair[1];
-    if ((pair[0] ^ pair[1]) < 0 || abs(sum) <= SAFE) continue;
-    int8_t moved = (int8_t)(sum > 0 ? sum - SAFE : sum + SAFE);
-    rest->w[2 * i + larger] = moved;
-    pair[larger] = (int8_t)(pair[larger] - moved);
+  for (int i = 0; i < HALF; i += 2) {
+    if (s->w[i] != -128 || s->w[i + 1] != -128) continue;
+    rest->w[i] = -128;
+    s->w[i] = 0;
+    found = 1;
   }
-  find_sums(s);
-  find_sums(rest);
+  if (found) {
+    find_sums(s);
+    find_sums(rest);
+  }
+  return found;
 }
 
-static int fits(const half_step *group, const half_step *s) {
-  int bad = 0;
-  for (int i = 0; i < LANES; i++)
-    bad |= (group->up[i] + s->up[i] > SAFE) | (group->down[i] + s->down[i] > SAFE);
-  return !bad;
-}
-
-static void join(half_step *group, half_step *s) {
-  for (int i = 0; i < LANES; i++) {
-    group->up[i] = (uint8_t)(group->up[i] + s->up[i]);
-    group->down[i] = (uint8_t)(group->down[i] + s->down[i]);
-  }
-  s->used = 1;
+/* Can all lanes of `first` take signs so that nothing overflows beside these sums? */
+static int fits(const half_step *first, __m128i up, __m128i down) {
+  __m128i a = lanes(first->as_up[0]), b = lanes(first->as_up[1]);
+  __m128i c = lanes(first->size[0]), d = lanes(first->size[1]);
+  __m128i least = _mm_max_epu8(_mm_adds_epu8(up, _mm_adds_epu8(a, b)), down);
+  least = _mm_min_epu8(least, _mm_max_epu8(_mm_adds_epu8(up, a), _mm_adds_epu8(down, d)));
+  least = _mm_min_epu8(least, _mm_max_epu8(_mm_adds_epu8(up, b), _mm_adds_epu8(down, c)));
+  least = _mm_min_epu8(least, _mm_max_epu8(up, _mm_adds_epu8(down, _mm_adds_epu8(c, d))));
+  __m128i above = _mm_subs_epu8(least, _mm_set1_epi8((char)SAFE));
+  return _mm_testz_si128(above, above);
 }
 
 static int heavier_first(const void *a, const void *b) {
@@ -103,69 +126,136 @@ static int heavier_first(const void *a, const void *b) {
                             : (x->offset > y->offset) - (x->offset < y->offset);
 }
 
-/* A step that may join the group, -1: none. Second members are sought among the heavy, third
- * ones among the light. */
-static int64_t find_partner(const half_step *s, int64_t first, int64_t count, const half_step *group,
-                            int heavy) {
-  for (int64_t i = heavy ? first : count - 1; i >= first && i < count; i += heavy ? 1 : -1)
-    if (!s[i].used && fits(group, s + i)) return i;
-  return -1;
+/* The heaviest two of [i + 1, end) that may join s[i], or the heaviest one; how many. */
+static int find_partners(const half_step *s, int64_t i, int64_t end, int64_t partners[2]) {
+  int found = 0;
+  for (int64_t j = i + 1; j < end; j++) {
+    if (s[j].used) continue;
+    __m128i up = lanes(s[j].up), down = lanes(s[j].down);
+    if (!fits(s + i, up, down)) continue;
+    if (!found) partners[0] = j;
+    found = 1;
+    for (int64_t k = end - 1; k > j; k--)
+      if (!s[k].used && fits(s + i, _mm_adds_epu8(up, lanes(s[k].up)), _mm_adds_epu8(down, lanes(s[k].down)))) {
+        partners[0] = j;
+        partners[1] = k;
+        return 2;
+      }
+  }
+  return found;
 }
 
-/* Puts the half steps [begin, end) into groups: members[i] are the places of the i-th. How many. */
-static int64_t make_groups(half_step *s, int64_t begin, int64_t end, int64_t (*members)[3]) {
-  int64_t groups = 0;
+typedef struct step_group {
+  int64_t members[3]; /* places of its half steps */
+  int32_t size;
+} step_group;
+
+/* Puts the half steps [begin, end) into groups. How many. */
+static int64_t make_groups(half_step *s, int64_t begin, int64_t end, step_group *groups) {
+  int64_t count = 0;
   qsort(s + begin, (size_t)(end - begin), sizeof *s, heavier_first);
   for (int64_t i = begin; i < end; i++) {
     if (s[i].used) continue;
-    half_step group = s[i];
-    int64_t *m = members[groups++];
-    s[i].used = 1;
-    m[0] = i;
-    m[1] = find_partner(s, i + 1, end, &group, 1);
-    m[2] = -1;
-    if (m[1] < 0) continue;
-    join(&group, s + m[1]);
-    m[2] = find_partner(s, i + 1, end, &group, 0);
-    if (m[2] >= 0) s[m[2]].used = 1;
+    step_group *group = groups + count++;
+    group->members[0] = i;
+    group->size = 1 + find_partners(s, i, end, group->members + 1);
+    for (int32_t j = 0; j < group->size; j++) s[group->members[j]].used = 1;
   }
-  return groups;
+  return count;
 }
 
-int64_t int8_panel_bytes(int64_t steps) { return 2 * steps * INT8_STEP; }
-int64_t int8_panel_offsets(int64_t steps) { return 4 * steps; }
+/* Gives a lane's first weights signs that keep both sums within SAFE. The mask is 255 where the sign changed. */
+static void choose_signs(int8_t w[2], int up, int down, uint8_t mask[2]) {
+  for (int signs = 0; signs < 4; signs++) {
+    int sum[2] = {up, down}, possible = 1, value[2];
+    for (int j = 0; j < 2; j++) {
+      value[j] = signs >> j & 1 ? -w[j] : w[j];
+      possible &= value[j] <= 127;
+      sum[value[j] < 0] += abs(value[j]);
+    }
+    if (!possible || sum[0] > SAFE || sum[1] > SAFE) continue;
+    for (int j = 0; j < 2; j++) {
+      mask[j] = value[j] == w[j] ? 0 : 255;
+      w[j] = (int8_t)value[j];
+    }
+    return;
+  }
+}
+
+/* Writes a group: the mask of its first step, then the weights of all. */
+static int8_t *write_group(half_step *s, const step_group *group, int8_t *w, int32_t *start) {
+  half_step *first = s + group->members[0];
+  uint8_t mask[HALF] = {0};
+  for (int i = 0; i < LANES; i++) {
+    int up = 0, down = 0;
+    for (int32_t j = 1; j < group->size; j++) {
+      up += s[group->members[j]].up[i];
+      down += s[group->members[j]].down[i];
+    }
+    choose_signs(first->w + 2 * i, up, down, mask + 2 * i);
+    for (int j = 2 * i; j < 2 * i + 2; j++)
+      if (mask[j]) start[i / 2] -= 255 * first->w[j];
+  }
+  memcpy(w, mask, HALF);
+  for (int32_t j = 0; j < group->size; j++) memcpy(w += HALF, s[group->members[j]].w, HALF);
+  return w + HALF;
+}
+
+/* Makes the groups of a half. How many. */
+static int64_t group_half(const int8_t *weights, const int32_t *at, int64_t steps, half_step *all,
+                          step_group *groups) {
+  int64_t count = 0, made = 0;
+  for (int64_t i = 0, begin = 0; i < steps; i++) {
+    half_step *s = all + count++;
+    *s = (half_step){.offset = at[i]};
+    memcpy(s->w, weights + i * INT8_STEP, HALF);
+    find_sums(s);
+    count += split(s, all + count);
+    if ((i + 1) % CHUNK && i + 1 < steps) continue;
+    made += make_groups(all, begin, count, groups + made);
+    begin = count;
+  }
+  return made;
+}
+
+/* Writes the groups of both halves, the large ones first. */
+static void write_groups(int8_panel *panel, half_step *const all[2], step_group *const groups[2],
+                         const int64_t count[2]) {
+  int8_t *w = panel->w;
+  int32_t *offsets = panel->offsets;
+  for (int half = 0; half < 2; half++)
+    for (int32_t size = 3; size > 0; size--)
+      for (int64_t i = 0; i < count[half]; i++) {
+        const step_group *group = groups[half] + i;
+        if (group->size != size) continue;
+        panel->groups[half][3 - size]++;
+        w = write_group(all[half], group, w, panel->start + half * 8);
+        for (int32_t j = 0; j < size; j++) *offsets++ = all[half][group->members[j]].offset;
+      }
+}
 
 iec_status int8_pack(const iec_host_api *host, const int8_t *weights, const int32_t *at, int64_t steps,
-                     int8_t *w, int32_t *offsets, int8_panel *out) {
-  half_step *all = host->alloc(host->self, (size_t)(2 * steps + 1) * sizeof *all, 64);
-  int64_t (*members)[3] = host->alloc(host->self, (size_t)(2 * steps + 1) * sizeof *members, 64);
-  iec_status status = all && members ? IEC_OK : IEC_OUT_OF_MEMORY;
-  *out = (int8_panel){.w = w, .offsets = offsets, .steps = steps};
-  for (int half = 0; !status && half < 2; half++) {
-    int64_t count = 0, groups = 0;
-    for (int64_t i = 0, begin = 0; i < steps; i++) {
-      half_step *s = all + count++;
-      *s = (half_step){.offset = at[i]};
-      memcpy(s->w, weights + i * INT8_STEP + half * HALF, HALF);
-      find_sums(s);
-      if (s->most > SAFE) split(s, all + count++);
-      if ((i + 1) % CHUNK && i + 1 < steps) continue;
-      groups += make_groups(all, begin, count, members + groups);
-      begin = count;
+                     int8_panel *out) {
+  size_t most = (size_t)(2 * steps + 1); /* half steps, when all are split */
+  half_step *all = host->alloc(host->self, 2 * most * sizeof *all, 64);
+  step_group *groups = host->alloc(host->self, 2 * most * sizeof *groups, 64);
+  half_step *const halves[2] = {all, all + most};
+  step_group *const made[2] = {groups, groups + most};
+  iec_status status = IEC_OUT_OF_MEMORY;
+  if (all && groups) {
+    int64_t count[2], used = 0, masks = 0;
+    for (int half = 0; half < 2; half++) {
+      count[half] = group_half(weights + half * HALF, at, steps, halves[half], made[half]);
+      masks += count[half];
+      for (int64_t i = 0; i < count[half]; i++) used += made[half][i].size;
     }
-    for (int size = 3; size > 0; size--)
-      for (int64_t i = 0; i < groups; i++) {
-        int members_here = 1 + (members[i][1] >= 0) + (members[i][2] >= 0);
-        if (members_here != size) continue;
-        out->groups[half][3 - size]++;
-        for (int j = 0; j < size; j++, w += HALF) {
-          memcpy(w, all[members[i][j]].w, HALF);
-          *offsets++ = all[members[i][j]].offset;
-        }
-      }
+    if (make_panel(out, host, steps, (masks + used) * HALF, used)) {
+      write_groups(out, halves, made, count);
+      status = IEC_OK;
+    }
   }
   host->release(host->self, all);
-  host->release(host->self, members);
+  host->release(host->self, groups);
   return status;
 }
 
@@ -174,6 +264,8 @@ static inline __m256i four(const uint8_t *x) {
   memcpy(&bytes, x, sizeof bytes);
   return _mm256_set1_epi32(bytes);
 }
+
+static inline __m256i row(const int8_t *w, int number) { return _mm256_load_si256((const __m256i *)w + number); }
 
 #define MOST_PIXELS 8
 
@@ -186,17 +278,13 @@ static inline __attribute__((always_inline)) void add_groups(const int size, con
   const int8_t *w = *weights;
   const int32_t *at = *offsets;
 #pragma GCC unroll 1
-  for (; groups > 0; groups--, w += size * HALF, at += size) {
+  for (; groups > 0; groups--, w += (size + 1) * HALF, at += size) {
     int64_t first = at[0], second = size > 1 ? at[1] : 0, third = size > 2 ? at[2] : 0;
 #pragma GCC unroll 8
     for (int p = 0; p < count; p++) {
-      __m256i sum = _mm256_maddubs_epi16(four(from[p] + first), _mm256_load_si256((const __m256i *)w));
-      if (size > 1)
-        sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(four(from[p] + second),
-                                                         _mm256_load_si256((const __m256i *)(w + HALF))));
-      if (size > 2)
-        sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(four(from[p] + third),
-                                                         _mm256_load_si256((const __m256i *)(w + 2 * HALF))));
+      __m256i sum = _mm256_maddubs_epi16(_mm256_xor_si256(four(from[p] + first), row(w, 0)), row(w, 1));
+      if (size > 1) sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(four(from[p] + second), row(w, 2)));
+      if (size > 2) sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(four(from[p] + third), row(w, 3)));
       acc[p] = _mm256_add_epi32(acc[p], _mm256_madd_epi16(sum, ones));
     }
   }
@@ -214,9 +302,9 @@ static inline __attribute__((always_inline)) void tile(const int8_panel *panel, 
   for (int p = 0; p < count; p++) from[p] = x + pixels[p];
 #pragma GCC unroll 1
   for (int half = 0; half < 2; half++) {
-    __m256i acc[MOST_PIXELS];
+    __m256i acc[MOST_PIXELS], start = _mm256_loadu_si256((const __m256i *)(panel->start + half * 8));
 #pragma GCC unroll 8
-    for (int p = 0; p < count; p++) acc[p] = _mm256_setzero_si256();
+    for (int p = 0; p < count; p++) acc[p] = start;
     add_groups(3, count, panel->groups[half][0], &w, &offsets, from, acc);
     add_groups(2, count, panel->groups[half][1], &w, &offsets, from, acc);
     add_groups(1, count, panel->groups[half][2], &w, &offsets, from, acc);
@@ -229,15 +317,11 @@ static inline __attribute__((always_inline)) void tile(const int8_panel *panel, 
 
 #if !defined(__AVX2__) || defined(__AVX512VNNI__)
 
-int64_t int8_panel_bytes(int64_t steps) { return steps * INT8_STEP; }
-int64_t int8_panel_offsets(int64_t steps) { return steps; }
-
 iec_status int8_pack(const iec_host_api *host, const int8_t *weights, const int32_t *at, int64_t steps,
-                     int8_t *w, int32_t *offsets, int8_panel *out) {
-  (void)host;
-  memcpy(w, weights, (size_t)steps * INT8_STEP);
-  memcpy(offsets, at, (size_t)steps * sizeof *at);
-  *out = (int8_panel){.w = w, .offsets = offsets, .steps = steps};
+                     int8_panel *out) {
+  if (!make_panel(out, host, steps, steps * INT8_STEP, steps)) return IEC_OUT_OF_MEMORY;
+  memcpy(out->w, weights, (size_t)steps * INT8_STEP);
+  memcpy(out->offsets, at, (size_t)steps * sizeof *at);
   return IEC_OK;
 }
 

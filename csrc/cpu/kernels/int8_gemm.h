@@ -13,25 +13,23 @@
 /* What the instruction set makes of the steps of an output block. Where products are added in 16 bits (AVX2):
  * two halves of 8 outputs, each with its steps in groups of three, two and one whose sums fit 16 bits. */
 typedef struct int8_panel {
-  const int8_t *w; /* 64-byte aligned */
-  const int32_t *offsets;
+  int8_t *w; /* 64-byte aligned, the memory of the panel */
+  int32_t *offsets;
   int64_t steps;
   int64_t groups[2][3]; /* of each half: how many of 3, 2 and 1 steps */
+  int32_t start[16];    /* what the sums begin with */
 } int8_panel;
 
-/* Room that a packed panel of `steps` steps takes: bytes of weights (a multiple of 64) and offsets. */
-int64_t IEC_ISA(int8_panel_bytes)(int64_t steps);
-int64_t IEC_ISA(int8_panel_offsets)(int64_t steps);
-/* Packs `steps` steps of weights, [step][16][4], into w and offsets of that room. The host's memory is used
- * on the way; IEC_OUT_OF_MEMORY when there is none. */
+/* Packs `steps` steps of weights, [step][16][4]. IEC_OUT_OF_MEMORY when the host has none. */
 iec_status IEC_ISA(int8_pack)(const iec_host_api *host, const int8_t *weights, const int32_t *at,
-                              int64_t steps, int8_t *w, int32_t *offsets, int8_panel *out);
+                              int64_t steps, int8_panel *out);
+/* Zeroed panels are fine. */
+void IEC_ISA(int8_panel_release)(int8_panel *panel, const iec_host_api *host);
 
 /* y[p][0..15] for `count` pixels, pixel p beginning at x + pixels[p]. */
 void IEC_ISA(int8_sums)(const int8_panel *panel, const uint8_t *x, const int32_t *pixels, int64_t count,
                         int32_t *y);
-#define int8_panel_bytes IEC_ISA(int8_panel_bytes)
-#define int8_panel_offsets IEC_ISA(int8_panel_offsets)
 #define int8_pack IEC_ISA(int8_pack)
+#define int8_panel_release IEC_ISA(int8_panel_release)
 #define int8_sums IEC_ISA(int8_sums)
 #endif

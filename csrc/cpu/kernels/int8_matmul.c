@@ -10,8 +10,7 @@ typedef struct int8_matmul {
   int64_t m, k, n, blocks; /* blocks of 16 columns */
   int8_store store;
   int8_panel *panels;
-  int8_t *weights;
-  int32_t *offsets, *rows; /* of the steps; bytes from the first row to each */
+  int32_t *rows; /* bytes from the first row to each */
 } int8_matmul;
 
 /* Rows, depth and columns; 0 when kernels of bytes cannot run the node. */
@@ -43,9 +42,8 @@ static void release(const iec_host_api *host, void *state) {
   int8_matmul *s = state;
   if (!s) return;
   int8_store_release(&s->store, host);
+  for (int64_t i = 0; s->panels && i < s->blocks; i++) int8_panel_release(s->panels + i, host);
   host->release(host->self, s->panels);
-  host->release(host->self, s->weights);
-  host->release(host->self, s->offsets);
   host->release(host->self, s->rows);
   host->release(host->self, s);
 }
@@ -72,8 +70,7 @@ static iec_status pack(int8_matmul *s, const iec_host_api *host, const cpu_node 
       }
     }
     for (int64_t i = 0; i < steps; i++) at[i] = (int32_t)(i * 4);
-    status = int8_pack(host, list, at, steps, s->weights + j * int8_panel_bytes(steps),
-                       s->offsets + j * int8_panel_offsets(steps), s->panels + j);
+    status = int8_pack(host, list, at, steps, s->panels + j);
   }
   host->release(host->self, list);
   host->release(host->self, at);
@@ -106,12 +103,9 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   s->blocks = op_div_up(s->n, 16);
   size_t blocks = (size_t)s->blocks;
   s->panels = host->alloc(host->self, blocks * sizeof *s->panels, 64);
-  s->weights = host->alloc(host->self, blocks * (size_t)int8_panel_bytes(s->k / 4), 64);
-  s->offsets =
-      host->alloc(host->self, blocks * (size_t)int8_panel_offsets(s->k / 4) * sizeof *s->offsets, 64);
+  if (s->panels) memset(s->panels, 0, blocks * sizeof *s->panels);
   s->rows = host->alloc(host->self, (size_t)s->m * sizeof *s->rows, 64);
-  status =
-      s->panels && s->weights && s->offsets && s->rows ? pack_all(s, host, node, err) : IEC_OUT_OF_MEMORY;
+  status = s->panels && s->rows ? pack_all(s, host, node, err) : IEC_OUT_OF_MEMORY;
   if (status) {
     release(host, s);
     out->state = NULL;
