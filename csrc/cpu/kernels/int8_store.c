@@ -8,7 +8,7 @@
 
 #define PARTS (16 / VL) /* vectors of a block */
 
-enum { ARRAYS = 6 };
+enum { ARRAYS = 8 };
 
 /* ReLU and Clamp in front of the step to bytes only narrow its limits. 0: not such an operation. */
 static int read_limits(const cpu_post *post, float *least, float *most) {
@@ -17,6 +17,26 @@ static int read_limits(const cpu_post *post, float *least, float *most) {
   *least = clamp ? post->alpha : 0.0f;
   *most = clamp ? post->beta : INFINITY;
   return 1;
+}
+
+/* The posts of a residual sum as two steps: maybe to levels of the quantisation in front of it, then with the
+ * addend's bytes to bytes. */
+static void take_residual(int8_store *s) {
+  const cpu_post *quantize = s->post_count == 2 ? s->posts : NULL;
+  const cpu_grid *grid = &s->addends[s->post_count - 1];
+  for (int64_t c = 0; c < s->channels; c++) {
+    float scale = grid->scale[grid->count == 1 ? 0 : c], factor = s->factor[c], shift = 0;
+    s->addend[c] = scale * factor;
+    if (quantize) {
+      float low = quantize->low[c];
+      s->scale[c] *= quantize->scale[c];
+      s->bias[c] = (s->bias[c] - low) * quantize->scale[c];
+      s->level[c] = (quantize->high[c] - low) * quantize->scale[c];
+      s->factor[c] *= quantize->step[c];
+      shift = quantize->shift[c];
+    }
+    s->shift[c] += (shift - grid->zero * scale) * factor;
+  }
 }
 
 static void take_grid(int8_store *s) {
@@ -143,30 +163,28 @@ static void bytes_to_numbers(const cpu_grid *grid, const uint8_t *x, float *y, i
     for (int i = 0; i < PARTS; i++) vf_store(y + p + i * VL, (bytes_at(x + p + i * VL) - zero) * scale[i]);
 }
 
-/* The posts of a residual sum in one pass: maybe a quantisation, then the addend's bytes, then the step to
- * bytes. */
+/* The posts of a residual sum in one pass. */
 static void residual_to_bytes(const int8_store *s, const int32_t *sums, const uint8_t *addend, uint8_t *y,
                               int64_t count, int64_t channel) {
-  const cpu_post *quantize = s->post_count == 2 ? s->posts : NULL;
-  const cpu_grid *grid = &s->addends[s->post_count - 1];
+  int quantize = s->post_count == 2;
   byte_step step;
-  vf scale[PARTS], zero = vf_set(grid->zero);
+  vf scale[PARTS], bias[PARTS], level[PARTS], other[PARTS];
   load_step(&step, s->factor, s->shift, s, channel);
-  load_scale(grid, channel, scale);
+  for (int i = 0; i < PARTS; i++) {
+    int64_t at = channel + i * VL;
+    scale[i] = vf_load(s->scale + at);
+    bias[i] = vf_load(s->bias + at);
+    level[i] = vf_load(s->level + at);
+    other[i] = vf_load(s->addend + at);
+  }
   for (int64_t p = 0; p < count * 16; p += 16) {
     vf x[PARTS];
     for (int i = 0; i < PARTS; i++) {
-      int64_t at = channel + i * VL;
-      vf v = sums_at(sums + p + i * VL) * vf_load(s->scale + at);
-      v = v + vf_load(s->bias + at);
-      if (quantize) {
-        vf low = vf_load(quantize->low + at);
-        v = vf_at_most(vf_at_least(v, low), vf_load(quantize->high + at));
-        v = vf_round((v - low) * vf_load(quantize->scale + at)) * vf_load(quantize->step + at);
-        v = v + vf_load(quantize->shift + at);
-      }
-      vf other = (bytes_at(addend + p + i * VL) - zero) * scale[i];
-      x[i] = in_steps(&step, i, v + other);
+      vf v = sums_at(sums + p + i * VL) * scale[i], more = bytes_at(addend + p + i * VL) * other[i];
+      v = v + bias[i];
+      if (quantize) v = vf_round(vf_at_most(vf_at_least(v, vf_set(0)), level[i]));
+      v = v * step.factor[i] + more;
+      x[i] = vf_at_most(vf_at_least(v + step.shift[i], step.least[i]), step.most[i]);
     }
     store_bytes(y + p, x);
   }
@@ -188,7 +206,8 @@ iec_status int8_store_init(int8_store *s, const iec_host_api *host, const cpu_no
   s->scale = host->alloc(host->self, ARRAYS * floats * sizeof(float), 64);
   if (!s->scale) return cpu_fail(err, IEC_OUT_OF_MEMORY, node->name, "out of memory for the scales");
   memset(s->scale, 0, ARRAYS * floats * sizeof(float));
-  float **const arrays[ARRAYS] = {&s->scale, &s->bias, &s->factor, &s->shift, &s->least, &s->most};
+  float **const arrays[ARRAYS] = {&s->scale, &s->bias, &s->factor, &s->shift,
+                                  &s->least, &s->most, &s->level,  &s->addend};
   for (size_t i = 1; i < ARRAYS; i++) *arrays[i] = s->scale + i * floats;
   memcpy(s->scale, scale, (size_t)s->channels * sizeof(float));
   memcpy(s->bias, bias, (size_t)s->channels * sizeof(float));
@@ -202,6 +221,7 @@ iec_status int8_store_init(int8_store *s, const iec_host_api *host, const cpu_no
   s->to_bytes = y->grid != NULL;
   if (s->to_bytes) take_grid(s);
   s->residual = is_residual(s);
+  if (s->residual) take_residual(s);
   return IEC_OK;
 }
 

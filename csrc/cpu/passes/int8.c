@@ -119,6 +119,27 @@ static iec_status find_wanted(int8_pass *pass, iec_error *err) {
   return IEC_OK;
 }
 
+/* The op whose result, quantised, is addend `side` of a sum; NULL: it is not quantised. */
+static const cpu_op *addend_maker(const cpu_op *sum, int32_t side) {
+  const cpu_op *quantize = sum->inputs[side] ? sum->inputs[side]->producer : NULL;
+  if (!quantize || !is_kind(quantize, "FakeQuantize") || !quantize->inputs[0]) return NULL;
+  return quantize->inputs[0]->producer;
+}
+
+/* A residual sum goes into the store of the later of the ops that make its addends. When that is a convolution
+ * of integers, the other addend comes as bytes where the network quantises it. */
+static void find_addend(int8_pass *pass, const cpu_op *sum) {
+  if (!is_kind(sum, "Binary") || sum->input_count != 2 || strcmp(cpu_op_str(sum, "op", ""), "add") != 0) return;
+  const cpu_op *makers[2] = {addend_maker(sum, 0), addend_maker(sum, 1)};
+  if (!makers[0] || !makers[1]) return;
+  int32_t later = makers[1]->index > makers[0]->index;
+  const cpu_value *addend = sum->inputs[!later], *fused = sum->inputs[later];
+  if (!pass->weights[makers[later]->index] || !is_kind(makers[later], "Conv")) return;
+  if (!cpu_value_only_user(fused) || !cpu_value_only_user(makers[later]->outputs[0])) return;
+  if (pass->grids[addend->index] && cpu_same_shape(&addend->tensor, &fused->tensor))
+    pass->wanted[addend->index] = 1;
+}
+
 static int is_bytes(const int8_pass *pass, const cpu_value *value) {
   return value && value->index < pass->count && pass->wanted[value->index];
 }
@@ -194,6 +215,7 @@ iec_status cpu_pass_int8(cpu_graph *graph, iec_error *err) {
   iec_status status = cpu_view_create(graph, &pass.view, err);
   if (!status) status = find_grids(&pass, err);
   if (!status) status = find_wanted(&pass, err);
+  for (int32_t i = 0; !status && i < graph->op_count; ++i) find_addend(&pass, graph->ops[i]);
   if (!status) status = rewrite(&pass, err);
   return status;
 }
