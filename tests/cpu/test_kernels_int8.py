@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cpu_programs import Builder
+from cpu_programs import Builder, load
 from int8_checks import exact, fake_quantize, integer_weights, values
 
 
@@ -83,6 +83,25 @@ def test_residual_sum_of_bytes_and_of_numbers(bytes_too: bool) -> None:
     assert kernels.count("int8_conv") == 3
     assert "binary" not in kernels
     assert "int8_dequantize" not in kernels
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("read_again", [False, True])
+def test_an_addend_that_the_network_quantises_comes_as_bytes(read_again: bool) -> None:
+    rng = np.random.default_rng(8)
+    b = Builder()
+    x = fake_quantize(b, b.input(1, 20, 9, 11), 0)
+    shortcut = fake_quantize(b, b.conv(x, integer_weights(rng, (1, 21, 20, 1, 1), 40)), 128, 2.0)
+    y = fake_quantize(b, b.conv(x, integer_weights(rng, (1, 21, 20, 1, 1), 60)), 100, 4.0)
+    if read_again:  # the sum is in the store of the other convolution then, which adds numbers
+        b.output(b.unary(y, "abs"))
+    y = b.unary(b.binary(shortcut, y, "add"), "relu")
+    b.output(b.conv(fake_quantize(b, y, 0, 2.0), integer_weights(rng, (1, 16, 21, 1, 1), 9)))
+    kernels = exact(b, [values(rng, (1, 20, 9, 11), 0)])
+    assert kernels.count("int8_conv") == 3
+    assert not {"int8_dequantize", "binary"} & set(kernels)
+    types = [step["primitiveType"] for step in load(b.program).exec_graph()]
+    assert sum(name.startswith("int8_conv") and name.endswith("U8") for name in types) == (1 if read_again else 2)
 
 
 @pytest.mark.usefixtures("isa")

@@ -52,9 +52,9 @@ static inline __attribute__((always_inline)) void tile(const int8_panel *panel, 
 
 /* VPMADDUBSW adds two products in 16 bits and saturates; sums of several of its results wrap. 255 times this
  * fits with either sign, so the positive weights that meet in a lane may add up to it, and the negative ones.
- * Which are positive is for us to choose: w * x = -w * (255 - x) + 255 * w. So the first step of a group reads
- * its bytes through a mask that complements some of them, the constants go to where the sums begin, and only
- * the weights of the other steps have the signs that they come with.
+ * Which are positive is for us to choose: w * x = -w * (255 - x) + 255 * w. So the first step of a group
+ * reads its bytes through a mask that complements some of them, the constants go to where the sums begin, and
+ * only the weights of the other steps have the signs that they come with.
  */
 enum {
   SAFE = 128,
@@ -136,7 +136,8 @@ static int find_partners(const half_step *s, int64_t i, int64_t end, int64_t par
     if (!found) partners[0] = j;
     found = 1;
     for (int64_t k = end - 1; k > j; k--)
-      if (!s[k].used && fits(s + i, _mm_adds_epu8(up, lanes(s[k].up)), _mm_adds_epu8(down, lanes(s[k].down)))) {
+      if (!s[k].used &&
+          fits(s + i, _mm_adds_epu8(up, lanes(s[k].up)), _mm_adds_epu8(down, lanes(s[k].down)))) {
         partners[0] = j;
         partners[1] = k;
         return 2;
@@ -164,7 +165,8 @@ static int64_t make_groups(half_step *s, int64_t begin, int64_t end, step_group 
   return count;
 }
 
-/* Gives a lane's first weights signs that keep both sums within SAFE. The mask is 255 where the sign changed. */
+/* Gives a lane's first weights signs that keep both sums within SAFE. The mask is 255 where the sign changed.
+ */
 static void choose_signs(int8_t w[2], int up, int down, uint8_t mask[2]) {
   for (int signs = 0; signs < 4; signs++) {
     int sum[2] = {up, down}, possible = 1, value[2];
@@ -265,7 +267,9 @@ static inline __m256i four(const uint8_t *x) {
   return _mm256_set1_epi32(bytes);
 }
 
-static inline __m256i row(const int8_t *w, int number) { return _mm256_load_si256((const __m256i *)w + number); }
+static inline __m256i row(const int8_t *w, int number) {
+  return _mm256_load_si256((const __m256i *)w + number);
+}
 
 #define MOST_PIXELS 8
 

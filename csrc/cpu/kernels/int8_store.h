@@ -15,7 +15,8 @@ typedef struct int8_store {
   float *scale,
       *bias; /* x = sum * scale[c] + bias[c]; bytes without posts: the same in steps of the output */
   float *factor, *shift, *least, *most; /* bytes: q = x * factor[c] + shift[c] within least[c] and most[c] */
-  float *level, *addend; /* residual: x rounded within 0 and level[c] if quantised; q gains byte * addend[c] */
+  float *level,
+      *addend; /* residual: x rounded within 0 and level[c] if quantised; q gains byte * addend[c] */
 } int8_store;
 
 /* One member's memory for the sums of a piece of work and their store. */

@@ -126,10 +126,11 @@ static const cpu_op *addend_maker(const cpu_op *sum, int32_t side) {
   return quantize->inputs[0]->producer;
 }
 
-/* A residual sum goes into the store of the later of the ops that make its addends. When that is a convolution
- * of integers, the other addend comes as bytes where the network quantises it. */
+/* A residual sum goes into the store of the later of the ops that make its addends. When that is a
+ * convolution of integers, the other addend comes as bytes where the network quantises it. */
 static void find_addend(int8_pass *pass, const cpu_op *sum) {
-  if (!is_kind(sum, "Binary") || sum->input_count != 2 || strcmp(cpu_op_str(sum, "op", ""), "add") != 0) return;
+  if (!is_kind(sum, "Binary") || sum->input_count != 2 || strcmp(cpu_op_str(sum, "op", ""), "add") != 0)
+    return;
   const cpu_op *makers[2] = {addend_maker(sum, 0), addend_maker(sum, 1)};
   if (!makers[0] || !makers[1]) return;
   int32_t later = makers[1]->index > makers[0]->index;
