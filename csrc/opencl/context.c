@@ -85,7 +85,7 @@ static int describe(const ocl_api *api, cl_platform_id platform, cl_device_id id
 
 static int rank(const gpu_device *d) { return d->type & CL_DEVICE_TYPE_GPU ? 0 : d->type & CL_DEVICE_TYPE_CPU ? 2 : 1; }
 
-iec_status gpu_devices(const ocl_api *api, gpu_device **out, int32_t *count, iec_error *err) {
+static iec_status list_devices(const ocl_api *api, gpu_device **out, int32_t *count, iec_error *err) {
   enum { MOST = 32 };
   cl_platform_id platforms[MOST];
   cl_uint platform_count = 0;
@@ -113,6 +113,15 @@ iec_status gpu_devices(const ocl_api *api, gpu_device **out, int32_t *count, iec
   *out = list;
   *count = n;
   return IEC_OK;
+}
+
+iec_status gpu_devices(const ocl_api *api, gpu_device **out, int32_t *count, iec_error *err) {
+  /* Loaders and drivers set themselves up in the first call, and some (PoCL 3.1) crash when two threads make it. */
+  static pthread_mutex_t first = PTHREAD_MUTEX_INITIALIZER;
+  pthread_mutex_lock(&first);
+  iec_status status = list_devices(api, out, count, err);
+  pthread_mutex_unlock(&first);
+  return status;
 }
 
 iec_status gpu_context_create(const ocl_api *api, const gpu_device *device, gpu_context **out, iec_error *err) {

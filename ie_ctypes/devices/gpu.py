@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -110,11 +111,13 @@ class GpuDevice(Device):
         self.build_number = __version__
         self._config = dict(DEFAULTS)
         self._driver: NativeDevice | None = None
+        self._lock = threading.Lock()
 
     def _open(self) -> NativeDevice:
-        if self._driver is None:
-            self._driver = NativeDevice("GPU")
-        return self._driver
+        with self._lock:
+            if self._driver is None:
+                self._driver = NativeDevice("GPU")
+            return self._driver
 
     def units(self) -> list[dict[str, Any]]:
         """What OpenCL says of each device, GPUs first. NotFoundError without OpenCL or without devices."""

@@ -137,3 +137,21 @@ def test_a_forked_child_is_told(tmp_path: Path) -> None:
     )
     lines = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=150, check=True).stdout.split("\n")
     assert lines == ["True", "True", "(1, 10)", ""]
+
+
+def test_threads_may_be_the_first_to_use_opencl_together() -> None:
+    """PoCL crashes when two threads set it up."""
+    script = """if True:
+        import threading
+        from ie_ctypes import IECore
+        gate, found = threading.Barrier(16), []
+        def look():
+            core = IECore()
+            gate.wait()
+            found.append("GPU" in " ".join(core.available_devices))
+        threads = [threading.Thread(target=look) for _ in range(16)]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+        assert found == [True] * 16, found
+    """
+    subprocess.run([sys.executable, "-c", script], check=True)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""64 threads on one IECore: random loads, inferences, cancels, changes of priorities and unregistering, on devices of every kind.
+"""64 threads on one IECore: random loads, inferences, cancels, changes of priorities and unregistering, on devices of every kind, with
+layers of an extension library and of Python among the networks' own.
 
 ``IE_CTYPES_STRESS_SECONDS`` says how long (6), ``IE_CTYPES_STRESS_SEED`` chooses other actions. docs/hetero-multi.md has the commands
 for builds with sanitizers.
@@ -17,7 +18,9 @@ import time
 import traceback
 import warnings
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,6 +29,8 @@ from ie_ctypes import ExecutableNetwork, IECore, IENetwork, InferRequest
 from ie_ctypes.errors import InferCancelledError, NotFoundError, RequestBusyError
 from ie_ctypes.model.builder import NetworkBuilder
 from ie_ctypes.model.network import Network
+from ie_ctypes.plugins import Extension, Kernel, hookimpl
+from ie_ctypes.plugins.manager import create_manager
 
 SECONDS = float(os.environ.get("IE_CTYPES_STRESS_SECONDS", "6"))
 SEED = int(os.environ.get("IE_CTYPES_STRESS_SEED", "0"))
@@ -37,8 +42,30 @@ DEVICES = [
 ]  # fmt: skip
 
 
-def network(seed: int) -> IENetwork:
-    """Convolution, ReLU, a second branch, a sum and a fully connected layer."""
+#: those that run layers of the extension
+EXTENDED = ["CPU", "HETERO:REFERENCE,CPU", "HETERO:FPGA,CPU", "MULTI:CPU(2)"]
+
+
+class Extensions:
+    """A plugin: CScale in C, PyHalf in Python."""
+
+    def __init__(self, library: str):
+        self.library = library
+
+    @hookimpl
+    def ie_ctypes_extensions(self) -> Iterator[Extension]:
+        yield Extension(name="scale", device="CPU", library=lambda: self.library)
+
+    @hookimpl
+    def ie_ctypes_kernels(self, device: str) -> Iterator[Kernel]:
+        def half(params: Any, x: np.ndarray) -> np.ndarray:
+            return x / 2
+
+        yield Kernel(type="PyHalf", function=half, shape=lambda params, x: x.shape)
+
+
+def network(seed: int, extended: bool = False) -> IENetwork:
+    """Convolution, ReLU, a second branch, a sum and a fully connected layer; ``extended``: twice the sum by C, half of that by Python."""
     rng = np.random.default_rng(seed)
     b = NetworkBuilder.legacy(f"stress{seed}")
     shape = (1, 4, 8, 8)
@@ -49,6 +76,9 @@ def network(seed: int) -> IENetwork:
     relu = b.layer("ReLU", "relu", [conv], [shape])
     power = b.layer("Power", "power", [conv], [shape], params={"power": 1, "scale": 0.5, "shift": 0.1})
     total = b.layer("Eltwise", "sum", [relu, power], [shape], params={"operation": "sum"})
+    if extended:
+        total = b.layer("CScale", "twice", [total], [shape], params={"factor": 2})
+        total = b.layer("PyHalf", "half", [total], [shape])
     blobs = {"weights": rng.normal(0, 0.1, 5 * 256).astype(np.float32), "biases": np.zeros(5, np.float32)}
     b.layer("FullyConnected", "fc", [total], [(1, 5)], params={"out-size": 5}, blobs=blobs)
     return IENetwork._of(Network(b.graph()))
@@ -65,13 +95,15 @@ class Slot:
 class Stress:
     """What the threads share."""
 
-    def __init__(self, core: IECore, devices: list[str]):
-        self.core, self.devices = core, devices
+    def __init__(self, core: IECore, devices: list[str], extension: str):
+        self.core, self.devices, self.extension = core, devices, extension
         self.nets = [network(i) for i in range(4)]
         for i, layer in enumerate(self.nets[3].layers.values()):
             layer.affinity = ("CPU", "FPGA", "REFERENCE")[i % 3]
         self.feeds = [np.random.default_rng(i).normal(size=(1, 3, 8, 8)).astype(np.float32) for i in range(3)]
-        plain = [network(i) for i in range(4)]
+        if extension:
+            self.nets.append(network(4, extended=True))
+        plain = [network(i) for i in range(len(self.nets))]
         self.want = [[core.load_network(net, "CPU").infer({"data": x})["fc"] for x in self.feeds] for net in plain]
         self.slots: list[Slot | None] = [None] * 12
         self.done: Counter[str] = Counter()
@@ -103,8 +135,10 @@ class Stress:
 
     # -- actions -----------------------------------------------------------------------------------------------------------
     def load(self, rng: random.Random) -> None:
-        number, device = rng.randrange(4), rng.choice(self.devices)
-        if device == "HETERO":
+        number, device = rng.randrange(len(self.nets)), rng.choice(self.devices)
+        if number == 4:
+            device = rng.choice(EXTENDED)
+        elif device == "HETERO":
             number = 3
         exec_net = self.core.load_network(self.nets[number], device, num_requests=rng.randint(2, 5))
         self.slots[rng.randrange(len(self.slots))] = Slot(exec_net, number, device)
@@ -177,6 +211,8 @@ class Stress:
             [
                 lambda: self.core.query_network(self.nets[rng.randrange(3)], rng.choice(["CPU", "FPGA", "HETERO:FPGA,CPU"])),
                 lambda: self.core.available_devices,
+                lambda: self.extension and self.core.query_network(self.nets[4], "CPU"),
+                lambda: self.extension and self.core.add_extension(self.extension, "CPU"),
                 lambda: self.core.get_versions("HETERO:FPGA,CPU"),
                 lambda: self.core.get_metric("FPGA", "SUPPORTED_CONFIG_KEYS"),
                 lambda: slot and slot.exec_net.get_metric("OPTIMAL_NUMBER_OF_INFER_REQUESTS"),
@@ -197,25 +233,34 @@ class Stress:
         self.slots[rng.randrange(len(self.slots))] = None
 
 
-@pytest.fixture
-def core(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> IECore:
-    monkeypatch.setenv("IE_CTYPES_VIRTUAL_DEVICES", "FPGA")
-    core = IECore()
+def build(source: Path, folder: Path) -> str:
+    """The shared library of a C file; empty where there is no compiler."""
     compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler:
-        library = tmp_path / "libnull.so"
-        source, include = ROOT / "csrc" / "driver_null" / "null.c", ROOT / "csrc" / "include"
-        environment = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD"}  # of a sanitizer: the compiler does without
-        command = [compiler, "-std=c11", "-O1", "-fPIC", "-shared", f"-I{include}", str(source), "-o", str(library)]
-        subprocess.run(command, check=True, env=environment)
-        core.register_plugin(str(library), "NULL")
-    return core
+    if not compiler:
+        return ""
+    library, include = folder / f"lib{source.stem}.so", ROOT / "csrc" / "include"
+    environment = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD"}  # of a sanitizer: the compiler does without
+    command = [compiler, "-std=c11", "-O1", "-fPIC", "-shared", f"-I{include}", str(source), "-o", str(library)]
+    subprocess.run(command, check=True, env=environment)
+    return str(library)
+
+
+@pytest.fixture
+def stress(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Stress:
+    monkeypatch.setenv("IE_CTYPES_VIRTUAL_DEVICES", "FPGA")
+    manager = create_manager(installed=False)
+    extension = build(ROOT / "tests" / "abi" / "extension.c", tmp_path)
+    if extension:
+        manager.register(Extensions(extension), "extensions")
+    core = IECore(plugin_manager=manager)
+    driver = build(ROOT / "csrc" / "driver_null" / "null.c", tmp_path)
+    if driver:
+        core.register_plugin(driver, "NULL")
+    return Stress(core, [d for d in DEVICES if driver or "NULL" not in d], extension)
 
 
 @pytest.mark.timeout(SECONDS * 10 + 180)
-def test_many_threads_load_infer_cancel_and_unregister(core: IECore) -> None:
-    devices = [d for d in DEVICES if "NULL" not in d or "NULL" in core._registry.names()]
-    stress = Stress(core, devices)
+def test_many_threads_load_infer_cancel_and_unregister(stress: Stress) -> None:
     threads = [threading.Thread(target=stress.run, args=(SEED * 1000 + i,), name=f"stress {i}", daemon=True) for i in range(THREADS)]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
