@@ -7,6 +7,7 @@
 #define PARTS (16 / VL) /* vectors of a block */
 #define MOST_ACC 24     /* sums that a tile holds in registers */
 #define PREFETCH 256    /* floats ahead */
+#define SHARES 4        /* so many tiles fetch the weights of the next call */
 
 /* Keeps a broadcast value in a register: gcc 12 otherwise loads it again inside every multiply-add. */
 static inline vf pinned(float x) {
@@ -55,8 +56,10 @@ static inline __attribute__((always_inline)) void tile(const gemm_rows_args *g, 
       _Pragma("GCC unroll 8") for (int v = 0; v < width; v++) acc[(c)*one + p * width + v] += s * row[v];    \
     }                                                                                                        \
   }
+  const float *fetch = g->w + g->ahead;
 #pragma GCC unroll 1
   for (; k + chains <= g->inner; k += chains, w += chains * nb * 16) {
+    if (chains == 1) __builtin_prefetch(fetch + k * (nb * 16 / SHARES), 0, 2);
 #pragma GCC unroll 8
     for (int c = 0; c < chains; c++) STEP(c)
   }
@@ -115,6 +118,7 @@ void gemm_rows(const gemm_rows_args *args, int32_t nb, int64_t rows) {
   int64_t count = (rows + widest[nb] - 1) / widest[nb];
   for (int64_t i = 0; i < count; i++) {
     int64_t begin = rows * i / count, end = rows * (i + 1) / count;
+    g.ahead = args->ahead && i < SHARES ? args->ahead + i * (g.inner * nb * 16 / SHARES) : 0;
     g.a = args->a + begin * args->a_row;
     g.y = args->y + begin * args->y_row;
     tiles[nb][end - begin](&g);

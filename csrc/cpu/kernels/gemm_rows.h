@@ -21,6 +21,7 @@ typedef struct gemm_rows_args {
   float *y;          /* row i at y + i * y_row */
   int64_t inner, a_row, y_row;
   int32_t accumulate; /* add to y */
+  int64_t ahead; /* floats from w to the weights of the next call, which are fetched on the way; 0: none */
 } gemm_rows_args;
 
 /* y[i][j] = bias[j] + sum over k of a[i][k] * w[k][j], for `rows` rows. nb: 1 to GEMM_MAX_BLOCKS. */

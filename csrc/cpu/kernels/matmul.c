@@ -149,36 +149,51 @@ typedef struct product {
   int64_t a_row;
 } product;
 
-/* Inner elements [k, k + depth) of `rows` rows from `row` on for gemm group j. */
+/* Floats from the packed b to its inner element k for gemm group j. */
+static int64_t panel_at(const matmul *s, int64_t j, int64_t k) {
+  int64_t first = gemm_group_start(s->out_blocks, j), nb = gemm_group_start(s->out_blocks, j + 1) - first;
+  return (first * s->geom.k + k * nb) * 16;
+}
+
+/* Inner elements [k, k + depth) of `rows` rows from `row` on for gemm group j; `next`: the panel that comes
+ * afterwards. */
 static void run_group(const matmul *s, const product *p, int64_t j, int64_t k, int64_t depth, int64_t row,
-                      int64_t rows) {
+                      int64_t rows, int64_t next) {
   const matmul_geom *q = &s->geom;
   int64_t first = gemm_group_start(s->out_blocks, j), nb = gemm_group_start(s->out_blocks, j + 1) - first;
   int partial = (first + nb) * 16 > q->n;
   float *to = p->y + row * q->n + first * 16;
   gemm_rows_args g = {.a = p->a + row * p->a_row + k,
-                      .w = p->w + first * 16 * q->k + k * nb * 16,
+                      .w = p->w + panel_at(s, j, k),
                       .bias = p->bias + first * 16,
                       .y = partial ? p->aside : to,
                       .inner = depth,
                       .a_row = p->a_row,
                       .y_row = partial ? nb * 16 : q->n,
-                      .accumulate = k > 0};
+                      .accumulate = k > 0,
+                      .ahead = next - panel_at(s, j, k)};
   gemm_rows(&g, (int32_t)nb, rows);
   if (partial && k + depth == q->k)
     for (int64_t i = 0; i < rows; i++)
       memcpy(to + i * q->n, g.y + i * nb * 16, (size_t)(q->n - first * 16) * sizeof *to);
 }
 
-/* Rows [row, row + rows) of gemm groups [begin, end): the rows' part that one depth uses stays in L2. */
+/* Rows [row, row + rows) of gemm groups [begin, end): the rows' part that one depth uses stays in L2. `after`:
+ * the group that this thread will probably turn to next. */
 static void run_item(const matmul *s, const cpu_run *r, const product *p, int64_t begin, int64_t end,
-                     int64_t row, int64_t rows) {
+                     int64_t row, int64_t rows, int64_t after) {
   const matmul_geom *q = &s->geom;
   int64_t first = gemm_group_start(s->out_blocks, begin) * 16;
   int64_t columns = op_min(gemm_group_start(s->out_blocks, end) * 16, q->n) - first;
   for (int64_t k = 0; k < q->k; k += GEMM_ROWS_DEPTH)
-    for (int64_t j = begin; j < end; j++)
-      run_group(s, p, j, k, op_min(GEMM_ROWS_DEPTH, q->k - k), row, rows);
+    for (int64_t j = begin; j < end; j++) {
+      int64_t depth = op_min(GEMM_ROWS_DEPTH, q->k - k);
+      int64_t next = j + 1 < end          ? panel_at(s, j + 1, k)
+                     : k + depth < q->k   ? panel_at(s, begin, k + depth)
+                     : after < s->groups  ? panel_at(s, after, 0)
+                                          : panel_at(s, j, k);
+      run_group(s, p, j, k, depth, row, rows, next);
+    }
   for (int64_t i = 0; s->posts.count && i < rows; i++)
     post_row(&s->posts, r, p->y + (row + i) * q->n + first, columns, first);
 }
@@ -205,7 +220,8 @@ static void run(const void *state, const cpu_run *r) {
                  .y = (float *)r->outputs[0] + batch * s->m * q->n,
                  .aside = r->member_scratch,
                  .a_row = s->gathers ? q->k : q->a_row};
-    run_item(s, r, &p, j, op_min(j + ITEM_GROUPS, s->groups), row, op_min(rows, s->m - row));
+    int64_t after = (begin + r->members) / pieces % spans * ITEM_GROUPS;
+    run_item(s, r, &p, j, op_min(j + ITEM_GROUPS, s->groups), row, op_min(rows, s->m - row), after);
   }
 }
 

@@ -92,18 +92,19 @@ static inline void nd_square(int32_t size, int64_t n, int64_t m, const char *src
 #undef ND_SQUARE
 }
 
-/* Units [begin, end) of the copy. */
+/* Units [begin, end) of the copy. Indices count on from unit to unit: rows are short, divisions are not. */
 static inline void nd_run(const nd_copy *c, int64_t begin, int64_t end, const void *source, void *target) {
+  if (begin >= end) return;
   int last = c->rank - 1;
+  int64_t index[ND_MAX], left = begin / c->parts, at = begin % c->parts * c->part, s = 0, d = 0;
+  for (int i = last - 1; i >= 0; i--) {
+    if (i == c->fast) continue;
+    index[i] = left % c->dims[i];
+    left /= c->dims[i];
+    s += index[i] * c->src[i];
+    d += index[i] * c->dst[i];
+  }
   for (int64_t item = begin; item < end; item++) {
-    int64_t left = item / c->parts, at = item % c->parts * c->part, s = 0, d = 0;
-    for (int i = last - 1; i >= 0; i--) {
-      if (i == c->fast) continue;
-      int64_t index = left % c->dims[i];
-      left /= c->dims[i];
-      s += index * c->src[i];
-      d += index * c->dst[i];
-    }
     int64_t n = op_min(c->part, c->dims[c->fast] - at);
     const char *src = (const char *)source + (s + at * c->src[c->fast]) * c->size;
     char *dst = (char *)target + (d + at * c->dst[c->fast]) * c->size;
@@ -111,6 +112,18 @@ static inline void nd_run(const nd_copy *c, int64_t begin, int64_t end, const vo
       nd_row(c->size, n, src, c->src[last], dst, c->dst[last]);
     else
       nd_square(c->size, n, c->dims[last], src, c->src[last], dst, c->dst[c->fast]);
+    at += c->part;
+    if (at < c->dims[c->fast]) continue;
+    at = 0;
+    for (int i = last - 1; i >= 0; i--) {
+      if (i == c->fast) continue;
+      s += c->src[i];
+      d += c->dst[i];
+      if (++index[i] < c->dims[i]) break;
+      s -= index[i] * c->src[i];
+      d -= index[i] * c->dst[i];
+      index[i] = 0;
+    }
   }
 }
 
