@@ -250,6 +250,8 @@ typedef struct cpu_kernel { /* const, one per (source file, ISA) */
   iec_status (*prepare)(const iec_host_api *host, const cpu_node *node, cpu_prepared *out, iec_error *err);
   void (*run)(const void *state, const cpu_run *run); /* called by every member; no allocation, no failure */
   void (*release)(const iec_host_api *host, void *state); /* NULL: host->release of the state */
+  int32_t takes_orders; /* MatMul: it understands the attributes order_a, order_b and order_y, the orders of transposes that
+                           lay before its inputs and behind its output */
   const void *closure; /* not NULL: an extension's kernel, see extension.c; cpu_node.closure for it */
 } cpu_kernel;
 

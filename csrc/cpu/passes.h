@@ -13,6 +13,8 @@ iec_status cpu_pass_scale(cpu_graph *graph,
                           iec_error *err); /* scale and shift move into weights and bias before them */
 iec_status cpu_pass_int8(cpu_graph *graph,
                          iec_error *err); /* activations of quantised networks become bytes */
+iec_status cpu_pass_matmul(cpu_graph *graph,
+                           iec_error *err); /* transposes around matrix products move into them */
 iec_status cpu_pass_posts(cpu_graph *graph,
                           iec_error *err); /* element-wise ops move into the kernel before them */
 iec_status cpu_pass_dead(cpu_graph *graph, iec_error *err); /* ops whose results nobody reads go */

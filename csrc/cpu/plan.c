@@ -131,6 +131,8 @@ static iec_status settle_constants(cpu_graph *graph, iec_error *err) {
     cpu_value *value = graph->values[i];
     if (!value->tensor.data) continue;
     if (!needed[i]) {
+      /* Again: packing a neighbour may have mapped these pages anew, the system maps up to 2 MB at a touch. */
+      if (!value->owned) cpu_pages_drop(&value->tensor);
       host->release(host->self, value->owned);
       value->owned = NULL;
       value->tensor.data = NULL;

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cpu_programs import Builder
+from cpu_programs import Builder, check, kinds_run
 from kernel_checks import compare, floats, integers, node
 
 BATCHES = [((), ()), ((2,), ()), ((), (3,)), ((3, 2), (2,)), ((1, 2), (3, 1)), ((2, 1, 2), (3, 1))]
@@ -67,3 +67,43 @@ def test_fused_operations_follow_in_order(isa: str, n: int) -> None:
     y = b.binary(y, other, "add")
     y = b.unary(y, "tanh")
     compare(b.output(y), [floats(rng, 3, 5, 24), floats(rng, 3, 5, n)], rtol=1e-4, atol=1e-4)
+
+
+ORDERS = {  # what lies around the product: order before a, before b, behind y; transpose_b; whether every transpose goes
+    "heads": ((0, 2, 1, 3), (0, 2, 1, 3), (0, 2, 1, 3), 1, True),
+    "values": ((0, 1, 2, 3), (0, 2, 1, 3), (0, 2, 1, 3), 0, True),
+    "columns of b": ((0, 1, 2, 3), (0, 1, 3, 2), (0, 1, 2, 3), 0, True),
+    "batches": ((1, 0, 2, 3), (1, 0, 2, 3), (2, 0, 1, 3), 1, True),
+    "columns of a and y": ((0, 1, 3, 2), (0, 1, 2, 3), (0, 1, 3, 2), 1, False),
+    "a batch axis innermost": ((0, 3, 1, 2), (3, 0, 1, 2), (1, 0, 2, 3), 0, False),
+}
+
+
+@pytest.mark.parametrize("case", ORDERS)
+@pytest.mark.parametrize("post", [False, True])
+def test_transposes_around_a_product_move_into_it(case: str, post: bool) -> None:
+    before_a, before_b, behind, transpose_b, all_go = ORDERS[case]
+    size_a, size_b = (2, 3, 20, 24), (2, 3, 37, 24) if transpose_b else (2, 3, 24, 37)
+
+    def transposed(b: Builder, shape: tuple[int, ...], order: tuple[int, ...]) -> int:
+        inverse = tuple(order.index(i) for i in range(4))
+        x = b.input(*(shape[i] for i in inverse))
+        return b.node("Transpose", x, order=order)
+
+    b = Builder()
+    y = b.node("MatMul", transposed(b, size_a, before_a), transposed(b, size_b, before_b), transpose_a=0, transpose_b=transpose_b)
+    y = b.node("Transpose", y, order=behind)
+    if post:
+        y = b.unary(b.binary(y, b.input(*np.transpose(np.empty((2, 3, 20, 37)), behind).shape), "add"), "relu")
+    executable = check(b.output(y), rtol=1e-4, atol=1e-4)
+    if all_go:
+        assert kinds_run(executable) == ["MatMul"]
+
+
+def test_a_transpose_that_others_read_stays() -> None:
+    b = Builder()
+    x = b.node("Transpose", b.input(2, 20, 3, 24), order=(0, 2, 1, 3))
+    y = b.node("MatMul", x, b.input(2, 3, 24, 8), transpose_a=0, transpose_b=0)
+    z = b.node("Transpose", y, order=(0, 2, 1, 3))
+    executable = check(b.output(x, y, z), rtol=1e-4, atol=1e-4)
+    assert sorted(kinds_run(executable)) == ["MatMul", "Transpose", "Transpose"]

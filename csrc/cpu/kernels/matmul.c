@@ -3,6 +3,7 @@
  * at run time. A fully connected layer is one with few rows. */
 #include "cpu/kernels/gemm_rows.h"
 #include "cpu/kernels/matmul_common.h"
+#include "cpu/kernels/pack.h"
 #include "cpu/kernels/post.h"
 
 #define ITEM_ROWS 192                       /* rows of a work item at most */
@@ -43,9 +44,13 @@ static void pack_group(const matmul *s, const float *b, int64_t j, float *packed
   const matmul_geom *q = &s->geom;
   int64_t first = gemm_group_start(s->out_blocks, j) * 16, end = gemm_group_start(s->out_blocks, j + 1) * 16;
   int64_t columns = op_min(end, q->n) - first, width = end - first;
+  const float *from = b + first * q->b_col;
   float *to = packed + first * q->k;
-  for (int64_t k = 0; k < q->k; k++, to += width) {
-    const float *from = b + k * q->b_row + first * q->b_col;
+  if (q->b_row == 1 && q->b_col != 1) {
+    pack_panel(from, q->b_col, columns, width, q->k, 1, to);
+    return;
+  }
+  for (int64_t k = 0; k < q->k; k++, from += q->b_row, to += width) {
     if (q->b_col == 1)
       memcpy(to, from, (size_t)columns * sizeof *to);
     else
@@ -61,21 +66,22 @@ static void release(const iec_host_api *host, void *state) {
   host->release(host->self, s);
 }
 
-/* Batches of a against one b are one product of more rows when the rows of a follow each other. */
+/* Batches of a against one b are one product of more rows when the rows of a and of y follow each other. */
 static void merge_batches(matmul *s) {
   const matmul_geom *q = &s->geom;
-  int64_t step = q->m * q->k;
+  int64_t a_step = q->m * q->k, y_step = q->m * q->n;
   s->batch = q->batch;
   s->m = q->m;
-  for (int i = q->dims - 1; i >= 0; i--) {
-    if (q->b_step[i] || (q->size[i] > 1 && q->a_step[i] != step)) return;
-    step *= q->size[i];
+  for (int i = q->dims - 1; i >= 0; a_step *= q->size[i], y_step *= q->size[i], i--) {
+    if (q->b_step[i]) return;
+    if (q->size[i] > 1 && (q->a_step[i] != a_step || q->y_step[i] != y_step)) return;
   }
-  if (q->m > 1 && q->a_row != q->k) return;
+  if (q->m > 1 && (q->a_row != q->k || q->y_row != q->n)) return;
   if (q->m == 1 && q->a_col != 1 && q->k > 1) return;
   s->m *= s->batch;
   s->batch = 1;
   s->geom.a_row = q->k;
+  s->geom.y_row = q->n;
 }
 
 static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_prepared *out, iec_error *err) {
@@ -145,7 +151,7 @@ static void pack_inputs(const matmul *s, const cpu_run *r) {
 /* One matrix of the batch as its work items see it. */
 typedef struct product {
   const float *a, *w, *bias;
-  float *y, *aside; /* aside: ITEM_ROWS rows of a group that ends past the last column */
+  float *y, *aside; /* y: row 0; aside: ITEM_ROWS rows of a group that ends past the last column */
   int64_t a_row;
 } product;
 
@@ -162,20 +168,20 @@ static void run_group(const matmul *s, const product *p, int64_t j, int64_t k, i
   const matmul_geom *q = &s->geom;
   int64_t first = gemm_group_start(s->out_blocks, j), nb = gemm_group_start(s->out_blocks, j + 1) - first;
   int partial = (first + nb) * 16 > q->n;
-  float *to = p->y + row * q->n + first * 16;
+  float *to = p->y + row * q->y_row + first * 16;
   gemm_rows_args g = {.a = p->a + row * p->a_row + k,
                       .w = p->w + panel_at(s, j, k),
                       .bias = p->bias + first * 16,
                       .y = partial ? p->aside : to,
                       .inner = depth,
                       .a_row = p->a_row,
-                      .y_row = partial ? nb * 16 : q->n,
+                      .y_row = partial ? nb * 16 : q->y_row,
                       .accumulate = k > 0,
                       .ahead = next - panel_at(s, j, k)};
   gemm_rows(&g, (int32_t)nb, rows);
   if (partial && k + depth == q->k)
     for (int64_t i = 0; i < rows; i++)
-      memcpy(to + i * q->n, g.y + i * nb * 16, (size_t)(q->n - first * 16) * sizeof *to);
+      memcpy(to + i * q->y_row, g.y + i * nb * 16, (size_t)(q->n - first * 16) * sizeof *to);
 }
 
 /* Rows [row, row + rows) of gemm groups [begin, end): the rows' part that one depth uses stays in L2. `after`:
@@ -195,7 +201,7 @@ static void run_item(const matmul *s, const cpu_run *r, const product *p, int64_
       run_group(s, p, j, k, depth, row, rows, next);
     }
   for (int64_t i = 0; s->posts.count && i < rows; i++)
-    post_row(&s->posts, r, p->y + (row + i) * q->n + first, columns, first);
+    post_row(&s->posts, r, p->y + (row + i) * q->y_row + first, columns, first);
 }
 
 static void run(const void *state, const cpu_run *r) {
@@ -217,7 +223,7 @@ static void run(const void *state, const cpu_run *r) {
     product p = {.a = s->gathers ? scratch + batch * s->a_floats : (const float *)r->inputs[0] + a,
                  .w = s->constant ? s->weights : scratch + s->b_at + batch * s->b_floats,
                  .bias = s->constant ? s->bias : scratch + s->bias_at,
-                 .y = (float *)r->outputs[0] + batch * s->m * q->n,
+                 .y = (float *)r->outputs[0] + matmul_offset(q, q->y_step, batch),
                  .aside = r->member_scratch,
                  .a_row = s->gathers ? q->k : q->a_row};
     int64_t after = (begin + r->members) / pieces % spans * ITEM_GROUPS;
@@ -229,6 +235,7 @@ const cpu_kernel IEC_ISA(cpu_kernel_matmul) = {.kind = "MatMul",
                                                .name = "matmul",
                                                .supports = supports,
                                                .can_fuse = can_fuse,
+                                               .takes_orders = 1,
                                                .prepare = prepare,
                                                .run = run,
                                                .release = release};
