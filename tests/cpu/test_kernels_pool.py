@@ -87,3 +87,15 @@ def test_windows_share_the_columns_of_a_row(isa: str, kind: str, kernel: int, st
     attrs: dict[str, AttrValue] = {"kernel": (kernel,) * 2, "strides": (stride,) * 2, "pads_begin": (kernel // 2,) * 2}
     attrs |= {"pads_end": ((kernel - 1) // 2,) * 2, "ceil": 1} | ({"divisor": "valid"} if kind == "AvgPool" else {})
     node(kind, [floats(rng, 1, 18, 9, 13)], **attrs)
+
+
+@DIVISORS
+def test_windows_without_a_real_element(isa: str, divisor: str) -> None:
+    rng = np.random.default_rng(4)
+    window: dict[str, AttrValue] = {"kernel": (2, 2), "strides": (1, 2), "pads_begin": (3, 0), "pads_end": (0, 3)}
+    node("AvgPool", [floats(rng, 1, 5, 4, 5)], ceil=0, divisor=divisor, **window)
+    b = Builder()
+    x = b.conv(b.input(1, 20, 4, 5), floats(rng, 1, 22, 20, 1, 1))
+    x = b.node("AvgPool", x, ceil=0, divisor=divisor, **window)
+    lanes_that_are_no_channels = b.conv(b.node("Unary", x, op="sign"), floats(rng, 1, 4, 22, 1, 1))
+    compare(b.output(x, lanes_that_are_no_channels), [floats(rng, 1, 20, 4, 5)], rtol=1e-4, atol=1e-4)

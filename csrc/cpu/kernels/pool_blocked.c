@@ -122,12 +122,13 @@ static inline __attribute__((always_inline)) void run_rows(const pool_blocked *s
         reduce(q, &w, line, acc, max);
         int64_t divisor = max ? 1 : extent * pool_extent(q, s->divisor, 2, ow);
         for (int k = 0; k < PARTS; k++) {
-          if (!max) acc[k] = divisor > 0 ? acc[k] / (float)divisor : vf_set(0.0f);
+          if (!max)
+            acc[k] = divisor > 0 || s->divisor == POOL_VALID ? acc[k] / (float)divisor : vf_set(0.0f);
           vf_store(y + ow * 16 + k * VL, acc[k]);
         }
       }
-      if (max && s->geom.c < (block + 1) *
-                                 16) /* an empty window is the lowest float also where there is no channel */
+      /* an empty window is the lowest float or NaN also where there is no channel */
+      if ((max || s->divisor == POOL_VALID) && s->geom.c < (block + 1) * 16)
         for (int64_t ow = 0; ow < q->out[2]; ow++)
           for (int64_t lane = q->c - block * 16; lane < 16; lane++) y[ow * 16 + lane] = 0;
       post_blocked(&s->posts, r, y, q->out[2], block * 16, q->c);

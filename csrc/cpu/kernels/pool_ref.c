@@ -145,7 +145,7 @@ static void run_avg(const void *state, const cpu_run *r) {
             for (int64_t kh = w.first[1]; kh < w.end[1]; kh++)
               for (int64_t kw = w.first[2]; kw < w.end[2]; kw++) sum += x[tap_at(q, &w, kd, kh, kw)];
           for (int a = 0; a < 3; a++) divisor *= pool_extent(q, s->divisor, a, o[a]);
-          y[i] = divisor > 0 ? sum / (float)divisor : 0.0f;
+          y[i] = divisor > 0 || s->divisor == POOL_VALID ? sum / (float)divisor : 0.0f;
         }
     post_plain(&s->posts, r, y, q->out_size, begin % q->c);
   }

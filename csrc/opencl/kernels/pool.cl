@@ -50,5 +50,5 @@ __kernel void avg_pool(__global const REAL *restrict x, __global REAL *restrict 
     count = legacy_extent(iz, p.window[0], p.in[0], p.pad[0]) * legacy_extent(iy, p.window[1], p.in[1], p.pad[1]) *
             legacy_extent(ix, p.window[2], p.in[2], p.pad[2]);
   const int to = plane * area + position;
-  STORE(y, to, posts(count ? acc / count : 0, plane % p.channels, to, post, sum));
+  STORE(y, to, posts(count || p.divisor == 0 ? acc / count : 0, plane % p.channels, to, post, sum));
 }

@@ -96,7 +96,7 @@ def _divisor(mode: str, sizes: Shape, out: Shape, kernel: Shape, strides: Shape,
 
 @kind("AvgPool", infer_avg_pool)
 def avg_pool(attrs: Attrs, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray]:
-    """Sum of each window's real elements over its divisor."""
+    """Sum of each window's real elements over its divisor; the mean of none is NaN, as in the original."""
     x = array(inputs, 0)
     shape = infer_avg_pool(attrs, [TensorType(x.dtype.name, x.shape)])[0].shape
     out = shape[2:]
@@ -106,7 +106,9 @@ def avg_pool(attrs: Attrs, inputs: Sequence[np.ndarray | None]) -> list[np.ndarr
     for _, samples in taps(padded(x, begin, _needed(out, strides, kernel, ones)), kernel, strides, ones, out):
         y += samples
     divisor = _divisor(text(attrs, "divisor"), x.shape[2:], out, kernel, strides, begin)
-    return [np.divide(y, divisor, out=np.zeros_like(y), where=divisor > 0, casting="same_kind")]
+    used = divisor > 0 if text(attrs, "divisor") == "legacy" else True
+    with np.errstate(invalid="ignore"):
+        return [np.divide(y, divisor, out=np.zeros_like(y), where=used, casting="same_kind")]
 
 
 # -- translators -------------------------------------------------------------------------------------------------------------
