@@ -393,8 +393,8 @@ class InferRequest:
         self._request.infer(self._arrays_in, self._arrays_out)
         for target, source in self._copies:
             target[...] = source
-        for output, axis, count in self._cuts:
-            output.cut(axis, int(count.ravel()[0]))
+        for name, counts in self._cuts.items():
+            self._outputs[name].cut({axis: int(count.ravel()[0]) for axis, count in counts})
         self._latency = (time.perf_counter() - start) * 1e3
 
     def _rebind(self) -> None:
@@ -418,7 +418,9 @@ class InferRequest:
         self._request, self._arrays_in, self._arrays_out, self._copies = self._requests[batch], inputs, outputs, copies
         self._staged = [s for s in self._inputs.values() if s.staged]
         sizes = self._request.sizes if isinstance(self._request, StatefulRequest) else []
-        self._cuts = [(self._outputs[program.output_names[place]], axis, count) for place, axis, count in sizes]
+        self._cuts: dict[str, list[tuple[int, np.ndarray]]] = {}
+        for place, axis, count in sizes:
+            self._cuts.setdefault(program.output_names[place], []).append((axis, count))
 
 
 def _part(full: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

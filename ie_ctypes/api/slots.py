@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -162,9 +163,11 @@ class OutputSlot:
             self.view.copy() if self.view.ndim else self.view.reshape(1).copy(),
         )
 
-    def cut(self, axis: int, count: int) -> None:
-        """Show only the first ``count`` places of an axis: what the last inference found."""
-        self.view = self.memory.reshape(self.state.shape)[(slice(None),) * axis + (slice(0, max(count, 0)),)]
+    def cut(self, counts: Mapping[int, int]) -> None:
+        """Show only so many places of each axis, the first ones: what the last inference found."""
+        full: np.ndarray = self.memory.reshape(self.state.shape)
+        parts: list[slice] = [slice(0, max(counts.get(axis, size), 0)) for axis, size in enumerate(self.state.shape)]
+        self.view = full[tuple(parts)]
 
     def set_blob(self, blob: Blob) -> None:
         """Take the memory of ``blob``: later outputs are written into it."""

@@ -30,7 +30,7 @@ MAX_ELEMENTS = 1 << 40  # of one tensor: beyond any memory, and far from overflo
 class Value:
     """A tensor while lowering: its type, and its array when it is constant."""
 
-    __slots__ = ("_data", "_folded", "_thunk", "name", "step", "true_size", "type")
+    __slots__ = ("_data", "_folded", "_thunk", "name", "step", "true_sizes", "type")
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Value:
         self.type = type
         self.name = name
         self.step: Step | None = None  # the node that makes it; None for inputs and constants
-        self.true_size: TrueSize | None = None  # of a value whose shape is an upper bound
+        self.true_sizes: tuple[TrueSize, ...] = ()  # of a value whose shape is an upper bound
         self._data = data
         self._thunk = thunk  # reads the constant
         self._folded = folded  # computes the constant
@@ -375,9 +375,12 @@ class Layer:
 
     def _add_step(self, step: Step, types: Sequence[TensorType]) -> list[Value]:
         step.outputs = [Value(t, step.name if len(types) == 1 else f"{step.name}.{i}") for i, t in enumerate(types)]
-        true_size = carried(step.kind, step.attrs, step.inputs, types)
+        try:
+            true_sizes = carried(step.kind, step.attrs, step.inputs, types)
+        except ValueError as e:
+            raise self.fail(str(e)) from None
         for out in step.outputs:
-            out.step, out.true_size = step, true_size
+            out.step, out.true_sizes = step, true_sizes
         self.lowering.steps.append(step)
         return step.outputs
 
@@ -401,10 +404,10 @@ class Layer:
         """``value`` in another shape of as many elements; itself when it already has it."""
         return value if value.shape == shape else self.emit("Reshape", [value], shape=shape)
 
-    def cut(self, value: Value, axis: _Int, count: Value) -> Value:
+    def cut(self, value: Value, axis: _Int, count: Value, *, strict: _Bool = False) -> Value:
         """Say that only the first ``count`` places of an axis are real; a constant keeps its size."""
         if not value.is_const:
-            value.true_size = TrueSize(axis, count)
+            value.true_sizes = (*(s for s in value.true_sizes if s.axis != axis), TrueSize(axis, count, strict))
         return value
 
     def scalar(self, number: _Float) -> Value:

@@ -295,16 +295,14 @@ class Network:
         sizes: list[OutputSize] = []
         places: dict[int, int] = {}
         for i, name in enumerate(self.outputs):
-            size = outputs[i][1].true_size
-            if size is None:
-                continue
-            if id(size.count) not in places:
-                count = size.count
-                if count.is_const or id(count) in taken:
-                    count = Layer(lowering, self.graph.nodes[0], [], label=f"size_{name}").copy(count)
-                places[id(size.count)] = len(outputs)
-                outputs.append((f"{name}/size", count))
-            sizes.append(OutputSize(i, size.axis, places[id(size.count)]))
+            for size in outputs[i][1].true_sizes:
+                if id(size.count) not in places:
+                    count = size.count
+                    if count.is_const or id(count) in taken:
+                        count = Layer(lowering, self.graph.nodes[0], [], label=f"size_{name}").copy(count)
+                    places[id(size.count)] = len(outputs)
+                    outputs.append((f"{name}/size{len(places) - 1 or ''}", count))
+                sizes.append(OutputSize(i, size.axis, places[id(size.count)]))
         return sizes
 
     def _enter(self, lowering: Lowering, state: InputState, value: Value) -> Value:

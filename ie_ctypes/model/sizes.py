@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sizes that depend on data: tensors have the upper bound, and what comes behind the true size along one axis is padding.
+"""Sizes that depend on data: tensors have the upper bound, and what comes behind the true size along an axis is padding.
 
 A translator marks such a value with :class:`TrueSize`; the rules here carry the mark through nodes that keep that axis, so that outputs of
 the network can be cut to what is real.
@@ -19,28 +19,35 @@ if TYPE_CHECKING:
 
 
 class TrueSize(Record, frozen=True):
-    """Only the first ``count`` places of ``axis`` are real; ``count`` is a tensor of one integer."""
+    """Only the first ``count`` places of ``axis`` are real; ``count`` is a tensor of one integer.
+
+    ``strict``: a layer that mixes the axis must not see the padding, so that it is an error.
+    """
 
     axis: int
     count: Value
+    strict: bool = False
 
 
 _ELEMENTWISE = ("Convert", "Unary", "Binary", "Select", "FakeQuantize", "Softmax", "LogSoftmax", "CumSum")
 
 
-def carried(kind: str, attrs: Mapping[str, AttrValue], inputs: Sequence[Value | None], types: Sequence[TensorType]) -> TrueSize | None:
-    """The true size of the outputs of a node of which an input has one, or None."""
-    marked = [(i, v.true_size) for i, v in enumerate(inputs) if v is not None and v.true_size is not None]
-    if not marked or any(size.count is not marked[0][1].count for _, size in marked):
-        return None
-    place, true_size = marked[0]
-    axis = true_size.axis
-    source = inputs[place]
-    assert source is not None
-    found = _axis(kind, attrs, place, axis, [None if v is None else v.shape for v in inputs], types[0].shape)
-    if found is None or any(len(t.shape) <= found or t.shape[found] != source.shape[axis] for t in types):
-        return None
-    return TrueSize(found, true_size.count)
+def carried(kind: str, attrs: Mapping[str, AttrValue], inputs: Sequence[Value | None], types: Sequence[TensorType]) -> tuple[TrueSize, ...]:
+    """The true sizes of the outputs of a node of which inputs have some. ValueError where a strict one gets lost."""
+    kept: dict[int, TrueSize] = {}
+    mixed: set[int] = set()
+    for place, source in enumerate(inputs):
+        for size in source.true_sizes if source is not None else ():
+            assert source is not None
+            found = _axis(kind, attrs, place, size.axis, [None if v is None else v.shape for v in inputs], types[0].shape)
+            lost = found is None or any(len(t.shape) <= found or t.shape[found] != source.shape[size.axis] for t in types)
+            if lost and size.strict:
+                raise ValueError(f"axis {size.axis} of input {place} has a size that is only known while running")
+            if found is None or lost:
+                continue
+            if kept.setdefault(found, TrueSize(found, size.count, size.strict)).count is not size.count:
+                mixed.add(found)
+    return tuple(size for axis, size in kept.items() if axis not in mixed)
 
 
 def _axis(kind: str, attrs: Mapping[str, AttrValue], place: int, axis: int, shapes: Sequence[Shape | None], out: Shape) -> int | None:

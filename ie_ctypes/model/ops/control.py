@@ -12,6 +12,7 @@ from ie_ctypes.errors import ModelError
 from ie_ctypes.model import evaluate, lowering
 from ie_ctypes.model.graph import Body
 from ie_ctypes.model.ops.attrs import Attrs, array, integers, tensor
+from ie_ctypes.model.ops.branches import emit_if
 from ie_ctypes.model.ops.loops import results
 from ie_ctypes.model.ops.registry import kind, opset
 from ie_ctypes.model.ops.running_loop import emit_loop, initial_condition, trip_count, truth
@@ -57,8 +58,8 @@ def if_(attrs: Attrs, arrays: Sequence[np.ndarray | None]) -> list[np.ndarray]:
 
 def _run(layer: Layer, body: Body, given: Mapping[int, Value]) -> dict[int, Value]:
     """The layers of a body among the steps of its surroundings: Parameter id -> value in, Result id -> value out."""
-    inner = lowering.Lowering(body.graph, definitions=layer.lowering.definitions)
-    inner.steps = layer.lowering.steps
+    inner = lowering.Lowering(body.graph, layer.lowering.keeps_states, layer.lowering.definitions)
+    inner.steps, inner.states = layer.lowering.steps, layer.lowering.states
     first = len(inner.steps)
     by_id = {n.id: n for n in body.graph.nodes}
     inner.run({(id(by_id[number]), 0): value for number, value in given.items()})
@@ -71,53 +72,29 @@ def _run(layer: Layer, body: Body, given: Mapping[int, Value]) -> dict[int, Valu
 
 @opset("If")
 def if_layer(layer: Layer) -> None:
-    """A constant condition leaves the layers of one branch; otherwise both are bodies, of equal output types and shapes."""
+    """A constant condition leaves the layers of one branch; otherwise both are bodies."""
     cond = truth(layer, layer.input(0))
     ports = {p.id: i for i, p in enumerate(layer.node.inputs)}
     out_ports = {p.id: i for i, p in enumerate(layer.node.outputs)}
-    attrs: dict[str, Program | tuple[int, ...]] = {}
+    bodies: list[tuple[str, Body]] = []
+    places: list[dict[int, int]] = []
+    orders: list[list[int]] = []
     for key in _BRANCHES if not cond.is_const else [_BRANCHES[0] if bool(cond.data) else _BRANCHES[1]]:
         body = layer.node.bodies.get(key)
         if body is None:
             raise layer.fail(f"the {key} branch is missing")
-        places = {row.internal_layer_id: ports[row.external_port_id] for row in body.inputs}
         sources = {out_ports[row.external_port_id]: row.internal_layer_id for row in body.outputs}
         if len(sources) != len(layer.node.outputs):
             raise layer.fail(f"the {key} branch has outputs {sorted(sources)}, expected {len(layer.node.outputs)}")
-        if cond.is_const:
-            inner = _run(layer, body, {number: layer.input(i) for number, i in places.items()})
-            for index, number in sources.items():
-                layer.set_output(index, inner[number])
-        else:
-            attrs |= _branch_attrs(layer, key, body, places, sources)
-    if attrs:
-        values = [layer.input(i) for i in range(1, len(layer.inputs))]
-        for index, value in enumerate(layer.emit_many("If", [cond, *values], **attrs)):
-            layer.set_output(index, value)
-
-
-def _branch_attrs(
-    layer: Layer, key: str, body: Body, places: Mapping[int, int], sources: Mapping[int, int]
-) -> dict[str, Program | tuple[int, ...]]:
-    """The program of a branch; constants from around it move inside."""
-    given: dict[int, Value] = {}
-    kept: list[tuple[int, Value]] = []  # (node input, value inside)
-    for number, index in places.items():
-        outer = layer.input(index)
-        given[number] = outer if outer.is_const else lowering.Value(outer.type, f"{layer.name}/{key}/in{index}")
-        if not outer.is_const:
-            kept.append((index, given[number]))
-    inner = lowering.Lowering(body.graph, definitions=layer.lowering.definitions)
-    by_id = {n.id: n for n in body.graph.nodes}
-    inner.run({(id(by_id[number]), 0): value for number, value in given.items()})
-    order = [sources[i] for i in range(len(layer.node.outputs))]
-    found = results(body, body.graph, [(number, None) for number in order])
-    program = inner.program(
-        f"{layer.name}/{key}",
-        [(f"in{index}", value) for index, value in kept],
-        [(f"out{i}", inner.values[id(node), port]) for i, (node, port) in enumerate(found)],
-    )
-    return {f"{key}_body": program, f"{key}_inputs": tuple(index for index, _ in kept)}
+        bodies.append((key, body))
+        places.append({row.internal_layer_id: ports[row.external_port_id] for row in body.inputs})
+        orders.append([sources[i] for i in range(len(sources))])
+    if not cond.is_const:
+        emit_if(layer, cond, bodies, places, orders)
+        return
+    inner = _run(layer, bodies[0][1], {number: layer.input(i) for number, i in places[0].items()})
+    for index, number in enumerate(orders[0]):
+        layer.set_output(index, inner[number])
 
 
 @opset("Loop")

@@ -195,14 +195,22 @@ def opset_broadcast(layer: Layer) -> None:
     layer.set_output(0, layer.emit("Broadcast", [x], shape=target))
 
 
+def _refuse_running_size(layer: Layer) -> None:
+    for size in layer.input(0).true_sizes:
+        if size.strict:
+            raise layer.fail(f"axis {size.axis} of input 0 has a size that is only known while running")
+
+
 @legacy("Shape", "ShapeOf")
 def legacy_shape_of(layer: Layer) -> None:
+    _refuse_running_size(layer)
     dtype = np.float32 if layer.node.outputs[0].precision in ("FP32", "FP16") else np.int32
     layer.set_output(0, layer.value(np.array(layer.input(0).shape, dtype)))
 
 
 @opset("ShapeOf")
 def opset_shape_of(layer: Layer) -> None:
+    _refuse_running_size(layer)
     layer.set_output(0, layer.value(np.array(layer.input(0).shape, element_type(layer, "output_type", "i64"))))
 
 
