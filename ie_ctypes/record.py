@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Records: classes of named fields, like dataclasses of slots, without the code that those generate and compile when they are defined.
+"""Records: dataclasses of slots, without the code that the standard library's generate and compile when they are defined.
 
-A first load defines about forty of them; as dataclasses that was a quarter of the time from a file to a loaded network.
+The functions of the module dataclasses (fields, replace, asdict, ...) take them. A first load defines about forty of them; as dataclasses made
+there that was a quarter of the time from a file to a loaded network.
 """
 
 from __future__ import annotations
@@ -36,6 +37,26 @@ def field(*, default_factory: Callable[[], _Value]) -> _Value:
     return _Fresh(default_factory)  # type: ignore[return-value]
 
 
+class _OfDataclass:
+    """An attribute by which the module dataclasses knows its own, made when that asks for it."""
+
+    __slots__ = ("name",)
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, record: object, cls: _Maker) -> Any:
+        import dataclasses as d
+
+        def declared(name: str) -> tuple[str, object, Any]:
+            default = cls._defaults.get(name, d.MISSING)
+            made = d.field(default_factory=default.make) if isinstance(default, _Fresh) else d.field(default=default)
+            return name, cls.__annotations__[name], made
+
+        twin = d.make_dataclass(cls.__name__, [declared(n) for n in cls._fields], frozen=cls._frozen, kw_only=cls._kw_only)
+        return getattr(twin, self.name)
+
+
 @dataclass_transform(field_specifiers=(field,))
 class _Maker(type):
     """Makes the class of a record from the annotated names of its body."""
@@ -43,6 +64,7 @@ class _Maker(type):
     _fields: tuple[str, ...]
     _defaults: dict[str, object]
     _kw_only: bool
+    _frozen: bool
 
     def __new__(
         mcs, name: str, bases: tuple[type, ...], body: dict[str, Any], *, frozen: bool = False, kw_only: bool = False, eq: bool = True
@@ -59,6 +81,7 @@ class _Maker(type):
         cls._fields = own
         cls._defaults = defaults
         cls._kw_only = kw_only
+        cls._frozen = frozen
         return cls
 
 
@@ -68,6 +91,9 @@ class Record(metaclass=_Maker):
     Options of the class statement: ``frozen`` (fields cannot be assigned; the record has a hash), ``kw_only``, ``eq=False`` (equal to
     itself only). A class of many instances writes its own ``__init__``, which is faster.
     """
+
+    __dataclass_fields__ = _OfDataclass()
+    __dataclass_params__ = _OfDataclass()
 
     def __init__(self, *args: Any, **values: Any) -> None:
         cls = type(self)
@@ -122,8 +148,12 @@ def _hash(self: Record) -> int:
 
 
 def _refuse_assignment(self: Record, name: str, value: object) -> None:
-    raise AttributeError(f"cannot assign to field {name!r} of a {type(self).__name__}")
+    from dataclasses import FrozenInstanceError
+
+    raise FrozenInstanceError(f"cannot assign to field {name!r} of a {type(self).__name__}")
 
 
 def _refuse_deletion(self: Record, name: str) -> None:
-    raise AttributeError(f"cannot delete field {name!r} of a {type(self).__name__}")
+    from dataclasses import FrozenInstanceError
+
+    raise FrozenInstanceError(f"cannot delete field {name!r} of a {type(self).__name__}")

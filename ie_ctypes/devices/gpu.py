@@ -17,6 +17,7 @@ from ie_ctypes.model.program import Program
 #: key -> default, in the alphabetical order of SUPPORTED_CONFIG_KEYS
 DEFAULTS = {
     "CACHE_DIR": "",
+    "CLDNN_ENABLE_FP16_FOR_QUANTIZED_MODELS": "YES",
     "CLDNN_GRAPH_DUMPS_DIR": "",
     "CLDNN_INT8_ENABLED": "NO",
     "CLDNN_MEM_POOL": "YES",
@@ -30,6 +31,8 @@ DEFAULTS = {
     "DYN_BATCH_ENABLED": "NO",
     "DYN_BATCH_LIMIT": "0",
     "EXCLUSIVE_ASYNC_REQUESTS": "NO",
+    "GPU_ENABLE_LOOP_UNROLLING": "YES",
+    "GPU_MAX_NUM_THREADS": "0",
     "GPU_THROUGHPUT_STREAMS": "1",
     "INFERENCE_PRECISION_HINT": "f32",
     "PERF_COUNT": "NO",
@@ -49,14 +52,20 @@ METRICS = (
     "GPU_EXECUTION_UNITS_COUNT",
 )
 #: later names of the same keys
-_ALIASES = {"GPU_PLUGIN_PRIORITY": "CLDNN_PLUGIN_PRIORITY", "GPU_PLUGIN_THROTTLE": "CLDNN_PLUGIN_THROTTLE"}
+_ALIASES = {
+    "GPU_NV12_TWO_INPUTS": "CLDNN_NV12_TWO_INPUTS",
+    "GPU_PLUGIN_PRIORITY": "CLDNN_PLUGIN_PRIORITY",
+    "GPU_PLUGIN_THROTTLE": "CLDNN_PLUGIN_THROTTLE",
+}
 _SWITCHES = (
+    "CLDNN_ENABLE_FP16_FOR_QUANTIZED_MODELS",
     "CLDNN_INT8_ENABLED",
     "CLDNN_MEM_POOL",
     "CLDNN_NV12_TWO_INPUTS",
     "DUMP_KERNELS",
     "DYN_BATCH_ENABLED",
     "EXCLUSIVE_ASYNC_REQUESTS",
+    "GPU_ENABLE_LOOP_UNROLLING",
     "PERF_COUNT",
 )
 _CHOICES = {
@@ -95,6 +104,8 @@ def check(key: str, value: str) -> str:
         if not (value.isascii() and value.isdigit() and 1 <= int(value) <= _MOST_STREAMS):
             raise ParameterMismatchError(wrong + "positive numbers (#streams) or PluginConfigParams::GPU_THROUGHPUT_AUTO")
         return str(int(value))
+    if key == "GPU_MAX_NUM_THREADS" and not (value.isascii() and value.isdigit()):
+        raise ParameterMismatchError(wrong + f"positive numbers (#threads), got {value!r}")
     if key == "DYN_BATCH_LIMIT" and not value.removeprefix("-").isdigit():
         raise ParameterMismatchError(wrong + f"integer numbers, got {value!r}")
     if key == "CONFIG_FILE" and value:
@@ -188,4 +199,4 @@ class GpuDevice(Device):
             return int(unit["global_memory"])
         if name == "GPU_EXECUTION_UNITS_COUNT":
             return int(unit["units"])
-        return ["FP32", "FP16"]
+        return ["FP32", "FP16", "BIN", "INT8"]  # networks of the last two run, in floats

@@ -44,7 +44,7 @@ def test_metrics(device: gpu.GpuDevice) -> None:
     assert device.get_metric("AVAILABLE_DEVICES") == [str(i) for i in range(len(device.units()))]
     assert device.get_metric("RANGE_FOR_ASYNC_INFER_REQUESTS") == (1, 2, 1)
     assert device.get_metric("RANGE_FOR_STREAMS") == (1, 2)
-    assert "FP32" in device.get_metric("OPTIMIZATION_CAPABILITIES")  # type: ignore[operator]
+    assert device.get_metric("OPTIMIZATION_CAPABILITIES") == ["FP32", "FP16", "BIN", "INT8"]
     assert device.units()[0]["name"] in str(device.get_metric("FULL_DEVICE_NAME"))
     with pytest.raises(IEError, match=r"^Unsupported metric key NOPE$"):
         device.get_metric("NOPE")
@@ -54,7 +54,10 @@ def test_metrics(device: gpu.GpuDevice) -> None:
 def test_config() -> None:
     device = gpu.GpuDevice()
     assert {k: device.get_config(k) for k in gpu.DEFAULTS} == gpu.DEFAULTS
-    device.set_config({"PERF_COUNT": "YES", "GPU_THROUGHPUT_STREAMS": "GPU_THROUGHPUT_AUTO", "GPU_PLUGIN_PRIORITY": "2"})
+    device.set_config(
+        {"PERF_COUNT": "YES", "GPU_THROUGHPUT_STREAMS": "GPU_THROUGHPUT_AUTO", "GPU_PLUGIN_PRIORITY": "2", "GPU_NV12_TWO_INPUTS": "YES"}
+    )
+    assert device.get_config("CLDNN_NV12_TWO_INPUTS") == "YES"
     assert device.get_config("GPU_THROUGHPUT_STREAMS") == "2"
     assert device.get_config("CLDNN_PLUGIN_PRIORITY") == device.get_config("GPU_PLUGIN_PRIORITY") == "2"
     with pytest.raises(IEError, match=r"^Unsupported config key NOPE$"):
@@ -69,6 +72,7 @@ def test_config() -> None:
         ("PERF_COUNT", "ON", "Wrong value for property key PERF_COUNT. Expected only YES/NO"),
         ("GPU_THROUGHPUT_STREAMS", "0", "positive numbers"),
         ("CLDNN_PLUGIN_PRIORITY", "4", "Expected only 0/1/2/3"),
+        ("GPU_MAX_NUM_THREADS", "many", "positive numbers"),
         ("TUNING_MODE", "ON", "TUNING_DISABLED/TUNING_CREATE"),
         ("CONFIG_FILE", "custom.xml", "custom OpenCL layers are not supported"),
     ],

@@ -2,10 +2,13 @@
 """Records behave as dataclasses of slots do."""
 
 import copy
+import dataclasses
 import pickle
 
 import pytest
 
+from ie_ctypes.devices.virtual import Accelerator
+from ie_ctypes.plugins import Device, Extension, Kernel, Reader, Subcommand
 from ie_ctypes.record import Record, field, replace
 
 
@@ -102,3 +105,19 @@ def test_copies_and_pickles():
     assert twin.owner is twin
     assert twin.items == [1]
     assert twin.items is not bag.items
+
+
+def test_the_module_dataclasses_knows_records() -> None:
+    """The records of plugins are dataclasses to others: they may copy them with changes, list and print their fields."""
+    for record in (Device, Extension, Kernel, Reader, Subcommand, Accelerator):
+        assert dataclasses.is_dataclass(record)
+        assert record.__dataclass_params__.frozen  # type: ignore[union-attr]
+    fields = {f.name: f for f in dataclasses.fields(Device)}
+    assert all(f.kw_only for f in fields.values())
+    assert fields["name"].default is dataclasses.MISSING
+    assert fields["aliases"].default == ()
+    device = Device(name="ACME", library=str)
+    assert dataclasses.replace(device, name="OTHER") == Device(name="OTHER", library=str)
+    assert dataclasses.asdict(device)["library"] is str
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        device.name = "X"  # type: ignore[misc]
