@@ -47,6 +47,43 @@ def test_sums_of_the_largest_bytes_and_weights_do_not_saturate(sign: int) -> Non
     assert "int8_conv" in exact(b, [np.full((1, 512, 2, 3), 99, np.float32)])
 
 
+def winograd_ran(kernels: list[str], isa: str) -> bool:
+    """Where the instruction set has the kernel, it took the convolution."""
+    return ("int8_winograd" if isa in ("avx2", "avx512") else "int8_conv") in kernels
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whole_numbers_by_winograd(isa: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    c, o = (int(v) for v in rng.integers([36, 60], [80, 100]))
+    size, begin, end = (tuple(int(v) for v in rng.integers(low, high, 2)) for low, high in ((17, 30), (0, 3), (0, 3)))
+    size = (size[0], int(rng.choice([size[1], 67])))  # wider than a strip
+    zero = int(rng.choice([0, 128, 77]))
+    b = Builder()
+    x = b.input(int(rng.integers(1, 3)), c, *size)
+    inputs = [fake_quantize(b, x, zero), b.const(integer_weights(rng, (1, o, c, 3, 3), 60))]
+    inputs.append(b.const(rng.integers(-50, 50, o).astype(np.float32)))
+    y = b.node("Conv", *inputs, strides=(1, 1), dilations=(1, 1), pads_begin=begin, pads_end=end)
+    b.output(y)
+    b.output(b.conv(fake_quantize(b, b.unary(y, "relu"), 0, 32.0), integer_weights(rng, (1, 16, o, 1, 1), 20)))
+    assert winograd_ran(exact(b, [values(rng, b.program.tensors[x].type.shape, zero)]), isa)
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_largest_bytes_and_weights_by_winograd(isa: str, together: bool) -> None:
+    rng = np.random.default_rng(3)
+    size = 20 if together else 40  # few tiles are one item of all threads
+    b = Builder()
+    x = b.input(1, 40, size, size)
+    w = rng.choice(np.array([127, -128], np.float32), (1, 64, 40, 3, 3))
+    w[:, :3] = 127
+    w[:, 3:6] = -128
+    b.output(b.conv(fake_quantize(b, x, 0), w, pad=1))
+    data = rng.choice(np.array([0, 99], np.float32), (1, 40, size, size))
+    data[:, :, :9] = 99
+    assert winograd_ran(exact(b, [data]), isa)
+
+
 @pytest.mark.usefixtures("isa")
 @pytest.mark.parametrize("activation", ["none", "relu", "clamp", "leaky", "abs"])
 @pytest.mark.parametrize("o", [16, 21])
