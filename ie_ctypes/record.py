@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Records: dataclasses of slots, without the code that the standard library's generate and compile when they are defined.
 
-The functions of the module dataclasses (fields, replace, asdict, ...) take them. A first load defines about forty of them; as dataclasses made there
-that was a quarter of the time from a file to a loaded network.
+The functions of the module dataclasses (fields, replace, asdict, ...) take them. A first load defines about forty of them; as dataclasses
+made there that was a quarter of the time from a file to a loaded network.
 """
 
 from __future__ import annotations
