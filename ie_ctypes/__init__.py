@@ -7,12 +7,8 @@ from ie_ctypes._version import __version__ as _build
 
 if TYPE_CHECKING:
     from ie_ctypes.api.blob import Blob, TensorDesc
+    from ie_ctypes.api.codes import ColorFormat, MeanVariant, ResizeAlgorithm, StatusCode, WaitMode
     from ie_ctypes.api.constants import (
-        ColorFormat,
-        MeanVariant,
-        ResizeAlgorithm,
-        StatusCode,
-        WaitMode,
         format_map,
         known_plugins,
         layout_int_to_str_map,
@@ -34,8 +30,8 @@ if TYPE_CHECKING:
 #: for the rest.
 _HOMES = {
     "ie_ctypes.api.blob": "Blob TensorDesc",
-    "ie_ctypes.api.constants": "ColorFormat MeanVariant ResizeAlgorithm StatusCode WaitMode format_map known_plugins "
-    "layout_int_to_str_map layout_str_to_enum supported_layouts supported_precisions",
+    "ie_ctypes.api.codes": "ColorFormat MeanVariant ResizeAlgorithm StatusCode WaitMode",
+    "ie_ctypes.api.constants": "format_map known_plugins layout_int_to_str_map layout_str_to_enum supported_layouts supported_precisions",
     "ie_ctypes.api.core": "IECore",
     "ie_ctypes.api.data": "CDataPtr DataPtr InputInfo InputInfoCPtr InputInfoPtr OutputInfo",
     "ie_ctypes.api.executable": "ExecutableNetwork",

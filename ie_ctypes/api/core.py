@@ -29,7 +29,7 @@ AUTO = "AUTO"
 Versions = namedtuple("Versions", "major minor build_number description")
 
 #: Libraries of 2019 whose layers the CPU device has; adding them does nothing.
-_RETIRED = re.compile(r"(lib)?cpu_extension(_sse4|_avx2|_avx512)?\.(so|dylib|dll)")
+_RETIRED = r"(lib)?cpu_extension(_sse4|_avx2|_avx512)?\.(so|dylib|dll)"
 
 
 @functools.cache
@@ -165,7 +165,7 @@ class IECore:
         if base in COMPOSITE:
             raise IEError(f"{base} device does not support extensions. Please, set extensions directly to fallback devices")
         entry = self._registry.entry(split_name(device_name, {})[0])
-        if _RETIRED.fullmatch(os.path.basename(path)):
+        if re.fullmatch(_RETIRED, os.path.basename(path)):
             _warn_once_of_retired()
         elif path:
             self._registry.extend(entry, libraries=[path])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from ie_ctypes.api.constants import StatusCode
+from ie_ctypes.api.codes import StatusCode
 from ie_ctypes.api.data import CDataPtr, DataPtr, InputInfoCPtr
 from ie_ctypes.api.errors import check_config
 from ie_ctypes.api.request import InferRequest

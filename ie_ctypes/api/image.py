@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ie_ctypes.api.constants import ColorFormat, ResizeAlgorithm
+from ie_ctypes.api.codes import ColorFormat, ResizeAlgorithm
 from ie_ctypes.errors import ParameterMismatchError
 
 _YUV = (ColorFormat.NV12, ColorFormat.I420)

@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import binascii
 import copy
 from typing import Any
 
 import numpy as np
 
 from ie_ctypes.api.blob import Blob, TensorDesc
-from ie_ctypes.api.constants import ColorFormat, MeanVariant, ResizeAlgorithm
+from ie_ctypes.api.codes import ColorFormat, MeanVariant, ResizeAlgorithm
 from ie_ctypes.errors import OutOfBoundsError, ParameterMismatchError
 from ie_ctypes.model.graph import MeanChannel, PreProcess
 
@@ -202,6 +201,8 @@ def image_to_json(blob: Blob | None) -> Any:
     """A mean image as text."""
     if blob is None:
         return None
+    import binascii
+
     desc = blob.tensor_desc
     return [desc.precision, desc.dims, binascii.b2a_base64(blob.buffer.tobytes(), newline=False).decode()]
 
@@ -210,5 +211,7 @@ def image_from_json(value: Any) -> Blob | None:
     """The mean image again."""
     if value is None:
         return None
+    import binascii
+
     desc = TensorDesc(value[0], value[1], "HW")
     return Blob(desc, np.frombuffer(binascii.a2b_base64(value[2]), Blob(desc).buffer.dtype).reshape(value[1]).copy())

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ie_ctypes.api.blob import Blob, TensorDesc
-from ie_ctypes.api.constants import StatusCode
+from ie_ctypes.api.codes import StatusCode
 from ie_ctypes.api.errors import UnknownInputError
 from ie_ctypes.api.preprocess import PreProcessInfo
 from ie_ctypes.api.slots import InputSlot, OutputSlot

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ie_ctypes.api.blob import Blob, desc_of, logical_view
-from ie_ctypes.api.constants import ColorFormat, ResizeAlgorithm
+from ie_ctypes.api.codes import ColorFormat, ResizeAlgorithm
 from ie_ctypes.api.data import TensorState
 from ie_ctypes.api.image import resize, source_channels, source_shape, to_bgr
 from ie_ctypes.api.preprocess import PreProcessInfo

@@ -6,12 +6,16 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ie_ctypes import runtime
 from ie_ctypes.model.custom import CustomLayer, LayerView
 from ie_ctypes.model.program import Program, ProgramNode, Tensor, TensorType, Text
+
+if TYPE_CHECKING:
+    from ie_ctypes.runtime.extension import Extension
 
 _lock = threading.Lock()
 _opened: dict[str, LoadedExtension] = {}
@@ -22,7 +26,9 @@ class LoadedExtension:
 
     def __init__(self, path: str):
         self.path = path
-        self.native = runtime.open_extension(path)
+        from ie_ctypes.runtime.extension import open_extension
+
+        self.native = open_extension(path)
         self.layers = tuple(
             CustomLayer(type=op.type, opset=op.opset, priority=op.priority, infer=_Rule(self.native, i, op.type))
             for i, op in enumerate(self.native.ops)
@@ -47,7 +53,7 @@ def opened_extensions() -> list[LoadedExtension]:
 class _Rule:
     """The shape rule of one layer type."""
 
-    def __init__(self, native: runtime.Extension, index: int, type: str):
+    def __init__(self, native: Extension, index: int, type: str):
         self._native, self._index, self._type = native, index, type
 
     def __call__(self, layer: LayerView) -> Sequence[TensorType]:

@@ -121,13 +121,15 @@ class NativeDevice(Device):
             return NativeExecutable(self._native.compile(graph, self.driver_config(config)))
 
     def set_extensions(self, libraries: Sequence[LoadedExtension], kernels: Sequence[Kernel]) -> None:
+        from ie_ctypes.runtime.extension import python_kernels, set_extensions
+
         found = [library.native for library in libraries]
         kernels = [k for k in kernels if k.function is not None]
         if kernels:
             # A node's function comes with the node: what the driver is told are the kinds.
-            found.append(runtime.python_kernels([(k.device, custom_kind(k.type), k.priority) for k in kernels]))
+            found.append(python_kernels([(k.device, custom_kind(k.type), k.priority) for k in kernels]))
         try:
-            runtime.set_extensions(self._native, found)
+            set_extensions(self._native, found)
         except NotImplementedIEError:
             if found:
                 raise NotImplementedIEError(f"[NOT_IMPLEMENTED] {self.name} device does not support extensions") from None

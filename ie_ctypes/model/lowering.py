@@ -10,19 +10,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from ie_ctypes.errors import IEError, ModelError
 from ie_ctypes.model import custom
-from ie_ctypes.model.calibration import Calibration
 from ie_ctypes.model.dtypes import BY_NAME
 from ie_ctypes.model.graph import Blob, Graph, Node
 from ie_ctypes.model.ops.registry import KINDS, custom_kind, find_translator
 from ie_ctypes.model.program import DTYPES, AttrValue, Program, ProgramNode, Shape, Tensor, TensorType, Text
 from ie_ctypes.model.sizes import TrueSize, carried
 from ie_ctypes.record import Record
+
+if TYPE_CHECKING:
+    from ie_ctypes.model.calibration import Calibration
 
 MAX_ELEMENTS = 1 << 40  # of one tensor: beyond any memory, and far from overflow of 64-bit sizes
 
@@ -459,7 +461,11 @@ class Lowering:
         self.states: dict[str, StateValues] = {}
         self.steps: list[Step] = []
         self.values: dict[tuple[int, int], Value] = {}  # (id(node), output index)
-        self.calibration = Calibration(self) if graph.statistics else None
+        self.calibration: Calibration | None = None
+        if graph.statistics:
+            from ie_ctypes.model.calibration import Calibration
+
+            self.calibration = Calibration(self)
 
     def error(self, node: Node, text: str) -> ModelError:
         where = f"{self.graph.source}: " if self.graph.source else ""

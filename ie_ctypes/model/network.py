@@ -13,7 +13,6 @@ from ie_ctypes.model.dtypes import BY_NAME
 from ie_ctypes.model.graph import Graph, Node, Port, PreProcess, Shape
 from ie_ctypes.model.layouts import MEMORY_ORDER, default_layout, memory_shape
 from ie_ctypes.model.lowering import Layer, Lowering, Value, compute_dtype
-from ie_ctypes.model.old_api import legacy_element_type, restore_axis_order
 from ie_ctypes.model.program import OutputSize, Program, State, TensorType
 from ie_ctypes.record import Record, replace
 
@@ -70,7 +69,10 @@ class Network:
     """
 
     def __init__(self, graph: Graph):
-        restore_axis_order(graph)
+        if graph.version >= 11:
+            from ie_ctypes.model.old_api import restore_axis_order
+
+            restore_axis_order(graph)
         self.graph = graph
         self.definitions: CustomLayers = NONE  # layer types that others define, for shapes and lowering
         found = {n.name: self._input_state(n) for n in graph.nodes if is_input(n)}
@@ -86,6 +88,8 @@ class Network:
         given = node.outputs[0].precision or node.precision
         table = _LEGACY_INPUT if self.graph.legacy else _OPSET_VIEW
         if self.graph.version >= 11:
+            from ie_ctypes.model.old_api import legacy_element_type
+
             old = legacy_element_type(node)
             given = old or given
             table = table if old or given != "FP16" else {}
@@ -124,8 +128,11 @@ class Network:
         graph = replace(self.graph, nodes=[])
         copies: dict[int, Node] = {}
         for n in self.graph.nodes:
-            ports = [[Port(p.id, p.shape, p.precision, p.names, p.rt_info) for p in side] for side in (n.inputs, n.outputs)]
-            copies[id(n)] = replace(n, params=dict(n.params), inputs=ports[0], outputs=ports[1], blobs=dict(n.blobs))
+            inputs, outputs = ([Port(p.id, p.shape, p.precision, p.names, p.rt_info) for p in side] for side in (n.inputs, n.outputs))
+            copies[id(n)] = Node(
+                n.id, n.name, n.type, n.version, n.precision, dict(n.params), inputs, outputs, [], dict(n.blobs), n.bodies, n.rt_info,
+                n.affinity,
+            )  # fmt: skip
         for n in self.graph.nodes:
             copies[id(n)].sources = [None if s is None else (copies[id(s[0])], s[1]) for s in n.sources]
         graph.nodes = list(copies.values())

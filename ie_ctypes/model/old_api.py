@@ -31,12 +31,10 @@ def _order(graph: Graph, node: Node, rank: int) -> tuple[int, ...]:
 
 
 def restore_axis_order(graph: Graph) -> None:
-    """Turn the axis-order notes of a graph into Transpose layers, so that inputs and outputs have the legacy shapes.
+    """Turn the axis-order notes of an IR v11 graph into Transpose layers, so that inputs and outputs have the legacy shapes.
 
     A note of a Parameter is the order that makes the network's tensor of the user's; that of a Result makes the user's of the network's.
     """
-    if graph.version < 11:
-        return
     users = graph.consumers()
     for node in list(graph.nodes):
         if _ORDER not in node.rt_info:

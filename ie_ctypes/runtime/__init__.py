@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """libiec for the rest of the package. Only this package imports ctypes; the library loads when it is first used."""
 
-from ie_ctypes.runtime.extension import Extension, open_extension, python_kernels, set_extensions
 from ie_ctypes.runtime.library import path as library_path
 from ie_ctypes.runtime.objects import CpuInfo, Device, Executable, Graph, Request, cpu_info, version
 
@@ -9,13 +8,9 @@ __all__ = [
     "CpuInfo",
     "Device",
     "Executable",
-    "Extension",
     "Graph",
     "Request",
     "cpu_info",
     "library_path",
-    "open_extension",
-    "python_kernels",
-    "set_extensions",
     "version",
 ]

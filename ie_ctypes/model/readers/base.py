@@ -20,8 +20,9 @@ MAX_OFFSET = 2**63 - 1
 MAX_RANK = 32  # what numpy can hold
 MAX_SIZE = 2**40  # elements of one tensor
 
-_INTEGER = re.compile(r"[+-]?[0-9]{1,19}", re.ASCII)
-_RANGE = re.compile(r"\?|([0-9]{1,19})?\.\.([0-9]{1,19})?", re.ASCII)
+# Compiled at first use: hardly a file needs them.
+_INTEGER = r"[+-]?[0-9]{1,19}"
+_RANGE = r"\?|([0-9]{1,19})?\.\.([0-9]{1,19})?"
 _UNKNOWN = ("", "UNSPECIFIED", "UNDEFINED", "DYNAMIC")
 _TOO_SHORT = "segment exceeds given buffer limits. Please, validate weights file"
 _ALIASES = {"U1": "BIN", "BOOLEAN": "BOOL"}
@@ -55,11 +56,12 @@ class FileReader(abc.ABC):
 
     def integer(self, at: Element, name: str, default: int | None = None, low: int = 0, high: int = MAX_ID) -> int:
         """An integer attribute within limits; required when there is no default."""
-        text = self.text(at, name) if default is None else at.attrs.get(name)
-        if text is None:
-            assert default is not None
+        text = at.attrs.get(name)
+        if text is None and default is not None:
             return default
-        value = int(text) if _is_plain(text) or _INTEGER.fullmatch(text.strip()) else None
+        if text is None or (not text and default is None):
+            text = self.text(at, name)
+        value = int(text) if _is_plain(text) or re.fullmatch(_INTEGER, text.strip()) else None
         if value is None or not low <= value <= high:
             raise self.fail(at, f"attribute {name!r} of <{at.tag}> is {_short(text)}, expected an integer in {low}..{high}")
         return value
@@ -92,12 +94,12 @@ class FileReader(abc.ABC):
             return int(text)
         text = text.strip()
         if self.legacy:
-            if not _INTEGER.fullmatch(text) or not 0 < int(text) <= MAX_ID:
+            if not re.fullmatch(_INTEGER, text) or not 0 < int(text) <= MAX_ID:
                 raise self.fail(at, f"dimension ({_short(text)}) in node <{at.tag}> must be a positive integer")
             return int(text)
-        if _RANGE.fullmatch(text):
+        if re.fullmatch(_RANGE, text):
             return -1
-        if not _INTEGER.fullmatch(text) or not -1 <= int(text) <= MAX_ID:
+        if not re.fullmatch(_INTEGER, text) or not -1 <= int(text) <= MAX_ID:
             raise self.fail(at, f"dimension ({_short(text)}) in node <{at.tag}> must be a non-negative integer, -1, ? or a range a..b")
         return int(text)
 
@@ -136,11 +138,11 @@ class FileReader(abc.ABC):
                 raise self.fail(element, f"{side} port {number} is given twice")
             if need_precision:
                 self.text(element, "precision")
-            shape = self.shape(element, [self.dimension(d, d.text) for d in element.all("dim")])
-            port = Port(number, shape, self.precision(element))
+            dims = [self.dimension(d, d.text) for d in element.children if d.tag == "dim"]
+            port = Port(number, self.shape(element, dims), self.precision(element))
             if "names" in element.attrs:
                 port.names = _names(element.attrs["names"])
-            if element.children:
+            if len(dims) < len(element.children):
                 port.rt_info = self.attributes(element)
             found[number] = port
         return list(found.values())
@@ -346,4 +348,5 @@ def _short(text: str) -> str:
 
 def _names(text: str) -> tuple[str, ...]:
     """Comma separated tensor names; a literal comma is written ``\\,``."""
-    return tuple(n.replace("\\,", ",") for n in re.split(r"(?<!\\),", text) if n)
+    parts = re.split(r"(?<!\\),", text) if "\\" in text else text.split(",")
+    return tuple(n.replace("\\,", ",") for n in parts if n)

@@ -5,16 +5,16 @@ from __future__ import annotations
 
 import mmap
 import os
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from ie_ctypes.errors import ModelError
 from ie_ctypes.model.graph import Graph
 from ie_ctypes.model.readers import xmltree
-from ie_ctypes.model.readers.base import FileReader
-from ie_ctypes.model.readers.ir_legacy import LegacyReader
-from ie_ctypes.model.readers.ir_opset import OpsetReader
+
+if TYPE_CHECKING:
+    from ie_ctypes.model.readers.base import FileReader
 
 LEGACY_VERSIONS = range(2, 8)
 OPSET_VERSIONS = range(10, 12)
@@ -35,8 +35,7 @@ def read_ir(model: Source, weights: Source | None = None) -> Graph:
     net = xmltree.parse(data, source)
     version = _version(net, source)
     raw = _weights(model, weights)
-    reader: FileReader = (LegacyReader if version in LEGACY_VERSIONS else OpsetReader)(source, version, raw)
-    graph = reader.read(net)
+    graph = _reader(version)(source, version, raw).read(net)
     graph.owner = raw
     return graph
 
@@ -48,6 +47,17 @@ def sniff_version(model: Source) -> int:
     if position is not None:
         model.seek(position)  # type: ignore[union-attr]
     return _version(xmltree.parse(data, source, root_only=True), source)
+
+
+def _reader(version: int) -> type[FileReader]:
+    """The reader of a version's dialect; only its module is imported."""
+    if version in LEGACY_VERSIONS:
+        from ie_ctypes.model.readers.ir_legacy import LegacyReader
+
+        return LegacyReader
+    from ie_ctypes.model.readers.ir_opset import OpsetReader
+
+    return OpsetReader
 
 
 def _version(net: xmltree.Element, source: str) -> int:

@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from xml.parsers import expat
+import pyexpat as expat  # xml.parsers.expat is the same, three modules later
 
 from ie_ctypes.errors import ModelError
 
@@ -19,7 +18,7 @@ _IGNORED = frozenset({"meta_data", "quantization_parameters"})
 
 
 class Element:
-    """An element: ``tag``, ``attrs``, ``children``, ``text`` (its own character data, stripped) and ``line``."""
+    """An element: ``tag``, ``attrs``, ``children``, ``text`` (character data before the first child, stripped) and ``line``."""
 
     __slots__ = ("attrs", "children", "line", "tag", "text")
 
@@ -32,11 +31,14 @@ class Element:
 
     def child(self, *tags: str) -> Element | None:
         """The first child that has one of the tags."""
-        return next((c for c in self.children if c.tag in tags), None)
+        for c in self.children:
+            if c.tag in tags:
+                return c
+        return None
 
-    def all(self, tag: str) -> Iterator[Element]:
+    def all(self, tag: str) -> list[Element]:
         """Children of that tag."""
-        return (c for c in self.children if c.tag == tag)
+        return [c for c in self.children if c.tag == tag]
 
 
 def error(source: str, line: int, text: str) -> ModelError:
@@ -101,9 +103,11 @@ class _Builder:
                 if root_only:
                     raise _RootSeen
             stack.append(element)
+            parser.CharacterDataHandler = characters
 
         def end(_: str) -> None:
             nonlocal ignored
+            parser.CharacterDataHandler = None  # what lies between elements is indentation: not one event more for it
             if ignored:
                 ignored -= 1
                 return
@@ -122,7 +126,6 @@ class _Builder:
 
         parser.StartElementHandler = start
         parser.EndElementHandler = end
-        parser.CharacterDataHandler = characters
 
 
 def parse(data: bytes, source: str = "", *, root_only: bool = False) -> Element:
