@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 from ie_ctypes._version import __version__ as _build
 
 if TYPE_CHECKING:
-    from ie_ctypes.api.blob import Blob, TensorDesc
+    from ie_ctypes.api.blob import Blob, TensorDesc, format_map
     from ie_ctypes.api.codes import ColorFormat, MeanVariant, ResizeAlgorithm, StatusCode, WaitMode
     from ie_ctypes.api.constants import (
-        format_map,
         known_plugins,
         layout_int_to_str_map,
         layout_str_to_enum,
@@ -29,9 +28,9 @@ if TYPE_CHECKING:
 #: Module -> the names of the API that live there. They are imported when they are first asked for: a script that needs IECore does not wait
 #: for the rest.
 _HOMES = {
-    "ie_ctypes.api.blob": "Blob TensorDesc",
+    "ie_ctypes.api.blob": "Blob TensorDesc format_map",
     "ie_ctypes.api.codes": "ColorFormat MeanVariant ResizeAlgorithm StatusCode WaitMode",
-    "ie_ctypes.api.constants": "format_map known_plugins layout_int_to_str_map layout_str_to_enum supported_layouts supported_precisions",
+    "ie_ctypes.api.constants": "known_plugins layout_int_to_str_map layout_str_to_enum supported_layouts supported_precisions",
     "ie_ctypes.api.core": "IECore",
     "ie_ctypes.api.data": "CDataPtr DataPtr InputInfo InputInfoCPtr InputInfoPtr OutputInfo",
     "ie_ctypes.api.executable": "ExecutableNetwork",

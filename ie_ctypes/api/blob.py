@@ -5,15 +5,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ie_ctypes.api.constants import format_map, layout_str_to_enum
+from ie_ctypes.api.constants import layout_str_to_enum
 from ie_ctypes.api.errors import InvalidValueError, check_rank
 from ie_ctypes.errors import NotAllocatedError, ParameterMismatchError
 from ie_ctypes.model.graph import Shape
 from ie_ctypes.model.layouts import MEMORY_ORDER, default_layout, memory_shape
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+#: numpy type of a blob of each precision. BF16 stands in float16 as raw bits; one byte holds one BIN, I4 or U4 value.
+format_map: dict[str, DTypeLike] = {
+    "FP32": np.float32, "FP64": np.float64, "FP16": np.float16, "I64": np.int64, "U64": np.uint64, "I32": np.int32, "U32": np.uint32,
+    "I16": np.int16, "U16": np.uint16, "I8": np.int8, "BIN": np.int8, "I4": np.int8, "U4": np.int8, "U8": np.uint8, "BOOL": np.uint8,
+    "BF16": np.float16,
+}  # fmt: skip
 
 
 def logical_view(memory: np.ndarray, dims: Shape, layout: str) -> np.ndarray:

@@ -1,17 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Name lists and tables of the Inference Engine Python API (values: CONFIG.md of the reference texts)."""
+"""Name lists and tables of the Inference Engine Python API (values: CONFIG.md of the reference texts), without numpy."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-import numpy as np
-
-from ie_ctypes.model.dtypes import BY_NAME
-
-if TYPE_CHECKING:
-    from numpy.typing import DTypeLike
-
 
 #: Precisions that inputs and outputs can be set to.
 supported_precisions = ["FP32", "FP16", "I32", "I16", "I8", "U32", "U16", "U8", "I64", "U64", "FP64", "BOOL"]
@@ -30,9 +20,3 @@ LAYOUT_RANK = {
 }  # fmt: skip
 #: Devices that ``IEPlugin`` knows by name.
 known_plugins = ["CPU", "GPU", "FPGA", "MYRIAD", "HETERO", "HDDL", "MULTI"]
-
-#: numpy type of a blob of each precision. BF16 stands in float16 as raw bits; one byte holds one BIN, I4 or U4 value.
-format_map: dict[str, DTypeLike] = {
-    name: BY_NAME[name].numpy for name in ("FP32", "FP64", "FP16", "I64", "U64", "I32", "U32", "I16", "U16")
-}
-format_map |= {"I8": np.int8, "BIN": np.int8, "I4": np.int8, "U4": np.int8, "U8": np.uint8, "BOOL": np.uint8, "BF16": np.float16}

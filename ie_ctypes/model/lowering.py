@@ -397,7 +397,7 @@ class Layer:
 
     def to_precision(self, value: Value, precision: _Str) -> Value:
         """``value`` converted to a file precision, in the type that computes it; 16-bit integers wrap to their range."""
-        dtype = np.dtype(BY_NAME[precision].numpy).name
+        dtype = BY_NAME[precision].numpy
         if dtype in ("int16", "uint16") and precision != "BF16":
             value = self.convert(value, dtype)
         return self.convert(value, compute_dtype(precision))

@@ -343,7 +343,7 @@ class Network:
 def _numpy_name(precision: str, name: str) -> str:
     if precision not in BY_NAME or precision in ("Q78", "BF16", "BIN", "U4", "I4"):
         raise ParameterMismatchError(f"The plugin does not support {precision} (input or output {name})")
-    return str(np.dtype(BY_NAME[precision].numpy).name)
+    return BY_NAME[precision].numpy
 
 
 def _mean_array(layer: Layer, preprocess: PreProcess, shape: Shape) -> np.ndarray:

@@ -183,9 +183,15 @@ def test_import_needs_no_environment(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "['REFERENCE']\n"), done.stderr
 
 
-def test_import_loads_neither_library_nor_plugins(tmp_path: Path) -> None:
-    names = {"pluggy", "ctypes", "importlib.metadata", "ie_ctypes.runtime", "ie_ctypes.model.ops"}
-    code = f"import sys, numpy; before = set(sys.modules); import ie_ctypes; print(sorted({names!r} & (set(sys.modules) - before)))"
+@pytest.mark.parametrize(
+    ("statement", "names"),
+    [
+        ("import ie_ctypes", {"numpy", "pluggy", "ctypes", "importlib.metadata", "ie_ctypes.runtime", "ie_ctypes.model.ops"}),
+        ("from ie_ctypes import IECore; IECore()", {"numpy", "ctypes", "ie_ctypes.api.codes", "ie_ctypes.model.graph"}),
+    ],
+)
+def test_what_is_not_imported_before_it_is_needed(tmp_path: Path, statement: str, names: set[str]) -> None:
+    code = f"import sys; before = set(sys.modules); {statement}; print(sorted({names!r} & (set(sys.modules) - before)))"
     env = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=env, cwd=tmp_path, check=False)
     assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr

@@ -212,7 +212,7 @@ def max_pool_opset(layer: Layer) -> None:
         if element not in ("i32", "i64"):
             raise layer.fail(f"attribute 'index_element_type' is {element!r}, expected i32 or i64")
         axis = layer.axis(layer.int("axis", 0), len(x.shape))
-        dtype = np.dtype(BY_ELEMENT_TYPE[element].numpy).name
+        dtype = BY_ELEMENT_TYPE[element].numpy
         y, indices = layer.emit_many("MaxPool", [x], **attrs, dilations=dilations, ceil=0, index_axis=axis, index_dtype=dtype)
         layer.set_output(1, indices)
     layer.set_output(0, layer.convert(y, layer.input(0).dtype))
