@@ -232,3 +232,46 @@ def test_shapes_worked_out_from_shapes_follow_a_reshape() -> None:
     assert list(net.outputs["y"].shape) == [2, 12]
     x = normal(5, 2, 2)
     np.testing.assert_array_equal(run(net, {"x": x})["y"], x.reshape(5, 4))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_scan_of_batches_of_sequences(device: str) -> None:
+    text = """g (float[2,3] start, float[2,4,3] x) => (float[2,3] last, float[2,4,3] all) {
+      last, all = Scan <num_scan_inputs = 1, directions = [1], body = b (float[3] v, float[3] e) => (float[3] next, float[3] seen) {
+        twice = Mul(e, two)  next = Add(v, twice)  seen = Identity(next)
+      }> ("", start, x)
+    }"""
+    proto = model(text, {"two": np.array(2, np.float32)})
+    proto.opset_import[0].version = 8
+    start, x = normal(2, 3), normal(2, 4, 3)
+    got = infer(proto, {"start": start, "x": x}, device)
+    want = start[:, None] + np.cumsum(2 * x[:, ::-1], 1)
+    np.testing.assert_allclose(got["all"], want, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(got["last"], want[:, -1], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("shape", [(1, 1), (4, 4), (2, 3, 5, 5)])
+def test_determinants(device: str, shape: tuple[int, ...]) -> None:
+    dims = ",".join(map(str, shape))
+    x = np.round(normal(*shape) * 4)
+    x[..., 0, 0] = 0  # the first pivot is another row's
+    proto = model(f"g (float[{dims}] x) => (float[{','.join(map(str, shape[:-2]))}] y) {{ y = Det(x) }}", {})
+    np.testing.assert_allclose(infer(proto, {"x": x}, device)["y"], np.linalg.det(x.astype(np.float64)), rtol=1e-4, atol=1e-3)
+
+
+def test_determinant_of_a_singular_matrix() -> None:
+    proto = model("g (float[3,3] x) => (float y) { y = Det(x) }", {})
+    assert infer(proto, {"x": np.ones((3, 3), np.float32)})["y"].ravel().tolist() == [0]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_unique_has_the_size_of_what_it_found(device: str) -> None:
+    proto = model(
+        "g (float[6] x) => (float[k] y, int64[k] first, int64[6] inverse, int64[k] counts) { y, first, inverse, counts = Unique(x) }", {}
+    )
+    for x in ([3, 1, 3, 3, 2, 1], [5, 5, 5, 5, 5, 5]):
+        got = infer(proto, {"x": np.array(x, np.float32)}, device)
+        values, first, inverse, counts = np.unique(x, return_index=True, return_inverse=True, return_counts=True)
+        for name, want in (("y", values), ("first", first), ("inverse", inverse), ("counts", counts)):
+            np.testing.assert_array_equal(got[name], want, err_msg=name)

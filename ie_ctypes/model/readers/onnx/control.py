@@ -4,16 +4,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from onnx import GraphProto
+from onnx import GraphProto, helper
 
 from ie_ctypes.errors import ModelError
 from ie_ctypes.model.graph import BackEdge, Body, Node, PortMap
 from ie_ctypes.model.lowering import Value
 from ie_ctypes.model.program import Shape, TensorType
 from ie_ctypes.model.readers.onnx.op import Op
-from ie_ctypes.model.readers.onnx.registry import onnx_op
+from ie_ctypes.model.readers.onnx.registry import Item, onnx_op
 from ie_ctypes.model.readers.onnx.scope import Scope, Tensor
 
 
@@ -143,10 +144,10 @@ def _stack(op: Op, scope: Scope, result: Node, axis: int = 0) -> None:
 
 
 @onnx_op("Scan")
-def scan(op: Op) -> list[Tensor]:
+def scan(op: Op) -> list[Item] | list[Tensor]:
     """A TensorIterator: states are carried, scan inputs sliced, scan outputs joined."""
-    if op.opset < 9:
-        raise op.fail("Scan before operator set 9 is not supported")
+    if op.opset < 9 and not op.has(_ONE_SEQUENCE):
+        return _scan_of_batches(op)
     count, proto = op.int("num_scan_inputs"), op.graph("body")
     states = len(op.items) - count
     outputs = len(proto.output)
@@ -184,6 +185,29 @@ def scan(op: Op) -> list[Tensor]:
     scope.prune()
     precisions = [r.inputs[0].precision for r in results]
     return op.make_many("TensorIterator", *inputs, outputs=outputs, bodies={"body": body}, precisions=precisions)
+
+
+#: Attribute of Scan nodes made here, which are as those of operator set 9 whatever the model's is.
+_ONE_SEQUENCE = "one_sequence"
+
+
+def _scan_of_batches(op: Op) -> list[Item]:
+    """Scan of operator set 8, where everything has a batch in front: a scan over the batch of a scan over each sequence."""
+    if op.has_input(0):
+        raise op.fail("lengths of sequences are not supported")
+    count, proto = op.int("num_scan_inputs"), op.graph("body")
+    directions = op.ints("directions", (0,) * count)
+    ins = [f"{op.label}/of_batch{i}" for i in range(len(op.items) - 1)]
+    outs = [f"{op.label}/of_batch_out{i}" for i in range(len(proto.output))]
+    own: dict[str, Any] = {"num_scan_inputs": count, "scan_input_directions": directions, _ONE_SEQUENCE: 1}
+    sequence = helper.make_node("Scan", ins, outs, name=f"{op.label}/sequence", body=proto, **own)
+    given, results = ([helper.make_empty_tensor_value_info(n) for n in names] for names in (ins, outs))
+    body = helper.make_graph([sequence], f"{op.label}/batch", given, results)
+    made = [f"{op.label}/out{i}" for i in range(len(outs))]
+    whole: dict[str, Any] = {"num_scan_inputs": len(ins), _ONE_SEQUENCE: 1}
+    node = helper.make_node("Scan", list(op.proto.input[1:]), made, name=f"{op.label}/batches", body=body, **whole)
+    op.scope.importer.convert(op.scope, node)
+    return [op.scope.items.pop(name) for name in made]
 
 
 def _output_axis(op: Op, result: Node, axis: int) -> int:

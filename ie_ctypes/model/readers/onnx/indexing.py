@@ -79,6 +79,23 @@ def non_zero(op: Op) -> Tensor:
     return op.make("NonZero", op.input(0), output_type="i64", precision="I64")
 
 
+@onnx_op("Unique")
+def unique(op: Op) -> list[Tensor]:
+    """Different elements, or slices of an axis: values, first places, inverse, counts."""
+    axis = [op.constant(op.axis(op.input(0), 0))] if op.has("axis") else []
+    return op.make_many(
+        "Unique",
+        op.input(0),
+        *axis,
+        sorted=bool(op.int("sorted", 1)),
+        index_element_type="i64",
+        count_element_type="i64",
+        outputs=4,
+        precisions=[op.input(0).precision, "I64", "I64", "I64"],
+        version="opset10",
+    )
+
+
 @onnx_op("Compress")
 def compress(op: Op) -> Tensor:
     """The elements (of the flattened input without ``axis``) whose condition is true."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ie_ctypes.model.readers.onnx.op import Op
+from ie_ctypes.model.readers.onnx.recurrent_steps import stepwise
 from ie_ctypes.model.readers.onnx.registry import onnx_op
 from ie_ctypes.model.readers.onnx.scope import Tensor
 
@@ -40,23 +41,21 @@ class _Cell:
             self.size = self.r.value.shape[-1]
         else:
             raise op.fail("attribute 'hidden_size' is missing")
-        if op.has_input(7):
-            raise op.fail("peepholes are not supported")
-        if op.int("input_forget", 0):
-            raise op.fail("input_forget is not supported")
         self.activations = self._activations()
+        #: whether a sequence layer computes it
+        self.usual = bool(self.activations) and not op.has_input(7) and not op.int("input_forget", 0)
 
     def _activations(self) -> list[str]:
-        """Functions of one direction: those of both must agree."""
+        """Functions of one direction; none where the directions differ or no sequence layer has them."""
         default = list(_ACTIVATIONS[self.kind])
         count = _DIRECTIONS[self.direction]
         given = self.op.strs("activations", default * count)
         each = len(default)
         lists = [[n.lower() for n in given[i * each : (i + 1) * each]] for i in range(count)]
-        if len(given) != each * count or any(one != lists[0] for one in lists):
-            raise self.op.fail(f"activations are {given}, expected {each} names, the same for every direction")
-        if any(n not in ("sigmoid", "tanh", "relu") for n in lists[0]):
-            raise self.op.fail(f"activations are {given}, expected Sigmoid, Tanh or Relu")
+        if len(given) != each * count:
+            raise self.op.fail(f"activations are {given}, expected {each * count} names")
+        if any(one != lists[0] for one in lists) or any(n not in ("sigmoid", "tanh", "relu") for n in lists[0]):
+            return []
         return lists[0]
 
     def state(self, index: int) -> Tensor:
@@ -86,15 +85,18 @@ class _Cell:
         total = op.add(own, recurrent)
         return total if len(order) == 1 else _reordered(op, total, order)
 
-    def run(self, layer: str, states: Sequence[Tensor], order: Sequence[int]) -> list[Tensor]:
+    def run(self, layer: str, states: Sequence[int], order: Sequence[int]) -> list[Tensor]:
+        """The operator's outputs; ``states`` are the inputs that hold initial states."""
         op = self.op
+        if not self.usual:
+            return stepwise(op, self.size, self.direction, self.batch_first)
         w, r = (t if len(order) == 1 else _reordered(op, t, order) for t in (self.w, self.r))
         params: dict[str, Any] = {"hidden_size": self.size, "direction": self.direction, "activations": self.activations}
         if op.has("clip"):
             params["clip"] = op.float("clip")
         if self.kind == "GRU":
             params["linear_before_reset"] = bool(op.int("linear_before_reset", 0))
-        inputs = [self.x, *states, self.lengths(), w, r, self.bias(order)]
+        inputs = [self.x, *(self.state(i) for i in states), self.lengths(), w, r, self.bias(order)]
         y, *last = op.make_many(layer, *inputs, outputs=1 + len(states), **params)
         if self.batch_first:  # [N, directions, T, S] -> [N, T, directions, S]
             return [op.transpose(y, (0, 2, 1, 3)), *last]
@@ -103,17 +105,14 @@ class _Cell:
 
 @onnx_op("LSTM")
 def lstm(op: Op) -> list[Tensor]:
-    cell = _Cell(op)
-    return cell.run("LSTMSequence", [cell.state(5), cell.state(6)], _LSTM_GATES)
+    return _Cell(op).run("LSTMSequence", (5, 6), _LSTM_GATES)
 
 
 @onnx_op("GRU")
 def gru(op: Op) -> list[Tensor]:
-    cell = _Cell(op)
-    return cell.run("GRUSequence", [cell.state(5)], (0, 1, 2))
+    return _Cell(op).run("GRUSequence", (5,), (0, 1, 2))
 
 
 @onnx_op("RNN")
 def rnn(op: Op) -> list[Tensor]:
-    cell = _Cell(op)
-    return cell.run("RNNSequence", [cell.state(5)], (0,))
+    return _Cell(op).run("RNNSequence", (5,), (0,))
