@@ -13,6 +13,7 @@ import numpy as np
 from ie_ctypes.errors import ModelError
 from ie_ctypes.model.dtypes import BY_ELEMENT_TYPE, BY_NAME
 from ie_ctypes.model.graph import BackEdge, Blob, Body, Graph, MeanChannel, Node, Port, PortMap, PreProcess, Shape
+from ie_ctypes.model.readers.packed import PACKED
 from ie_ctypes.model.readers.xmltree import Element, error
 
 MAX_ID = 2**31 - 1
@@ -74,7 +75,7 @@ class FileReader(abc.ABC):
             raise self.fail(at, f"<{at.tag}>: {_short(str(e))}") from None
 
     def precision(self, at: Element, name: str = "precision") -> str:
-        """A precision attribute by its legacy name; "" when absent or unspecified."""
+        """A precision attribute by its legacy name; "" when absent or unspecified, of compressed weights what they are read as."""
         text = at.attrs.get(name, "").strip()
         if text in BY_NAME:
             return text
@@ -84,6 +85,8 @@ class FileReader(abc.ABC):
         upper = _ALIASES.get(upper, upper)
         if text in BY_ELEMENT_TYPE:
             upper = BY_ELEMENT_TYPE[text].name
+        if upper in PACKED and not self.legacy:
+            return PACKED[upper].precision
         if upper not in BY_NAME:
             raise self.fail(at, f"precision {_short(text)} is not supported (attribute {name!r} of <{at.tag}>)")
         return upper

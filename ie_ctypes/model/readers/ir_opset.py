@@ -8,6 +8,7 @@ import math
 from ie_ctypes.model.dtypes import BY_NAME
 from ie_ctypes.model.graph import Blob, Body, Graph, Node, Shape
 from ie_ctypes.model.readers.base import FileReader
+from ie_ctypes.model.readers.packed import PACKED, unpacked
 from ie_ctypes.model.readers.xmltree import Element
 
 #: (key of ``Node.bodies``, tag of the body, tag of its port map)
@@ -83,6 +84,8 @@ class OpsetReader(FileReader):
     def declared(self, data: Element, node: Node) -> None:
         """``element_type`` and ``shape`` of a Parameter or Const win over its port, as in the original; absent ones are taken from it."""
         port = node.outputs[0]
+        if node.type == "Parameter" and data.attrs.get("element_type", "").strip().upper() in PACKED:
+            raise self.fail(data, f"an input of element type {data.attrs['element_type']} is not supported")
         if "element_type" in data.attrs:
             port.precision = self.precision(data, "element_type")
         if not port.precision:
@@ -105,15 +108,22 @@ class OpsetReader(FileReader):
         if min(port.shape, default=0) < 0:
             raise self.fail(data, f"a constant cannot have the dynamic shape {list(port.shape)}")
         no_file = "Empty weights data in bin file or bin file cannot be found!"
-        blob = self.segment(data, port.precision, no_file if self.weights is None else "Incorrect weights in bin file!")
-        expected = BY_NAME[port.precision].bytes_for(math.prod(port.shape))
+        packed = data.attrs.get("element_type", "").strip().upper()
+        stored = "U8" if packed in PACKED else port.precision
+        blob = self.segment(data, stored, no_file if self.weights is None else "Incorrect weights in bin file!")
+        count = math.prod(port.shape)
+        expected = (count * PACKED[packed].bits + 7) // 8 if packed in PACKED else BY_NAME[port.precision].bytes_for(count)
         if blob.data.nbytes != expected:
             raise self.fail(
                 data,
                 f"Attribute and shape size are inconsistent for Const op! size is {blob.data.nbytes} bytes,"
-                f" expected {expected} for shape {list(port.shape)} of {port.precision}",
+                f" expected {expected} for shape {list(port.shape)} of {packed if packed in PACKED else port.precision}",
             )
-        node.blobs["custom"] = Blob(port.precision, blob.data)
+        values = blob.data
+        if packed in PACKED:
+            values = unpacked(packed, values, count)
+            node.params["element_type"] = BY_NAME[port.precision].element_type
+        node.blobs["custom"] = Blob(port.precision, values)
         node.params.pop("offset")
         node.params.pop("size")
 
