@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from ie_ctypes import IECore, IENetwork
+from ie_ctypes.errors import ModelError
 from ie_ctypes.model.builder import NetworkBuilder
+from ie_ctypes.model.graph import Body, Node, Port, PortMap
 from ie_ctypes.model.network import Network
 
 X = np.array([[1, 2, 3]], np.float32)
@@ -105,3 +107,54 @@ def test_a_value_that_is_read_and_stored_unchanged(device):
     executable = loaded(Network(net.graph()), device)
     for given, want in ((2 * X, X), (3 * X, 2 * X), (X, 3 * X)):
         np.testing.assert_array_equal(executable.infer({"x": given})["read"], want)
+
+
+def steps(kind: str, computed: bool) -> Network:
+    """A loop over three steps, each of which adds to a state of its body; the output is every sum."""
+    inner = NetworkBuilder.opset("body")
+    x = inner.input("part", (1, 1, 2))
+    start = inner.layer("Negative", "minus", [x], [(1, 1, 2)]) if computed else inner.constant("start", np.zeros((1, 1, 2), np.float32))
+    read = inner.layer("ReadValue", "read", [start], [(1, 1, 2)], params={"variable_id": "total"}, version="opset6")
+    total = inner.layer("Add", "total", [read, x], [(1, 1, 2)])
+    inner.layer("Assign", "keep", [total], [(1, 1, 2)], params={"variable_id": "total"}, version="opset6")
+    result = inner.result(total)
+    net = NetworkBuilder.opset()
+    outer = net.input("x", (1, 3, 2))
+    if kind == "TensorIterator":
+        rows = [PortMap(0, x.id, axis=1, start=0, end=-1, stride=1, part_size=1)]
+        joined = PortMap(1, result.id, axis=1, start=0, end=-1, stride=1, part_size=1)
+        body = Body(inner.graph(), rows, [joined])
+        net.result(net.layer(kind, "out", [outer], [(1, 3, 2)], bodies={"body": body}))
+        return Network(net.graph())
+    again = inner.result(inner.constant("again", np.array([True])))
+    rows = [PortMap(2, x.id, axis=1, start=0, end=-1, stride=1, part_size=1)]
+    joined = PortMap(3, result.id, axis=1, start=0, end=-1, stride=1, part_size=1)
+    body = Body(inner.graph(), rows, [joined, PortMap(-1, again.id, purpose="execution_condition")])
+    inputs = [net.constant("trips", np.array(3)), net.constant("go", np.array(True)), outer]
+    net.result(net.layer(kind, "out", inputs, [(1, 3, 2)], version="opset5", bodies={"body": body}))
+    return Network(net.graph())
+
+
+@pytest.mark.parametrize("kind", ["TensorIterator", "Loop"])
+@pytest.mark.parametrize("computed", [False, True])
+def test_states_in_the_body_of_a_loop(kind, computed, device):
+    net = loaded(steps(kind, computed), device)
+    x = np.arange(1, 7, dtype=np.float32).reshape(1, 3, 2)
+    sums = np.concatenate([x, x], 1).cumsum(1) - (x[:, :1] if computed else 0)
+    for half in (sums[:, :3], sums[:, 3:]):
+        np.testing.assert_allclose(net.infer({"x": x})["out"], half, rtol=1e-6)
+    (state,) = net.requests[0].query_state()
+    np.testing.assert_allclose(state.state.buffer, sums[:, -1:], rtol=1e-6)
+    state.reset()
+    np.testing.assert_allclose(net.infer({"x": x})["out"], sums[:, :3], rtol=1e-6)
+
+
+def test_a_state_in_a_loop_and_around_it_is_stored_once():
+    network = steps("TensorIterator", False)
+    graph = network.graph
+    x = next(n for n in graph.nodes if n.type == "Parameter")
+    sink = Node(90, "again", "Assign", version="opset6", params={"variable_id": "total"}, inputs=[Port(0, (1, 3, 2))])
+    sink.sources = [(x, 0)]
+    graph.nodes.insert(1, sink)
+    with pytest.raises(ModelError, match="'total' is stored twice"):
+        network.lower()

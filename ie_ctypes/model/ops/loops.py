@@ -12,6 +12,7 @@ from ie_ctypes.model import evaluate, lowering
 from ie_ctypes.model.graph import Body, Graph, Node, Port, PortMap
 from ie_ctypes.model.ops.attrs import array, integer, integers, tensor
 from ie_ctypes.model.ops.registry import Attrs, kind, legacy, opset
+from ie_ctypes.model.ops.state import loop_values
 from ie_ctypes.model.program import Program, Shape, TensorType
 from ie_ctypes.record import Record, replace
 
@@ -209,17 +210,22 @@ def tensor_iterator(layer: Layer) -> None:
         given[place] = lowering.Value(TensorType(value.dtype, shape), f"{layer.name}/in{i}")
         kept.append(i)
 
-    inner = lowering.Lowering(graph, definitions=layer.lowering.definitions)
+    inner = lowering.Lowering(graph, layer.lowering.keeps_states, layer.lowering.definitions)
     inner.run(given)
+    states = loop_values(layer, lowering.Layer(inner, layer.node, [], label=f"{layer.name}/states"))
     wanted = [(row.internal_layer_id, row.internal_port_id) for row in body.outputs]
     wanted += [c for i in kept if (c := carried[i]) is not None]
     sources = results(body, graph, wanted)
     values = {key: inner.values[id(node), index] for key, (node, index) in zip(wanted, sources, strict=True)}
     keys = list(values)
+    handed = [s.next for s in states if s.next is not None]
+    following = iter(range(len(keys), len(keys) + len(handed)))
+    state_from = [-1 if s.next is None else next(following) for s in states]
+    stored = [(s.state, source) for s, source in zip(states, state_from, strict=True) if s.state is not None]
     program = inner.program(
         f"{layer.name}/body",
-        [(f"in{i}", given[id(places[i][0]), places[i][1]]) for i in kept],
-        [(f"out{i}", values[key]) for i, key in enumerate(keys)],
+        [(f"in{i}", given[id(places[i][0]), places[i][1]]) for i in kept] + [(f"state{i}", s.inside) for i, s in enumerate(states)],
+        [(f"out{i}", values[key]) for i, key in enumerate(keys)] + [(f"next{i}", v) for i, v in enumerate(handed)],
     )
     out_cuts = []
     for row in body.outputs:
@@ -229,18 +235,26 @@ def tensor_iterator(layer: Layer) -> None:
         out_cuts.append(cut)
     outputs = layer.emit_many(
         "Loop",
-        [outer[i] for i in kept],
+        [outer[i] for i in kept] + [s.around for s in states],
         body=program,
         trip_count=trips,
-        input_kind=tuple(SLICED if cuts[i].axis >= 0 else CARRIED if carried[i] else INVARIANT for i in kept),
-        **columns("input", [cuts[i] for i in kept]),
-        carried_from=tuple(-1 if (c := carried[i]) is None else keys.index(c) for i in kept),
-        output_from=tuple(keys.index((row.internal_layer_id, row.internal_port_id)) for row in body.outputs),
-        **columns("output", out_cuts),
+        input_kind=(
+            *(SLICED if cuts[i].axis >= 0 else CARRIED if carried[i] else INVARIANT for i in kept),
+            *(INVARIANT if s.next is None else CARRIED for s in states),
+        ),
+        **columns("input", [cuts[i] for i in kept] + [Slices() for _ in states]),
+        carried_from=(*(-1 if (c := carried[i]) is None else keys.index(c) for i in kept), *state_from),
+        output_from=(
+            *(keys.index((row.internal_layer_id, row.internal_port_id)) for row in body.outputs),
+            *(source for _, source in stored),
+        ),
+        **columns("output", out_cuts + [Slices() for _ in stored]),
     )
     out_ports = {p.id: i for i, p in enumerate(layer.node.outputs)}
-    for row, value in zip(body.outputs, outputs, strict=True):
+    for row, value in zip(body.outputs, outputs[: len(out_cuts)], strict=True):
         layer.set_output(out_ports[row.external_port_id], value)
+    for (state, _), value in zip(stored, outputs[len(out_cuts) :], strict=True):
+        state.next = value
 
 
 def columns(side: str, cuts: Sequence[Slices]) -> dict[str, tuple[int, ...]]:

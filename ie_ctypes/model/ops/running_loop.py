@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from ie_ctypes.model import lowering
 from ie_ctypes.model.graph import Body, PortMap
 from ie_ctypes.model.ops.loops import CARRIED, INVARIANT, SLICED, Slices, columns, results, slices
+from ie_ctypes.model.ops.state import LoopValue, loop_values
 from ie_ctypes.model.program import TensorType
 from ie_ctypes.record import Record, field, replace
 
@@ -63,6 +65,13 @@ class _Inputs(Record):
         self.next.append(None)
         return len(self.outer) - 1
 
+    def join(self, outer: Value, inner: Value, following: Value | None) -> None:
+        """A new input whose value inside there is already."""
+        self.outer.append(outer)
+        self.inner.append(inner)
+        self.cuts.append(Slices())
+        self.next.append(following)
+
 
 def _cut(layer: Layer, row: PortMap, value: Value) -> tuple[Slices, int]:
     assert row.axis is not None
@@ -97,7 +106,7 @@ def emit_loop(layer: Layer, body: Body) -> None:
         places[number] = made.add(value, cut)
         given[number] = made.inner[places[number]]
 
-    inner = lowering.Lowering(body.graph, definitions=layer.lowering.definitions)
+    inner = lowering.Lowering(body.graph, layer.lowering.keeps_states, layer.lowering.definitions)
     tools = lowering.Layer(inner, layer.node, [], label=f"{layer.name}/control")
     counter = made.add(layer.value(np.int64(0), "first"))
     for row in body.inputs:
@@ -115,6 +124,9 @@ def emit_loop(layer: Layer, body: Body) -> None:
             made.next[place] = values[targets[number]]
     made.next[counter] = tools.emit("Binary", [made.inner[counter], tools.value(np.int64(1), "one")], op="add")
 
+    states = loop_values(layer, tools)
+    for kept in states:
+        made.join(kept.around, kept.inside, kept.next)
     condition = next((row.internal_layer_id for row in body.outputs if row.purpose == "execution_condition"), None)
     again = None if condition is None else truth(tools, values[condition])
     if again is not None and again.is_const:
@@ -125,7 +137,7 @@ def emit_loop(layer: Layer, body: Body) -> None:
         limit = 0
     if limit == UNLIMITED and again is None:
         raise layer.fail("the loop never ends: it has neither a trip count nor a condition that changes")
-    _emit(layer, body, made, values, inner, limit, going, again)
+    _emit(layer, body, made, values, inner, limit, going, again, [kept for kept in states if kept.state is not None])
 
 
 def _counted(layer: Layer, tools: Layer, made: _Inputs, counter: int, going: Value, again: Value | None) -> tuple[Value, Value]:
@@ -152,6 +164,7 @@ def _emit(
     limit: int,
     going: Value,
     again: Value | None,
+    stored: Sequence[LoopValue],
 ) -> None:
     """The node, and from it the outputs of the layer."""
     out_ports = {p.id: i for i, p in enumerate(layer.node.outputs)}
@@ -177,6 +190,10 @@ def _emit(
             cut, _ = slices(row, abs(row.stride) * max(most - 1, 0) + row.part_size)
             limit = min(limit, most)
         cuts.append(cut)
+    for kept in stored:
+        assert kept.next is not None
+        sources.append(place(kept.next))
+        cuts.append(Slices())
     program = inner.program(
         f"{layer.name}/body",
         [(f"in{i}", v) for i, v in enumerate(made.inner)],
@@ -196,8 +213,11 @@ def _emit(
         condition_input=first,
         condition_output=condition,
     )
-    for row, value in zip(rows, found, strict=True):
+    for row, value in zip(rows, found[: len(rows)], strict=True):
         layer.set_output(out_ports[row.external_port_id], value)
+    for kept, value in zip(stored, found[len(rows) :], strict=True):
+        assert kept.state is not None
+        kept.state.next = value
 
 
 def _joined(layer: Layer, row: PortMap, index: int, limit: int) -> int:

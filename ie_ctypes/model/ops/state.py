@@ -10,6 +10,7 @@ import numpy as np
 from ie_ctypes.model import lowering
 from ie_ctypes.model.ops.registry import legacy, opset
 from ie_ctypes.model.program import TensorType
+from ie_ctypes.record import Record
 
 if TYPE_CHECKING:
     from ie_ctypes.model.lowering import Layer, Value
@@ -56,6 +57,36 @@ def read_value(layer: Layer) -> None:
 def _entry(state: lowering.StateValues) -> Value:
     assert state.entry is not None
     return state.entry
+
+
+class LoopValue(Record, eq=False):
+    """What a loop carries for a state in its body: the value around it, inside, and what the body hands on (None: nothing)."""
+
+    around: Value
+    inside: Value
+    next: Value | None
+    state: lowering.StateValues | None  # whose next value is the last one that the body hands on
+
+
+def loop_values(layer: Layer, tools: Layer) -> list[LoopValue]:
+    """The states in a body: each iteration reads what the one before it stored, and the last one is kept. ``tools`` adds to the body."""
+    found = []
+    for name, inner in tools.lowering.states.items():
+        if inner.entry is None:
+            raise layer.fail(f"state {name!r} is stored in a body and not read there")
+        outer = layer.lowering.states.setdefault(name, lowering.StateValues())
+        if outer.entry is None:
+            outer.entry, outer.initial = lowering.Value(inner.entry.type, f"{layer.name}/{name}/state"), inner.initial
+        if outer.entry.type != inner.entry.type:
+            raise layer.fail(f"state {name!r} is {inner.entry.type} in the body, {outer.entry.type} elsewhere")
+        if inner.next is not None and outer.next is not None:
+            raise layer.fail(f"state {name!r} is stored twice")
+        found.append(LoopValue(around=outer.entry, inside=inner.entry, next=inner.next, state=outer if inner.next is not None else None))
+        if inner.fresh is not None:
+            outer.fresh = outer.fresh or lowering.Value(TensorType("bool", ()), f"{layer.name}/{name}/fresh")
+            later = tools.copy(tools.value(np.array(False), "stored")) if inner.next is not None else None
+            found.append(LoopValue(around=outer.fresh, inside=inner.fresh, next=later, state=None))
+    return found
 
 
 @opset("Assign")
