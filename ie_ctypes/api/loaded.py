@@ -11,6 +11,7 @@ from ie_ctypes.api.data import TensorState
 from ie_ctypes.api.preprocess import PreProcessInfo
 from ie_ctypes.api.query import prepared, require_supported
 from ie_ctypes.api.workers import WorkerPool
+from ie_ctypes.collector import collector_paused
 from ie_ctypes.devices.base import Device, Executable, Parameter, PerfCount, refuse_layers, unsupported_layers
 from ie_ctypes.devices.stateful import keep_states, without_states
 from ie_ctypes.errors import IEError, ModelError, NotFoundError, NotImplementedIEError, ParameterMismatchError
@@ -45,10 +46,11 @@ class Loaded:
         self.device = device
         self.config = dict(config)
         self.preprocess = {name: info._constant() for name, info in preprocess.items()}
-        self.network = prepared(network, preprocess, definitions)
-        require_supported(self.network)
-        self.network.complete_shapes()
-        full = self.network.lower()
+        with collector_paused():
+            self.network = prepared(network, preprocess, definitions)
+            require_supported(self.network)
+            self.network.complete_shapes()
+            full = self.network.lower()
         program = without_states(full)
         if not program.inputs or not program.outputs:
             raise IEError("The network doesn't have inputs/outputs.")

@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from ie_ctypes.collector import collector_paused
 from ie_ctypes.errors import ModelError
 from ie_ctypes.model.graph import Graph
 from ie_ctypes.model.readers import xmltree
@@ -32,10 +33,11 @@ def read_ir(model: Source, weights: Source | None = None) -> Graph:
     Raises ModelError for every fault of the files, with file, line, layer and attribute; OSError for paths that cannot be read.
     """
     data, source = _load(model)
-    net = xmltree.parse(data, source)
-    version = _version(net, source)
-    raw = _weights(model, weights)
-    graph = _reader(version)(source, version, raw).read(net)
+    with collector_paused():
+        net = xmltree.parse(data, source)
+        version = _version(net, source)
+        raw = _weights(model, weights)
+        graph = _reader(version)(source, version, raw).read(net)
     graph.owner = raw
     return graph
 

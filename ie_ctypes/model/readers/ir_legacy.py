@@ -110,7 +110,7 @@ class LegacyReader(FileReader):
         default = node.outputs[0].precision if node.type.lower() == "const" and node.outputs else ""
         section = element.child("blobs")
         found = [c for c in element.children if c.tag in ("weights", "biases")]
-        for blob in found + (section.children if section is not None else []):
+        for blob in [*found, *(section.children if section is not None else ())]:
             if self.integer(blob, "size", high=2**63 - 1) == 0:
                 continue
             if blob.tag in node.blobs:

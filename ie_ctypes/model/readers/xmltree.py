@@ -25,7 +25,7 @@ class Element:
     def __init__(self, tag: str, attrs: dict[str, str], line: int):
         self.tag = tag
         self.attrs = attrs
-        self.children: list[Element] = []
+        self.children: list[Element] | tuple[()] = ()
         self.text = ""
         self.line = line
 
@@ -97,7 +97,11 @@ class _Builder:
                 return
             element = Element(tag, attrs, parser.CurrentLineNumber)
             if stack:
-                stack[-1].children.append(element)
+                parent = stack[-1]
+                if parent.children:
+                    parent.children.append(element)
+                else:  # most elements have none, and a list each would be theirs and the garbage collector's
+                    parent.children = [element]
             else:
                 self.root = element
                 if root_only:
