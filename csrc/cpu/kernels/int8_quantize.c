@@ -90,6 +90,23 @@ static inline void store(uint8_t *y, vf q, int64_t step, int64_t count) {
   for (int64_t i = 0; i < count; i++) y[i * step] = (uint8_t)bytes[i];
 }
 
+/* Pixels of the only block, of at most four plain channels: a pixel's bytes are one number that is stored at
+ * once. */
+static void quantize_few(const border *s, const float *x, uint8_t *y, int64_t begin, int64_t end) {
+  typedef int32_t pixel __attribute__((vector_size(16), aligned(1), may_alias));
+  for (int64_t p = begin; p < end; p += VL) {
+    int64_t count = op_min(VL, end - p);
+    vi bytes = {0};
+    for (int64_t c = 0; c < s->channels; c++) {
+      const float *from = x + c * s->pixels + p;
+      vf v = count == VL ? vf_load(from) : vf_load_n(from, count);
+      v = to_steps(v, vf_set(s->low[c]), vf_set(s->scale[c]), s->top);
+      bytes |= __builtin_convertvector(vf_sel(v == v, v, vf_set(0)), vi) << (int)(8 * c);
+    }
+    for (int64_t i = 0; i < count; i++) *(pixel *)(y + (p + i) * 16) = (pixel){bytes[i]};
+  }
+}
+
 /* Pixels of a block of channels, from blocks or from plain channels, to blocks. */
 static void quantize_block(const border *s, const float *x, uint8_t *y, int64_t block, int64_t begin,
                            int64_t end) {
@@ -103,6 +120,10 @@ static void quantize_block(const border *s, const float *x, uint8_t *y, int64_t 
     for (int64_t p = begin; p < end; p++)
       for (int i = 0; i < 16 / VL; i++)
         store(y + p * 16 + i * VL, to_steps(vf_load(x + p * 16 + i * VL), low[i], scale[i], s->top), 1, VL);
+    return;
+  }
+  if (channels <= 4) {
+    quantize_few(s, x, y, begin, end);
     return;
   }
   if (channels < 16) memset(y + begin * 16, 0, (size_t)(end - begin) * 16);

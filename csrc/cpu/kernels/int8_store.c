@@ -80,6 +80,22 @@ static inline void store_bytes(uint8_t *y, const vf *x) {
 #endif
 }
 
+#if defined(__AVX2__) && !defined(__AVX512F__)
+enum { AT_ONCE = 2 };
+
+/* Two pixels. What lies outside of 0 and 255 becomes these. */
+static inline void store_pixels(uint8_t *y, const vf *x) {
+  __m256i a = _mm256_packs_epi32(_mm256_cvtps_epi32((__m256)x[0]), _mm256_cvtps_epi32((__m256)x[1]));
+  __m256i b = _mm256_packs_epi32(_mm256_cvtps_epi32((__m256)x[2]), _mm256_cvtps_epi32((__m256)x[3]));
+  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+  _mm256_storeu_si256((__m256i *)y, _mm256_permutevar8x32_epi32(_mm256_packus_epi16(a, b), order));
+}
+#else
+enum { AT_ONCE = 1 };
+
+static inline void store_pixels(uint8_t *y, const vf *x) { store_bytes(y, x); }
+#endif
+
 /* Factors and limits of 16 channels. */
 typedef struct byte_step {
   vf factor[PARTS], shift[PARTS], least[PARTS], most[PARTS];
@@ -101,15 +117,33 @@ static inline vf in_steps(const byte_step *step, int part, vf x) {
   return vf_at_most(vf_at_least(x + step->shift[part], step->least[part]), step->most[part]);
 }
 
-static void sums_to_bytes(const int8_store *s, const int32_t *sums, uint8_t *y, int64_t count,
-                          int64_t channel) {
+/* Inlined with a constant `limits` only: 0 leaves them to store_pixels. */
+static inline __attribute__((always_inline)) void scale_to_bytes(const int8_store *s, const int32_t *sums,
+                                                                 uint8_t *y, int64_t count, int64_t channel,
+                                                                 const int limits) {
   byte_step step;
   load_step(&step, s->scale, s->bias, s, channel);
-  for (int64_t p = 0; p < count; p++, sums += 16) {
-    vf x[PARTS];
-    for (int i = 0; i < PARTS; i++) x[i] = in_steps(&step, i, sums_at(sums + i * VL));
-    store_bytes(y + p * 16, x);
+  for (; count >= AT_ONCE; count -= AT_ONCE, sums += AT_ONCE * 16, y += AT_ONCE * 16) {
+    vf x[AT_ONCE * PARTS];
+    for (int i = 0; i < AT_ONCE * PARTS; i++) {
+      vf v = sums_at(sums + i * VL);
+      x[i] = limits ? in_steps(&step, i % PARTS, v) : v * step.factor[i % PARTS];
+      if (!limits) x[i] = x[i] + step.shift[i % PARTS];
+    }
+    store_pixels(y, x);
   }
+  if (AT_ONCE == 1 || !count) return;
+  vf x[PARTS];
+  for (int i = 0; i < PARTS; i++) x[i] = in_steps(&step, i, sums_at(sums + i * VL));
+  store_bytes(y, x);
+}
+
+static void sums_to_bytes(const int8_store *s, const int32_t *sums, uint8_t *y, int64_t count,
+                          int64_t channel) {
+  if (AT_ONCE > 1 && s->saturates)
+    scale_to_bytes(s, sums, y, count, channel, 0);
+  else
+    scale_to_bytes(s, sums, y, count, channel, 1);
 }
 
 static void numbers_to_bytes(const int8_store *s, const float *numbers, uint8_t *y, int64_t count,
@@ -198,6 +232,15 @@ static int is_residual(const int8_store *s) {
   return last == 0 || s->posts[0].type == CPU_POST_QUANTIZE;
 }
 
+/* 1 when the limits of bytes are those of all channels, and no sum comes near the end of 32-bit integers. */
+static int saturates(const int8_store *s) {
+  int all = 1;
+  for (int64_t c = 0; c < s->channels; c++)
+    all &= s->least[c] == 0.0f && s->most[c] == 255.0f && fabsf(s->scale[c]) <= 0.25f &&
+           fabsf(s->bias[c]) <= 0x1p29f;
+  return all;
+}
+
 iec_status int8_store_init(int8_store *s, const iec_host_api *host, const cpu_node *node, const float *scale,
                            const float *bias, iec_error *err) {
   const cpu_tensor *y = node->outputs[0];
@@ -220,6 +263,7 @@ iec_status int8_store_init(int8_store *s, const iec_host_api *host, const cpu_no
   }
   s->to_bytes = y->grid != NULL;
   if (s->to_bytes) take_grid(s);
+  s->saturates = saturates(s);
   s->residual = is_residual(s);
   if (s->residual) take_residual(s);
   return IEC_OK;

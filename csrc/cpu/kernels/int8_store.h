@@ -11,6 +11,7 @@ typedef struct int8_store {
   cpu_grid addends[CPU_MAX_POSTS]; /* of those that add bytes; count 0: floats */
   int32_t post_count;
   int32_t to_bytes, residual; /* residual: the posts are one pass over a sum with bytes */
+  int32_t saturates;          /* bytes without posts: the conversion to bytes alone keeps the limits */
   int64_t channels;           /* of output 0 */
   float *scale,
       *bias; /* x = sum * scale[c] + bias[c]; bytes without posts: the same in steps of the output */
