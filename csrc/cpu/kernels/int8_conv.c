@@ -135,8 +135,9 @@ static void run(const void *state, const cpu_run *r) {
     int64_t image = column % q->n, block = column / q->n; /* images next to each other use the same weights */
     int64_t first = q->out_size * piece / pieces, count = q->out_size * (piece + 1) / pieces - first;
     const uint8_t *from = x + (image * q->g + block / s->out_blocks) * s->in_blocks * s->pad.plane * 16;
-    int8_sums(s->panels + block, from, s->pixels + first, count, buffers->sums);
     int64_t at = ((image * q->g * s->out_blocks + block) * q->out_size + first) * 16;
+    int8_store_ahead(&s->store, r, at, count);
+    int8_sums(s->panels + block, from, s->pixels + first, count, buffers->sums);
     int8_store_block(&s->store, r, buffers, at, count, block * 16);
   }
 }

@@ -197,31 +197,65 @@ static void bytes_to_numbers(const cpu_grid *grid, const uint8_t *x, float *y, i
     for (int i = 0; i < PARTS; i++) vf_store(y + p + i * VL, (bytes_at(x + p + i * VL) - zero) * scale[i]);
 }
 
+typedef struct residual_step {
+  byte_step to_bytes;
+  vf scale[PARTS], bias[PARTS], level[PARTS], addend[PARTS];
+} residual_step;
+
+/* `quantize`: there is a quantisation in front of the sum. Inlined with constants only, as above. */
+static inline __attribute__((always_inline)) vf add_residual(const residual_step *step, int part,
+                                                             const int32_t *sums, const uint8_t *addend,
+                                                             const int quantize, const int limits) {
+  vf v = sums_at(sums) * step->scale[part], other = bytes_at(addend) * step->addend[part];
+  v = v + step->bias[part];
+  if (quantize) v = vf_round(vf_at_most(vf_at_least(v, vf_set(0)), step->level[part]));
+  v = v * step->to_bytes.factor[part] + other;
+  v = v + step->to_bytes.shift[part];
+  return limits ? vf_at_most(vf_at_least(v, step->to_bytes.least[part]), step->to_bytes.most[part]) : v;
+}
+
+static inline __attribute__((always_inline)) void add_residuals(const residual_step *step, const int32_t *sums,
+                                                                const uint8_t *addend, uint8_t *y,
+                                                                int64_t count, const int quantize,
+                                                                const int limits) {
+  int64_t p = 0;
+  for (; p + AT_ONCE <= count; p += AT_ONCE) {
+    vf x[AT_ONCE * PARTS];
+    for (int i = 0; i < AT_ONCE * PARTS; i++) {
+      int64_t at = p * 16 + i * VL;
+      x[i] = add_residual(step, i % PARTS, sums + at, addend + at, quantize, limits);
+    }
+    store_pixels(y + p * 16, x);
+  }
+  for (; AT_ONCE > 1 && p < count; p++) {
+    vf x[PARTS];
+    for (int i = 0; i < PARTS; i++) {
+      int64_t at = p * 16 + i * VL;
+      x[i] = add_residual(step, i, sums + at, addend + at, quantize, 1);
+    }
+    store_bytes(y + p * 16, x);
+  }
+}
+
 /* The posts of a residual sum in one pass. */
 static void residual_to_bytes(const int8_store *s, const int32_t *sums, const uint8_t *addend, uint8_t *y,
                               int64_t count, int64_t channel) {
-  int quantize = s->post_count == 2;
-  byte_step step;
-  vf scale[PARTS], bias[PARTS], level[PARTS], other[PARTS];
-  load_step(&step, s->factor, s->shift, s, channel);
+  residual_step step;
+  load_step(&step.to_bytes, s->factor, s->shift, s, channel);
   for (int i = 0; i < PARTS; i++) {
     int64_t at = channel + i * VL;
-    scale[i] = vf_load(s->scale + at);
-    bias[i] = vf_load(s->bias + at);
-    level[i] = vf_load(s->level + at);
-    other[i] = vf_load(s->addend + at);
+    step.scale[i] = vf_load(s->scale + at);
+    step.bias[i] = vf_load(s->bias + at);
+    step.level[i] = vf_load(s->level + at);
+    step.addend[i] = vf_load(s->addend + at);
   }
-  for (int64_t p = 0; p < count * 16; p += 16) {
-    vf x[PARTS];
-    for (int i = 0; i < PARTS; i++) {
-      vf v = sums_at(sums + p + i * VL) * scale[i], more = bytes_at(addend + p + i * VL) * other[i];
-      v = v + bias[i];
-      if (quantize) v = vf_round(vf_at_most(vf_at_least(v, vf_set(0)), level[i]));
-      v = v * step.factor[i] + more;
-      x[i] = vf_at_most(vf_at_least(v + step.shift[i], step.least[i]), step.most[i]);
-    }
-    store_bytes(y + p, x);
-  }
+  int limits = AT_ONCE == 1 || !s->saturates;
+  if (s->post_count == 1)
+    add_residuals(&step, sums, addend, y, count, 0, 1);
+  else if (limits)
+    add_residuals(&step, sums, addend, y, count, 1, 1);
+  else
+    add_residuals(&step, sums, addend, y, count, 1, 0);
 }
 
 /* 1 when residual_to_bytes does all posts. */
@@ -235,9 +269,11 @@ static int is_residual(const int8_store *s) {
 /* 1 when the limits of bytes are those of all channels, and no sum comes near the end of 32-bit integers. */
 static int saturates(const int8_store *s) {
   int all = 1;
-  for (int64_t c = 0; c < s->channels; c++)
-    all &= s->least[c] == 0.0f && s->most[c] == 255.0f && fabsf(s->scale[c]) <= 0.25f &&
-           fabsf(s->bias[c]) <= 0x1p29f;
+  for (int64_t c = 0; c < s->channels; c++) {
+    float factor = s->post_count ? s->factor[c] : 1.0f;
+    all &= s->least[c] == 0.0f && s->most[c] == 255.0f;
+    all &= fabsf(s->scale[c] * factor) <= 0.25f && fabsf(s->bias[c] * factor) <= 0x1p29f;
+  }
   return all;
 }
 

@@ -11,7 +11,7 @@ typedef struct int8_store {
   cpu_grid addends[CPU_MAX_POSTS]; /* of those that add bytes; count 0: floats */
   int32_t post_count;
   int32_t to_bytes, residual; /* residual: the posts are one pass over a sum with bytes */
-  int32_t saturates;          /* bytes without posts: the conversion to bytes alone keeps the limits */
+  int32_t saturates;          /* without posts or residual: the conversion to bytes alone keeps the limits */
   int64_t channels;           /* of output 0 */
   float *scale,
       *bias; /* x = sum * scale[c] + bias[c]; bytes without posts: the same in steps of the output */
@@ -30,6 +30,13 @@ typedef struct int8_buffers {
 iec_status IEC_ISA(int8_store_init)(int8_store *store, const iec_host_api *host, const cpu_node *node,
                                     const float *scale, const float *bias, iec_error *err);
 void IEC_ISA(int8_store_release)(int8_store *store, const iec_host_api *host);
+
+/* Fetches the addends of a residual sum ahead: those of a later int8_store_block. */
+static inline void int8_store_ahead(const int8_store *store, const cpu_run *run, int64_t at, int64_t count) {
+  if (!store->residual) return;
+  const uint8_t *addend = (const uint8_t *)run->inputs[store->posts[store->post_count - 1].input] + at;
+  for (int64_t i = 0; i < count * 16; i += 64) __builtin_prefetch(addend + i);
+}
 
 /* The sums of `count` pixels of the 16 channels from `channel` on become results, `at` elements into output
  * 0, one block of 16 behind the other. */
