@@ -151,7 +151,8 @@ class OnnxRuntime(Engine):
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         start = time.perf_counter()
-        self.net = onnxruntime.InferenceSession(os.path.splitext(model)[0] + ".onnx", options, providers=["CPUExecutionProvider"])
+        self.model = os.path.splitext(model)[0] + ".onnx"
+        self.net = onnxruntime.InferenceSession(self.model, options, providers=["CPUExecutionProvider"])
         self.read_time = 0.0
         self.load_time = time.perf_counter() - start
         self.inputs, self.streams = inputs, streams
@@ -162,6 +163,13 @@ class OnnxRuntime(Engine):
         self.result = self.net.run(None, self.inputs)
 
     def outputs(self) -> dict[str, np.ndarray]:
+        """Of a quantised network by the session that computes it as it is written, in float32: without VNNI the sums of bytes saturate."""
+        if "_int8_" in self.model:
+            import onnxruntime
+
+            options = onnxruntime.SessionOptions()
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+            self.result = onnxruntime.InferenceSession(self.model, options, providers=["CPUExecutionProvider"]).run(None, self.inputs)
         return dict(zip(self.names, self.result))  # noqa: B905  both have one entry an output
 
     def calls(self) -> dict[str, Callable[[], object]]:

@@ -113,9 +113,9 @@ typedef enum {
                         kernels with quantised inputs take it */
 } cpu_post_type;
 
-/* `c` is the index on axis 1 of output 0, on the last axis for MatMul and MVN of it. scale, shift, low, high and step live
- * as long as the plan, start at a multiple of 64 bytes and hold that axis' size rounded up to 16, the rest
- * being zero. */
+/* `c` is the index on axis 1 of output 0, on the last axis for MatMul and MVN of it. scale, shift, low, high
+ * and step live as long as the plan, start at a multiple of 64 bytes and hold that axis' size rounded up to
+ * 16, the rest being zero. */
 typedef struct cpu_post {
   cpu_post_type type;
   int32_t op;
@@ -152,10 +152,11 @@ typedef struct cpu_node { /* what a kernel sees of a node while the plan is made
 
 #define CPU_MAX_PACKS 4
 
-/* Memory for what prepare makes of constants, above all packed weights: 64-byte aligned, the engine's, there as long as
- * the plan; NULL when out of memory. *ready set: it holds what an earlier load of the same network made of the same call
- * (a file of CACHE_DIR, shared with other processes) and must not be written. `what` names the packing with all that it
- * depends on beside the node. Up to CPU_MAX_PACKS a node, always in the same order, in prepare only. */
+/* Memory for what prepare makes of constants, above all packed weights: 64-byte aligned, the engine's, there
+ * as long as the plan; NULL when out of memory. *ready set: it holds what an earlier load of the same network
+ * made of the same call (a file of CACHE_DIR, shared with other processes) and must not be written. `what`
+ * names the packing with all that it depends on beside the node. Up to CPU_MAX_PACKS a node, always in the
+ * same order, in prepare only. */
 void *cpu_pack(const cpu_node *node, const char *what, size_t bytes, int32_t *ready);
 
 #define CPU_COUNTERS 4
@@ -184,7 +185,7 @@ typedef struct cpu_run { /* one execution of one step, as a team member sees it 
   /* members: the most that may take part. Only member 0 is certain to; others come if they are free, and none
    * after member 0's first barrier. So work is handed out by cpu_next, or divided after cpu_settle. */
   int32_t member, members;
-  atomic_llong *next; /* CPU_COUNTERS of them, 0 at the start of the step: hand out chunks with cpu_next */
+  atomic_llong *next;   /* CPU_COUNTERS of them, 0 at the start of the step: hand out chunks with cpu_next */
   const cpu_crew *crew; /* barriers: cpu_barrier(run) */
 } cpu_run;
 
@@ -211,6 +212,21 @@ static inline int cpu_next(const cpu_run *run, int64_t count, int64_t grain, int
   return cpu_next_phase(run, 0, count, grain, begin, end);
 }
 
+/* The same for steps that lie side by side in memory: of two members one goes forward from the first chunk,
+ * the other backward from the last, so that each reads mostly what it wrote in the step before. `taken`: how
+ * many this member has had, 0 at first. */
+static inline int cpu_next_side(const cpu_run *run, int phase, int64_t count, int64_t grain, int64_t *taken,
+                                int64_t *begin, int64_t *end) {
+  int64_t chunks = (count + grain - 1) / grain, number = 0;
+  if (run->members != 2) return cpu_next_phase(run, phase, count, grain, begin, end);
+  if (!cpu_next_phase(run, phase, chunks, 1, &number, end)) return 0;
+  number = run->member ? chunks - 1 - *taken : *taken;
+  ++*taken;
+  *begin = number * grain;
+  *end = *begin + grain < count ? *begin + grain : count;
+  return 1;
+}
+
 /* The members that have begun the step wait for each other. */
 static inline void cpu_barrier(const cpu_run *run) {
   if (run->members > 1) run->crew->host->team_barrier(run->crew->team, run->member);
@@ -226,7 +242,8 @@ typedef struct cpu_prepared { /* filled by prepare, zeroed before */
   void *state; /* the kernel's own, immutable after prepare, shared by all requests and streams */
   size_t scratch_size, member_scratch_size;
   double cost; /* estimated float operations (or bytes moved); a small step runs on member 0 alone */
-  int32_t leads; /* 1: member 0 runs it and what it runs, a subplan, is shared step by step; then cost is in ns */
+  int32_t
+      leads; /* 1: member 0 runs it and what it runs, a subplan, is shared step by step; then cost is in ns */
   const char *exec_type;  /* static text for perf counts, e.g. "winograd_" CPU_ISA_NAME */
   int32_t in_place;       /* 1 + index of an input whose memory output 0 may share; 0: none */
   uint64_t packed_inputs; /* bit i: run does not read constant input i, so the engine keeps no copy of it */
@@ -250,9 +267,9 @@ typedef struct cpu_kernel { /* const, one per (source file, ISA) */
   iec_status (*prepare)(const iec_host_api *host, const cpu_node *node, cpu_prepared *out, iec_error *err);
   void (*run)(const void *state, const cpu_run *run); /* called by every member; no allocation, no failure */
   void (*release)(const iec_host_api *host, void *state); /* NULL: host->release of the state */
-  int32_t takes_orders; /* MatMul: it understands the attributes order_a, order_b and order_y, the orders of transposes that
-                           lay before its inputs and behind its output */
-  const void *closure; /* not NULL: an extension's kernel, see extension.c; cpu_node.closure for it */
+  int32_t takes_orders; /* MatMul: it understands the attributes order_a, order_b and order_y, the orders of
+                           transposes that lay before its inputs and behind its output */
+  const void *closure;  /* not NULL: an extension's kernel, see extension.c; cpu_node.closure for it */
 } cpu_kernel;
 
 #endif

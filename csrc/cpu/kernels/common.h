@@ -107,6 +107,20 @@ static inline int64_t op_grain(const cpu_run *run, int64_t count, int64_t least)
   return run->members == 1 ? op_max(count, 1) : op_max(grain, least);
 }
 
+/* Of `columns` times `pieces` of a map, column by column, item number `item`. With two members the first half
+ * of the pieces comes before the other one, so that each member stays in its half (cpu_next_side). */
+static inline void op_place(const cpu_run *run, int64_t item, int64_t columns, int64_t pieces,
+                            int64_t *column, int64_t *piece) {
+  int64_t begin = 0, end = run->members == 2 ? pieces / 2 : pieces;
+  if (item >= columns * end) {
+    item -= columns * end;
+    begin = end;
+    end = pieces;
+  }
+  *column = item / (end - begin);
+  *piece = begin + item % (end - begin);
+}
+
 /* Zeroed state of `size` bytes in out->state. */
 static inline iec_status op_state(const iec_host_api *host, const cpu_node *node, size_t size,
                                   cpu_prepared *out, iec_error *err) {

@@ -46,12 +46,14 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
 static void run(const void *state, const cpu_run *r) {
   const int8_pool *s = state;
   const conv_geom *q = &s->geom;
-  int64_t begin, end, rows = q->out[0] * q->out[1], count = q->n * s->blocks * rows;
-  while (cpu_next(r, count, op_grain(r, count, 1), &begin, &end))
+  int64_t begin, end, taken = 0, rows = q->out[0] * q->out[1], planes = q->n * s->blocks;
+  while (cpu_next_side(r, 0, planes * rows, op_grain(r, planes * rows, 1), &taken, &begin, &end))
     for (int64_t i = begin; i < end; i++) {
-      const uint8_t *x = (const uint8_t *)r->inputs[0] + i / rows * q->in_size * 16;
-      uint8_t *y = (uint8_t *)r->outputs[0] + i * q->out[2] * 16;
-      int64_t o[3] = {i % rows / q->out[1], i % rows % q->out[1], 0}, first[3], stop[3];
+      int64_t plane, row;
+      op_place(r, i, planes, rows, &plane, &row);
+      const uint8_t *x = (const uint8_t *)r->inputs[0] + plane * q->in_size * 16;
+      uint8_t *y = (uint8_t *)r->outputs[0] + (plane * rows + row) * q->out[2] * 16;
+      int64_t o[3] = {row / q->out[1], row % q->out[1], 0}, first[3], stop[3];
       conv_valid_taps(q, 0, o[0], first, stop);
       conv_valid_taps(q, 1, o[1], first + 1, stop + 1);
       for (; o[2] < q->out[2]; o[2]++) {

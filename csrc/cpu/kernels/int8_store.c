@@ -214,9 +214,9 @@ static inline __attribute__((always_inline)) vf add_residual(const residual_step
   return limits ? vf_at_most(vf_at_least(v, step->to_bytes.least[part]), step->to_bytes.most[part]) : v;
 }
 
-static inline __attribute__((always_inline)) void add_residuals(const residual_step *step, const int32_t *sums,
-                                                                const uint8_t *addend, uint8_t *y,
-                                                                int64_t count, const int quantize,
+static inline __attribute__((always_inline)) void add_residuals(const residual_step *step,
+                                                                const int32_t *sums, const uint8_t *addend,
+                                                                uint8_t *y, int64_t count, const int quantize,
                                                                 const int limits) {
   int64_t p = 0;
   for (; p + AT_ONCE <= count; p += AT_ONCE) {

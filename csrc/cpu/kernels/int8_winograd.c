@@ -310,18 +310,22 @@ static void run_blocks(const int8_winograd *s, const cpu_run *r, const item *w, 
 
 static void run(const void *state, const cpu_run *r) {
   const int8_winograd *s = state;
-  int64_t begin, end;
+  int64_t begin, end, taken = 0;
   if (s->items == 1) {
     item w = make_item(s, r, 0, s->rows);
     int64_t inputs = s->in_blocks * s->rows;
-    while (cpu_next_phase(r, 0, inputs, op_grain(r, inputs, 1), &begin, &end))
-      for (; begin < end; begin++) transform_in(s, r, &w, begin / s->rows, begin % s->rows);
+    while (cpu_next_side(r, 0, inputs, op_grain(r, inputs, 1), &taken, &begin, &end))
+      for (; begin < end; begin++) {
+        int64_t block, row;
+        op_place(r, begin, s->in_blocks, s->rows, &block, &row);
+        transform_in(s, r, &w, block, row);
+      }
     cpu_barrier(r);
     int64_t together = op_max(1, op_min(TOGETHER, s->out_blocks / (2 * r->members)));
     while (cpu_next_phase(r, 1, s->out_blocks, together, &begin, &end)) run_blocks(s, r, &w, begin, end);
     return;
   }
-  while (cpu_next(r, s->items, 1, &begin, &end)) {
+  while (cpu_next_side(r, 0, s->items, 1, &taken, &begin, &end)) {
     int64_t first = s->rows * begin / s->items, last = s->rows * end / s->items;
     item w = make_item(s, r, first, last);
     for (int64_t b = 0; b < s->in_blocks; b++)
