@@ -51,6 +51,13 @@ def test_maximum_pools_tell_where_the_first_of_equals_is(isa: str, axis: int, in
     node("MaxPool", [x], ceil=0, index_axis=axis, index_dtype=index_dtype, **window)
 
 
+@pytest.mark.parametrize("axis", range(5))
+def test_places_of_maxima_in_volumes(isa: str, axis: int) -> None:
+    x = integers(np.random.default_rng(axis), "int32", 2, 3, 4, 5, 6, high=5).astype(np.float32)
+    window: dict[str, AttrValue] = {"kernel": (2, 2, 1), "strides": (2, 1, 1), "pads_begin": (0, 1, 0), "pads_end": (0, 0, 0)}
+    node("MaxPool", [x], ceil=0, index_axis=axis, index_dtype="int64", dilations=(1, 2, 2), **window)
+
+
 @pytest.mark.parametrize("dtype", ["int32", "int64"])
 def test_maximum_pools_of_integers_are_exact(isa: str, dtype: str) -> None:
     rng = np.random.default_rng(1)

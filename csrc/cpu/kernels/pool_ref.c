@@ -11,7 +11,7 @@ typedef struct pool_ref {
   pool_divisor divisor;
   int32_t dtype;
   int32_t index_type; /* IEC_I32 or IEC_I64, 0: no second output */
-  int64_t index_axis; /* indices count from the start of this axis: 0 the whole tensor, 2 one plane */
+  int64_t index_span; /* indices count anew after so many elements: the axes from index_axis on */
 } pool_ref;
 
 static int32_t supports_max(const cpu_node *node) {
@@ -20,7 +20,7 @@ static int32_t supports_max(const cpu_node *node) {
   if (!op_is(node, 0, IEC_F32) && !op_is(node, 0, IEC_I32) && !op_is(node, 0, IEC_I64)) return 0;
   const cpu_tensor *index = node->output_count > 1 ? node->outputs[1] : NULL;
   int64_t axis = op_int(node, "index_axis", 0);
-  return !index || ((index->dtype == IEC_I32 || index->dtype == IEC_I64) && axis >= 0 && axis <= index->ndim);
+  return !index || ((index->dtype == IEC_I32 || index->dtype == IEC_I64) && axis >= 0 && axis < index->ndim);
 }
 
 static int32_t supports_avg(const cpu_node *node) {
@@ -38,7 +38,8 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   s->divisor = divisor < 0 ? POOL_VALID : (pool_divisor)divisor;
   s->dtype = node->inputs[0]->dtype;
   s->index_type = node->output_count > 1 && node->outputs[1] ? node->outputs[1]->dtype : 0;
-  s->index_axis = op_int(node, "index_axis", 0);
+  const cpu_tensor *x = node->inputs[0];
+  s->index_span = op_max(op_product(x->shape, (int)op_int(node, "index_axis", 0), x->ndim), 1);
   out->cost = (double)(s->geom.n * s->geom.c * s->geom.out_size) * (double)s->geom.taps;
   out->exec_type = "pool_ref_" CPU_ISA_NAME;
   return IEC_OK;
@@ -102,12 +103,10 @@ static void run_max(const void *state, const cpu_run *r) {
   const pool_ref *s = state;
   const conv_geom *q = &s->geom;
   int64_t begin, end;
-  /* channels counted from the start of index_axis: all of them, those of one image, or none */
-  int64_t base_channels = s->index_axis == 0 ? q->n * q->c : s->index_axis == 1 ? q->c : 1;
   while (cpu_next(r, q->n * q->c, 1, &begin, &end)) {
     const void *x = (const char *)r->inputs[0] + begin * q->in_size * op_size(s->dtype);
     void *y = (char *)r->outputs[0] + begin * q->out_size * op_size(s->dtype);
-    int64_t base = begin % base_channels * q->in_size, o[3], i = 0;
+    int64_t base = begin * q->in_size, o[3], i = 0;
     for (o[0] = 0; o[0] < q->out[0]; o[0]++)
       for (o[1] = 0; o[1] < q->out[1]; o[1]++)
         for (o[2] = 0; o[2] < q->out[2]; o[2]++, i++) {
@@ -119,7 +118,7 @@ static void run_max(const void *state, const cpu_run *r) {
             ((int32_t *)y)[i] = (int32_t)maximum_integer(s, &w, x, &index);
           else
             ((int64_t *)y)[i] = maximum_integer(s, &w, x, &index);
-          index = index < 0 ? 0 : base + index;
+          index = index < 0 ? 0 : (base + index) % s->index_span;
           if (s->index_type == IEC_I64) ((int64_t *)r->outputs[1])[begin * q->out_size + i] = index;
           if (s->index_type == IEC_I32) ((int32_t *)r->outputs[1])[begin * q->out_size + i] = (int32_t)index;
         }
