@@ -17,8 +17,8 @@ typedef struct gpu_kind {
 const gpu_kind *gpu_kind_find(const gpu_op *op);
 
 /* Kinds by file of ops/. Each list ends with a kind of NULL. */
-extern const gpu_kind gpu_kinds_conv[], gpu_kinds_eltwise[], gpu_kinds_host[], gpu_kinds_matmul[], gpu_kinds_move[],
-    gpu_kinds_pool[], gpu_kinds_reduce[], gpu_kinds_resample[], gpu_kinds_recurrent[];
+extern const gpu_kind gpu_kinds_conv[], gpu_kinds_ctc[], gpu_kinds_eltwise[], gpu_kinds_host[], gpu_kinds_matmul[],
+    gpu_kinds_move[], gpu_kinds_pool[], gpu_kinds_reduce[], gpu_kinds_resample[], gpu_kinds_recurrent[];
 
 /* At least the first `inputs` inputs and `outputs` outputs are there, none is empty or has nearly INT32_MAX elements. */
 int gpu_ports(const gpu_op *op, int32_t inputs, int32_t outputs);

@@ -273,6 +273,22 @@ def test_nearest(device: GpuDevice, nearest: str) -> None:
         node(device, "Interpolate", [integers(dtype, 1, 2, 7, 9)], **attrs, nearest=nearest, antialias=0, cube_coeff=-0.75)
 
 
+@pytest.mark.parametrize("merge", [0, 1])
+def test_ctc(device: GpuDevice, merge: int) -> None:
+    """Few classes with many equal scores: repeats, blanks and ties."""
+    for steps, batch, classes in ((12, 5, 4), (1, 3, 70), (9, 1, 100)):
+        x = integers("int32", steps, batch, classes, low=0, high=3).astype(np.float32)
+        mask = (np.arange(steps)[:, None] < np.arange(1, batch + 1)).astype(np.float32)
+        assert node(device, "CTCGreedyDecoder", [x, mask], merge_repeated=merge)[0]["primitiveType"] == "ctc"
+        lengths = np.minimum(np.arange(batch) + 2, steps)
+        for dtype in ("int32", "int64"):
+            inputs = [x.transpose(1, 0, 2).copy(), lengths.astype(dtype), np.array([1], dtype)]
+            steps_run = node(
+                device, "CTCGreedyDecoderSeqLen", inputs, const=(2,), merge_repeated=merge, index_dtype=dtype, length_dtype="int32"
+            )
+            assert steps_run[0]["primitiveType"] == "ctc"
+
+
 # -- on the host -------------------------------------------------------------------------------------------------------------
 
 

@@ -65,21 +65,31 @@ def test_what_one_device_runs_is_one_part(model: str, check_models: ModuleType, 
 HALF = {"kind": "fp", "rtol": 5e-2, "cos": 0.9995, "score": 0.03, "iou": 0.93}
 #: activations of this network reach beyond 65504, where halves stop: single pixels of its soft mask are off by 0.12
 BEYOND_HALF = "pupils_segmentation"
+#: scores near 1 of neighbouring boxes are the same half, so another of them is kept; MYRIAD stores them, FPGA leaves softmax to CPU
+SAME_SCORES = "face-detection-adas-0001/FP16-v4"
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("without_integers")
+@pytest.mark.parametrize("device", ["FPGA", "MYRIAD"])
 def test_halves_on_a_virtual_accelerator(
-    model: str, check_models: ModuleType, data_folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    model: str,
+    device: str,
+    check_models: ModuleType,
+    data_folder: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
-    monkeypatch.setenv("IE_CTYPES_VIRTUAL_DEVICES", "FPGA")
+    monkeypatch.setenv("IE_CTYPES_VIRTUAL_DEVICES", device)
     path = data_folder / "models" / model
     if path.stem == BEYOND_HALF:
         request.applymarker(pytest.mark.xfail(raises=AssertionError, reason="activations leave the range of FP16"))
+    if SAME_SCORES in path.as_posix() and device == "MYRIAD":
+        request.applymarker(pytest.mark.xfail(raises=AssertionError, reason="halves cannot tell the scores of two boxes apart"))
     net, feed = recorded(path)
     core = ie_ctypes.IECore()
-    assert "FPGA" in core.query_network(net, "HETERO:FPGA,CPU").values()
+    assert device in core.query_network(net, f"HETERO:{device},CPU").values()
     tolerance = check_models.tolerance(path)
     if tolerance["kind"] == "fp":
         tolerance = HALF
-    check(core.load_network(net, "HETERO:FPGA,CPU").infer(feed), path, check_models, tolerance)
+    check(core.load_network(net, f"HETERO:{device},CPU").infer(feed), path, check_models, tolerance)
