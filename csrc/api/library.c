@@ -19,7 +19,7 @@ const char *iec_version(void) { return IEC_VERSION; }
 #if defined(__x86_64__)
 static void read_brand(char out[64]) {
   unsigned regs[12] = {0};
-  if (__get_cpuid_max(0x80000000u, NULL) < 0x80000004u) return;
+  if ((unsigned)__get_cpuid_max(0x80000000u, NULL) < 0x80000004u) return;
   for (unsigned i = 0; i < 3; i++)
     __get_cpuid(0x80000002u + i, &regs[4 * i], &regs[4 * i + 1], &regs[4 * i + 2], &regs[4 * i + 3]);
   char text[49] = "";
@@ -27,6 +27,12 @@ static void read_brand(char out[64]) {
   const char *start = text + strspn(text, " ");
   snprintf(out, 64, "%s", start);
   for (size_t end = strlen(out); end && out[end - 1] == ' ';) out[--end] = 0;
+}
+
+/* The builtin does not know it in every compiler; whether its registers are saved is what "avx" says. */
+static int has_f16c(void) {
+  unsigned a, b, c = 0, d;
+  return __get_cpuid(1, &a, &b, &c, &d) && c & bit_F16C && __builtin_cpu_supports("avx");
 }
 
 static void read_isa(char *out, size_t size) {
@@ -41,7 +47,7 @@ static void read_isa(char *out, size_t size) {
       {"avx", __builtin_cpu_supports("avx")},
       {"avx2", __builtin_cpu_supports("avx2")},
       {"fma", __builtin_cpu_supports("fma")},
-      {"f16c", __builtin_cpu_supports("f16c")},
+      {"f16c", has_f16c()},
       {"avx512f", __builtin_cpu_supports("avx512f")},
       {"avx512bw", __builtin_cpu_supports("avx512bw")},
       {"avx512dq", __builtin_cpu_supports("avx512dq")},

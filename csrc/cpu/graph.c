@@ -263,16 +263,28 @@ const cpu_node *cpu_view_fill(cpu_view *view, const cpu_op *op) {
   return node;
 }
 
+static iec_status select_op(cpu_graph *graph, cpu_view *view, const cpu_op *op, const cpu_kernel **out, iec_error *err) {
+  *out = cpu_select(graph->kernels, cpu_view_fill(view, op));
+  if (*out) return IEC_OK;
+  return cpu_fail(err, IEC_NOT_IMPLEMENTED, op->name, "unsupported kind %s, node %s", op->kind, op->name);
+}
+
+iec_status cpu_graph_check(cpu_graph *graph, iec_error *err) {
+  cpu_view view;
+  const cpu_kernel *kernel;
+  iec_status status = cpu_view_create(graph, &view, err);
+  for (int32_t i = 0; !status && i < graph->op_count; ++i)
+    status = select_op(graph, &view, graph->ops[i], &kernel, err);
+  return status;
+}
+
 iec_status cpu_graph_select(cpu_graph *graph, iec_error *err) {
   cpu_view view;
   iec_status status = cpu_view_create(graph, &view, err);
   for (int32_t i = 0; !status && i < graph->op_count; ++i) {
     cpu_op *op = graph->ops[i];
     if (!op || op->alias || op->kernel) continue;
-    op->kernel = cpu_select(graph->kernels, cpu_view_fill(&view, op));
-    if (!op->kernel)
-      status =
-          cpu_fail(err, IEC_NOT_IMPLEMENTED, op->name, "unsupported kind %s, node %s", op->kind, op->name);
+    status = select_op(graph, &view, op, &op->kernel, err);
   }
   return status;
 }

@@ -5,18 +5,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 #include "cpu/extension.h"
 
+/* Weak: NULL in a build without that instruction set. */
+#define TABLE(isa) extern const cpu_kernel *const cpu_kernels_##isa[] __attribute__((weak))
 extern const cpu_kernel *const cpu_kernels_scalar[];
 #if defined(__x86_64__)
-extern const cpu_kernel *const cpu_kernels_avx2[];
-extern const cpu_kernel *const cpu_kernels_avx512[];
-extern const cpu_kernel *const cpu_kernels_avx512_vnni[];
+TABLE(avx2);
+TABLE(avx512);
+TABLE(avx512_vnni);
 
-/* __builtin_cpu_supports says no where the operating system does not save the registers. */
+/* __builtin_cpu_supports says no where the operating system does not save the registers; not every compiler's knows f16c. */
 static int has_avx2(void) {
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  unsigned a, b, c = 0, d;
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __get_cpuid(1, &a, &b, &c, &d) && c & bit_F16C;
 }
 
 static int has_avx512(void) {
@@ -26,7 +32,7 @@ static int has_avx512(void) {
 
 static int has_avx512_vnni(void) { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
 #elif defined(__aarch64__)
-extern const cpu_kernel *const cpu_kernels_neon[];
+TABLE(neon);
 #endif
 
 static int always(void) { return 1; }
@@ -59,9 +65,9 @@ static const struct isa *find_isa(iec_error *err) {
   int any = !wanted || !*wanted;
   for (size_t i = 0; i < sizeof isas / sizeof isas[0]; ++i) {
     if (!any && strcmp(wanted, isas[i].name) != 0) continue;
-    if (isas[i].present()) return &isas[i];
+    if (isas[i].kernels && isas[i].present()) return &isas[i];
     if (any) continue;
-    cpu_fail(err, IEC_NOT_FOUND, "IE_CTYPES_ISA", "this machine has no %s", wanted);
+    cpu_fail(err, IEC_NOT_FOUND, "IE_CTYPES_ISA", "this machine has no %s, or this build", wanted);
     return NULL;
   }
   unknown_isa(wanted, err);

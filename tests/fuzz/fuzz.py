@@ -7,6 +7,7 @@ A case is made of its seed alone. ``file``: the XML and weights of a small netwo
 of the flat description of a random program changed, checked by C, loaded and run. Cases run in child processes; one that dies, hangs
 or raises what it must not is printed with its seed, and the exit status is 1. ``--case file:17`` repeats one here. Set IE_CTYPES_LIBRARY
 and LD_PRELOAD as .ci/run does to run them under AddressSanitizer. Seeds that once failed are in tests/fuzz/test_fuzz.py.
+``tests/fuzz/libfuzzer`` is the other fuzzer: descriptions of all kinds, led by what of the C code they reach.
 """
 
 from __future__ import annotations

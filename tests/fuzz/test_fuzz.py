@@ -3,11 +3,19 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
 import fuzz
 import pytest
+import seeds
 from cpu_programs import Builder, load
+from test_random_programs import RandomProgram
 
 from ie_ctypes.errors import IEError
+from ie_ctypes.runtime.library import library
+
+HERE = Path(__file__).parent
 
 FILES = (1634, 4094, 4375, 4487, 4708, 4807, 4840, 4960, 5104, 5137)  # output ports of other shapes than their layers give
 GRAPHS = (4018, 4759, 5019)  # orders of Transpose that are no permutations
@@ -48,3 +56,33 @@ def test_a_batch_in_a_child_names_the_case_that_dies(monkeypatch):
     monkeypatch.setattr(fuzz, "SECONDS", 60)
     assert fuzz.batch("graph", 0, 3) == ""
     assert fuzz.batch("nothing", 0, 3).startswith("nothing:0: exit status 1")
+
+
+@pytest.fixture(scope="module")
+def replay(compiler, tmp_path_factory):
+    """Run the cases of folders through the graph fuzzer's target, in a process of its own; what became of each, by file name."""
+    program = tmp_path_factory.mktemp("fuzz") / "replay"
+    include, lib = HERE.parents[1] / "csrc" / "include", library()._name
+    flags = ["-std=c11", "-D_GNU_SOURCE", "-O1", "-DREPLAY", f"-I{include}", "-Wl,--allow-shlib-undefined"]
+    subprocess.run([compiler, *flags, HERE / "graph_target.c", lib, f"-Wl,-rpath,{Path(lib).parent}", "-o", program], check=True)
+
+    def run(*folders):
+        result = subprocess.run([program, *folders], capture_output=True, text=True, timeout=120, check=False)
+        assert result.returncode == 0, f"{result.stdout[-300:]}\n{result.stderr[-3000:]}"
+        return {Path(path).name: outcome for path, _, outcome in (line.rpartition(" ") for line in result.stdout.splitlines())}
+
+    return run
+
+
+def test_cases_that_the_graph_fuzzer_found(replay):
+    assert set(replay(HERE / "corpus")) == {path.name for path in (HERE / "corpus").iterdir()}
+
+
+def test_programs_become_cases_that_run(replay, tmp_path):
+    for seed in range(20):
+        random = RandomProgram(seed)
+        for _ in range(4):
+            random.grow()
+        (tmp_path / str(seed)).write_bytes(seeds.case(random.finish().program, flags=seed))
+    assert set(replay(tmp_path).values()) <= {"ran", "large"}
+    assert list(replay(tmp_path).values()).count("ran") > 10

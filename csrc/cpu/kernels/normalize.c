@@ -53,7 +53,7 @@ static void run(const void *state, const cpu_run *r) {
       float zero[AXES_LANES] = {0}, scale[AXES_LANES];
       axes_fold(AXES_SQUARE, w, &it, x, NULL, sum);
       for (int64_t j = 0; j < it.lanes; j++)
-        scale[j] = (float)(1 / sqrt(s->max ? (sum[j] > s->eps ? sum[j] : s->eps) : sum[j] + s->eps));
+        scale[j] = (float)(1 / sqrt(s->max ? (sum[j] < s->eps ? s->eps : sum[j]) : sum[j] + s->eps));
       axes_apply(w, &it, zero, scale, x, y);
     }
   if (!s->tail.rest) return;

@@ -33,7 +33,7 @@ static int32_t supports(const cpu_node *node) {
   if (!begin) return 0;
   for (int i = 0; i < x->ndim; i++) {
     if (begin[i] < -INT32_MAX || begin[i] > INT32_MAX) return 0;
-    if (mode != PAD_CONSTANT && x->shape[i] < 1) return 0;
+    if (mode != PAD_CONSTANT && x->shape[i] < 1 && y->shape[i]) return 0;
   }
   return 10;
 }

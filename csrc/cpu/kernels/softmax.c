@@ -39,11 +39,7 @@ static float greatest(const float *x, int64_t n) {
   vf m = vf_set(-INFINITY);
   int64_t i = 0;
   for (; i + VL <= n; i += VL) m = vf_at_least(vf_load(x + i), m);
-  for (int half = VL / 2; half; half /= 2) { /* lane k meets lane k + half */
-    vi other;
-    for (int k = 0; k < VL; k++) other[k] = (k + half) % VL;
-    m = vf_at_least(__builtin_shuffle(m, other), m);
-  }
+  for (int half = VL / 2; half; half /= 2) m = vf_at_least(vf_turn(m, half), m); /* lane k meets lane k + half */
   float top = m[0];
   for (; i < n; i++) top = x[i] > top ? x[i] : top;
   return top;

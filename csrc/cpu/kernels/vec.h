@@ -98,6 +98,19 @@ static inline vf vf_at_most(vf x, vf hi) {
 #endif
 }
 
+/* Lane k of the result is lane k + n of x, around the end. */
+static inline vf vf_turn(vf x, int n) {
+#if defined(__clang__)
+  vf y = x;
+  for (int k = 0; k < VL; k++) y[k] = x[(k + n) % VL];
+  return y;
+#else
+  vi from;
+  for (int k = 0; k < VL; k++) from[k] = (k + n) % VL;
+  return __builtin_shuffle(x, from);
+#endif
+}
+
 static inline vf vf_abs(vf x) { return (vf)((vi)x & 0x7fffffff); }
 /* |x| with the sign of s. */
 static inline vf vf_copysign(vf x, vf s) { return (vf)(((vi)x & 0x7fffffff) | ((vi)s & INT32_MIN)); }

@@ -50,12 +50,23 @@ def _clamp(x: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def _relu(x: np.ndarray, alpha: float) -> np.ndarray:
+    if not alpha:
+        return np.maximum(x, x.dtype.type(0))
     return np.where(x > 0, x, (alpha * x).astype(x.dtype))
 
 
 def _power(x: np.ndarray, power: float, scale: float, shift: float) -> np.ndarray:
     y = np.asarray(x * scale + shift)
-    return y if power == 1 else np.power(y, np.float32(power))
+    return y if power == 1 else np.power(y, np.full_like(y, power))  # numpy's root, which one number 0.5 stands for, has no -inf
+
+
+def _gated(x: np.ndarray, gate: np.ndarray) -> np.ndarray:
+    """``x * gate``, 0 where a gate is shut against -inf."""
+    return np.where((x == -np.inf) & (gate == 0), x.dtype.type(-0.0), x * gate)
+
+
+def _softsign(x: np.ndarray) -> np.ndarray:
+    return np.where(np.isinf(x), np.sign(x), x / (1 + np.abs(x)))
 
 
 def _gelu_tanh(x: np.ndarray) -> np.ndarray:
@@ -71,7 +82,7 @@ FUNCTIONS: dict[str, _Function] = {
     "relu": lambda x, a, b, c: _relu(x, a),
     "elu": lambda x, a, b, c: _elu(x, a),
     "clamp": lambda x, a, b, c: _clamp(x, a, b),
-    "swish": lambda x, a, b, c: x * _sigmoid(a * x),
+    "swish": lambda x, a, b, c: _gated(x, _sigmoid(a * x)),
     "hard_sigmoid": lambda x, a, b, c: np.clip(a * x + b, 0, 1),
     "selu": lambda x, a, b, c: c * _elu(x, a),
     "power": _power,
@@ -103,8 +114,8 @@ FUNCTIONS: dict[str, _Function] = {
     "acosh": _plain(np.arccosh),
     "atanh": _plain(np.arctanh),
     "softplus": _plain(_softplus),
-    "softsign": _plain(lambda x: x / (1 + np.abs(x))),
-    "mish": _plain(lambda x: x * np.tanh(_softplus(x))),
+    "softsign": _plain(_softsign),
+    "mish": _plain(lambda x: _gated(x, np.tanh(_softplus(x)))),
     "hswish": _plain(lambda x: x * _hsigmoid(x)),
     "hsigmoid": _plain(_hsigmoid),
     "gelu": _plain(lambda x: 0.5 * x * (1 + _erf(x / math.sqrt(2)))),

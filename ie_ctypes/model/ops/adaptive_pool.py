@@ -45,7 +45,7 @@ def adaptive_pool(attrs: Attrs, inputs: Sequence[np.ndarray | None]) -> list[np.
     for place in np.ndindex(*sizes):
         cut = tuple(slice(i * n // o, -(-(i + 1) * n // o)) for i, n, o in zip(place, spatial, sizes, strict=True))
         inner, outer = ((slice(None), slice(None), *where) for where in (cut, place))
-        window = x[inner].reshape(*x.shape[:2], -1)
+        window = x[inner].reshape(*x.shape[:2], positions[cut].size)
         y[outer] = window.max(-1) if largest else window.mean(-1)
         at[outer] = positions[cut].ravel()[window.argmax(-1)]
     return [y, at.astype(text(attrs, "index_dtype"))] if largest else [y]

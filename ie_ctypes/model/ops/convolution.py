@@ -70,7 +70,7 @@ def conv(attrs: Attrs, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray]:
     y = np.zeros((x.shape[0], groups, out_channels, prod(out)), np.float32)
     for index, samples in taps(source, tuple(kernel), strides, dilations, out):
         weights = w[(slice(None),) * 3 + index]
-        y += _accumulate(weights, samples.reshape(x.shape[0], groups, in_channels, -1))
+        y += _accumulate(weights, samples.reshape(x.shape[0], groups, in_channels, prod(out)))
     return [_with_bias(y.reshape(shape), optional(inputs, 2))]
 
 
@@ -105,7 +105,7 @@ def deconv(attrs: Attrs, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray
     sizes = x.shape[2:]
     full = [(n - 1) * s + (k - 1) * d + 1 for n, s, k, d in zip(sizes, strides, kernel, dilations, strict=True)]
     y = np.zeros((x.shape[0], groups * out_channels, *full), np.float32)
-    samples = x.reshape(x.shape[0], groups, in_channels, -1)
+    samples = x.reshape(x.shape[0], groups, in_channels, prod(sizes))
     for index, target in taps(y, tuple(kernel), strides, dilations, sizes):
         weights = w[(slice(None),) * 3 + index].swapaxes(1, 2)
         target += np.matmul(weights[None], samples).reshape(target.shape)
@@ -175,7 +175,7 @@ def deform_conv(attrs: Attrs, inputs: Sequence[np.ndarray | None]) -> list[np.nd
             samples = _sample(source, row, column, pad)
             if mask is not None:
                 samples = samples * mask.reshape(batch, dg, 1, kh, kw, oh, ow)[:, :, :, i, j]
-            y += _accumulate(w[:, :, :, i, j], samples.reshape(batch, groups, in_channels, -1).astype(np.float32))
+            y += _accumulate(w[:, :, :, i, j], samples.reshape(batch, groups, in_channels, oh * ow).astype(np.float32))
     return [_with_bias(y.reshape(shape), optional(inputs, 4))]
 
 

@@ -131,7 +131,8 @@ def _apply(x: np.ndarray, axis: int, taps: Taps) -> np.ndarray:
     out = np.zeros((*x.shape[:axis], len(index), *x.shape[axis + 1 :]), np.float32)
     for k in range(index.shape[1]):
         if weights[:, k].any():
-            out += x.take(index[:, k], axis) * weights[:, k].reshape(across)
+            weight = weights[:, k].reshape(across)
+            out += np.where(weight == 0, np.float32(0), x.take(index[:, k], axis) * weight)  # what has no weight may be infinite
     return out
 
 

@@ -139,7 +139,7 @@ def _pad_type(attrs: Attrs, types: Types) -> list[TensorType]:
     x, mode = tensor(types, 0), text(attrs, "mode", PAD_MODES)
     begins, ends = (_per_axis(attrs, n, len(x.shape)) for n in ("pads_begin", "pads_end"))
     for axis, (size, begin, end) in enumerate(zip(x.shape, begins, ends, strict=True)):
-        limit = {"constant": None, "edge": None, "reflect": size - 1, "symmetric": size}[mode]
+        limit = {"constant": None, "edge": None, "reflect": max(size - 1, 0), "symmetric": size}[mode]
         if limit is not None and max(begin, end) > limit:
             raise ValueError(f"padding of axis {axis} is {max(begin, end)}, mode {mode} allows {limit} for size {size}")
         if size == 0 and mode != "constant" and max(begin, end) > 0:

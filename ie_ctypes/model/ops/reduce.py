@@ -26,7 +26,7 @@ def _mean(x: np.ndarray, axes: _Axes, keep: bool) -> np.ndarray:
 
 
 def _log_sum_exp(x: np.ndarray, axes: _Axes, keep: bool) -> np.ndarray:
-    top = np.max(x, axis=axes, keepdims=True)
+    top = np.max(x, axis=axes, keepdims=True, initial=-np.inf)
     top = np.where(np.isfinite(top), top, 0)
     total: np.ndarray = np.log(np.sum(np.exp(x - top), axis=axes, keepdims=True)) + top
     return total if keep else np.squeeze(total, axes)
