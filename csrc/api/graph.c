@@ -79,12 +79,13 @@ static iec_status read_tensor(reader *r, const int64_t *record, iec_value *value
   t->struct_size = sizeof *t;
   t->dtype = (uint16_t)record[1];
   t->ndim = (int32_t)record[2];
-  size_t size = element;
+  size_t size = element, most = element; /* most: as if no dimension were 0, which must be representable too */
   for (int32_t i = t->ndim; i-- > 0;) {
     t->shape[i] = r->store->ints[dims + (size_t)i];
     if (t->shape[i] < 0) return fault(r, "dimension", t->shape[i], INT64_MAX);
     t->strides[i] = (int64_t)size;
-    if (!iec_mul(size, (size_t)t->shape[i], &size) || size > INT64_MAX)
+    size *= (size_t)t->shape[i];
+    if (!iec_mul(most, t->shape[i] ? (size_t)t->shape[i] : 1, &most) || most > INT64_MAX)
       return iec_fail(r->err, IEC_PARAMETER_MISMATCH, r->where, "the size of the tensor overflows at dimension %d", (int)i);
   }
   t->size_bytes = size;

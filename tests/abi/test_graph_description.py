@@ -153,6 +153,7 @@ FAULTS: list[tuple[str, Callable[[Program], None], type[IEError], str]] = [
     ("rank", tensor_of("float32", (1,) * 9), ParameterMismatchError, "x: rank 9, expected 0 to 8"),
     ("negative dimension", tensor_of("float32", (1, -4)), ParameterMismatchError, "x: dimension -4"),
     ("size overflow", tensor_of("float32", (2**40, 2**40)), ParameterMismatchError, "x: the size of the tensor overflows at dimension 0"),
+    ("size overflow beside a 0", tensor_of("float32", (2**60, 8, 0)), ParameterMismatchError, "x: the size of the tensor overflows"),
     ("depth", nested(17), ParameterMismatchError, "n: graphs are nested deeper than 16"),
 ]
 

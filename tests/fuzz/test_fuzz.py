@@ -52,6 +52,14 @@ def test_an_alias_of_another_size_is_refused():
         load(program)
 
 
+def test_a_unary_result_of_another_shape_is_refused():
+    b = Builder()
+    program = b.output(b.unary(b.input(1, 16, 3, 3), "relu")).program
+    program.tensors[1].type = program.tensors[1].type.__class__("float32", (1, 1, 16, 3, 3))
+    with pytest.raises(IEError, match="unary"):
+        load(program)
+
+
 def test_a_batch_in_a_child_names_the_case_that_dies(monkeypatch):
     monkeypatch.setattr(fuzz, "SECONDS", 60)
     assert fuzz.batch("graph", 0, 3) == ""

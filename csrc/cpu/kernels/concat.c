@@ -12,6 +12,7 @@ static int32_t supports(const cpu_node *node) {
     if (x->dtype != y->dtype || x->ndim != y->ndim) return 0;
     for (int k = 0; k < y->ndim; k++)
       if (k != axis && x->shape[k] != y->shape[k]) return 0;
+    if (x->shape[axis] > y->shape[axis] - sum) return 0;
     sum += x->shape[axis];
   }
   return sum == y->shape[axis] ? 10 : 0;

@@ -22,7 +22,7 @@ static int32_t supports(const cpu_node *node) {
   size_t count;
   const int64_t *axes = op_ints(node, "axes", &count);
   unsigned seen = 0;
-  if (count > IEC_MAX_NDIM || op_count(x) != op_count(node->outputs[0])) return 0;
+  if (count > IEC_MAX_NDIM || !op_keeps_shape(node)) return 0;
   for (size_t i = 0; i < count; i++) {
     if (axes[i] < 0 || axes[i] >= x->ndim || (seen >> axes[i] & 1)) return 0;
     seen |= 1u << axes[i];

@@ -17,7 +17,7 @@ static int32_t supports(const cpu_node *node) {
   if (!op_ports(node, 1, 1) || !op_is(node, 0, IEC_F32) || node->outputs[0]->dtype != IEC_F32) return 0;
   const char *mode = op_text(node, "eps_mode", "inside");
   if (strcmp(mode, "inside") != 0 && strcmp(mode, "outside") != 0) return 0;
-  return axes_mask(node) >= 0 && op_count(node->inputs[0]) == op_count(node->outputs[0]) ? 10 : 0;
+  return axes_mask(node) >= 0 && op_keeps_shape(node) ? 10 : 0;
 }
 
 static int32_t can_fuse(const cpu_node *node, const cpu_post *post) {

@@ -15,7 +15,7 @@ static int32_t supports(const cpu_node *node) {
   if (!op_ports(node, 1, 1) || !op_is(node, 0, IEC_F32) || node->outputs[0]->dtype != IEC_F32) return 0;
   const char *mode = op_text(node, "eps_mode", "add");
   if (strcmp(mode, "add") != 0 && strcmp(mode, "max") != 0) return 0;
-  return axes_mask(node) >= 0 && op_count(node->inputs[0]) == op_count(node->outputs[0]) ? 10 : 0;
+  return axes_mask(node) >= 0 && op_keeps_shape(node) ? 10 : 0;
 }
 
 /* Lanes past C are zero and add nothing to a sum of squares. */

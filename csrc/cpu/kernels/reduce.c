@@ -23,7 +23,11 @@ static int32_t supports(const cpu_node *node) {
   if (op < 0 || mask < 0 || x->dtype != y->dtype) return 0;
   if (op >= AND ? x->dtype != IEC_BOOL : x->dtype != IEC_F32 && x->dtype != IEC_I32 && x->dtype != IEC_I64)
     return 0;
-  for (int i = 0; i < x->ndim; i++) kept *= mask >> i & 1 ? 1 : x->shape[i];
+  for (int i = 0; i < x->ndim; i++) {
+    int64_t size = mask >> i & 1 ? 1 : x->shape[i];
+    if (y->ndim == x->ndim && y->shape[i] != size) return 0;
+    kept *= size;
+  }
   return kept == op_count(y) ? 10 : 0;
 }
 

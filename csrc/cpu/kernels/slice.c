@@ -24,7 +24,7 @@ static int32_t supports(const cpu_node *node) {
     if (y->shape[i] == 0) continue;
     if (begins[i] < 0 || begins[i] >= x->shape[i]) return 0;
     int64_t room = strides[i] > 0 ? x->shape[i] - 1 - begins[i] : begins[i], step = strides[i];
-    if (step < -INT32_MAX || step > INT32_MAX || (y->shape[i] - 1) * (step < 0 ? -step : step) > room)
+    if (step < -INT32_MAX || step > INT32_MAX || (step && y->shape[i] - 1 > room / (step < 0 ? -step : step)))
       return 0;
   }
   return 10;

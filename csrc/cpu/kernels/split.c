@@ -11,6 +11,7 @@ static int32_t supports(const cpu_node *node) {
   if (!op_size(x->dtype) || axis < 0 || axis >= x->ndim || count != (size_t)node->output_count) return 0;
   for (int i = 0; i < node->output_count; i++) {
     const cpu_tensor *y = node->outputs[i];
+    if (lengths[i] < 0 || lengths[i] > x->shape[axis] - sum) return 0;
     sum += lengths[i];
     if (!y) continue;
     if (y->dtype != x->dtype || y->ndim != x->ndim || y->shape[axis] != lengths[i]) return 0;

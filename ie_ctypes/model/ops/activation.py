@@ -51,7 +51,7 @@ def _clamp(x: np.ndarray, low: float, high: float) -> np.ndarray:
 
 def _relu(x: np.ndarray, alpha: float) -> np.ndarray:
     if not alpha:
-        return np.maximum(x, x.dtype.type(0))
+        return np.asarray(np.maximum(x, x.dtype.type(0)))
     return np.where(x > 0, x, (alpha * x).astype(x.dtype))
 
 
@@ -62,11 +62,11 @@ def _power(x: np.ndarray, power: float, scale: float, shift: float) -> np.ndarra
 
 def _gated(x: np.ndarray, gate: np.ndarray) -> np.ndarray:
     """``x * gate``, 0 where a gate is shut against -inf."""
-    return np.where((x == -np.inf) & (gate == 0), x.dtype.type(-0.0), x * gate)
+    return np.asarray(np.where((x == -np.inf) & (gate == 0), x.dtype.type(-0.0), x * gate))
 
 
 def _softsign(x: np.ndarray) -> np.ndarray:
-    return np.where(np.isinf(x), np.sign(x), x / (1 + np.abs(x)))
+    return np.asarray(np.where(np.isinf(x), np.sign(x), x / (1 + np.abs(x))))
 
 
 def _gelu_tanh(x: np.ndarray) -> np.ndarray:
