@@ -6,7 +6,8 @@
 A case is made of its seed alone. ``file``: the XML and weights of a small network, damaged, read, loaded on CPU and run. ``graph``: words
 of the flat description of a random program changed, checked by C, loaded and run. Cases run in child processes; one that dies, hangs
 or raises what it must not is printed with its seed, and the exit status is 1. ``--case file:17`` repeats one here. Set IE_CTYPES_LIBRARY
-and LD_PRELOAD as .ci/run does to run them under AddressSanitizer. Seeds that once failed are in tests/fuzz/test_fuzz.py.
+and LD_PRELOAD as .ci/run does to run them under AddressSanitizer (with quarantine_size_mb=1: now and then a child runs its cases
+three times, and fails when the third time takes memory that the second did not). Seeds that once failed are in tests/fuzz/test_fuzz.py.
 ``tests/fuzz/libfuzzer`` is the other fuzzer: descriptions of all kinds, led by what of the C code they reach.
 """
 
@@ -16,6 +17,8 @@ import argparse
 import contextlib
 import ctypes
 import faulthandler
+import gc
+import os
 import random
 import subprocess
 import sys
@@ -40,6 +43,7 @@ from ie_ctypes.runtime.objects import DTYPES  # noqa: E402
 
 MOST = 1 << 22  # elements of a tensor that is run: damage makes sizes that no machine has
 BATCH, SECONDS = 40, 120  # cases of a child, and what they may take
+EVERY, GROWTH = 8, 16 << 20  # every so many batches a child looks for leaks; bytes that it may grow by
 WORDS = (0, 1, -1, 2, 3, 7, 16, 255, 1 << 15, (1 << 31) - 1, 1 << 31, -(1 << 31), 1 << 40, (1 << 63) - 1, -(1 << 63))
 NUMBERS = (0.0, -1.0, 1e-30, 1e30, float("inf"), float("nan"))
 
@@ -128,27 +132,38 @@ def _types(description: flat.Description) -> list[tuple[int, tuple[int, ...]]]:
 CASES = {"file": run_file, "graph": run_graph}
 
 
-def child(kind: str, first: int, count: int) -> None:
-    """Run some cases; each is announced before it runs."""
+def _resident() -> int:
+    """Bytes of this process in memory, what nobody refers to any more taken off."""
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def child(kind: str, first: int, count: int, times: int) -> None:
+    """Run some cases; each is announced before it runs. Three times and more: the memory in use must settle."""
     faulthandler.enable()
     warnings.simplefilter("ignore")
-    for seed in range(first, first + count):
-        print(f"{kind}:{seed}", flush=True)
-        CASES[kind](seed)
+    sizes = []
+    for _ in range(times):
+        for seed in range(first, first + count):
+            print(f"{kind}:{seed}", flush=True)
+            CASES[kind](seed)
+        sizes.append(_resident())
+    if times > 2 and sizes[-1] - sizes[-2] > GROWTH:
+        sys.exit(f"the same cases once more take {sizes[-1] - sizes[-2]} bytes more: {sizes}")
     print("done", flush=True)
 
 
-def batch(kind: str, first: int, count: int) -> str:
+def batch(kind: str, first: int, count: int, times: int = 1) -> str:
     """Run cases in a child; "" or the case that failed and how."""
-    command = [sys.executable, __file__, "--child", f"{kind}:{first}:{count}"]
+    command = [sys.executable, __file__, "--child", f"{kind}:{first}:{count}:{times}"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        out, errors = process.communicate(timeout=SECONDS)
+        out, errors = process.communicate(timeout=SECONDS * times)
         how = f"exit status {process.returncode}"
     except subprocess.TimeoutExpired:
         process.kill()
         out, errors = process.communicate()
-        how = f"not done after {SECONDS} s"
+        how = f"not done after {SECONDS * times} s"
     lines = out.split() or ["nothing"]
     return "" if lines[-1] == "done" and process.returncode == 0 else f"{lines[-1]}: {how}\n{errors[-3000:]}"
 
@@ -162,8 +177,8 @@ def main() -> int:
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        kind, first, count = options.child.split(":")
-        child(kind, int(first), int(count))
+        kind, *numbers = options.child.split(":")
+        child(kind, *map(int, numbers))
         return 0
     if options.case:
         kind, seed = options.case.split(":")
@@ -173,7 +188,7 @@ def main() -> int:
     with contextlib.suppress(KeyboardInterrupt):
         while time.monotonic() < end:
             for kind in kinds:
-                failed = batch(kind, seed, BATCH)
+                failed = batch(kind, seed, BATCH, 1 if seed // BATCH % EVERY else 3)
                 cases += BATCH
                 if failed:
                     failures += 1
