@@ -171,6 +171,8 @@ def test_shapes_that_do_not_fit_are_refused():
     refuse("confidences are .1, 30., expected .1, 36.", (1, 48), (1, 30), (1, 2, 48))
     refuse("priors are .3, 2, 48., expected 1 or 1 images of 2 rows", (1, 48), (1, 36), (3, 2, 48))
     refuse("priors are .1, 1, 48.", (1, 48), (1, 36), (1, 1, 48))
+    refuse("priors are .1, 2, 49., expected 4 numbers each", (1, 48), (1, 36), (1, 2, 49))
+    refuse("priors are .1, 2, 0., expected 4 numbers each", (1, 0), (1, 0), (1, 2, 0))
 
 
 def test_keep_decides_between_equal_scores_as_an_unstable_sort_does():

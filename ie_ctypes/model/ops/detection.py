@@ -30,6 +30,8 @@ def _detection_output_type(attrs: Attrs, types: Sequence[TensorType | None]) -> 
             "expected [N, P*L*4], [N, P*C], [1 or N, 1 or 2, P*4 or P*5] and at least 1 class"
         )
     batch, count = loc.shape[0], prior.shape[2] // _prior_size(attrs)
+    if not count or prior.shape[2] % _prior_size(attrs):
+        raise ValueError(f"priors are {list(prior.shape)}, expected {_prior_size(attrs)} numbers each in the last axis")
     located = 1 if integer(attrs, "share_location") else classes
     rows = 1 if integer(attrs, "variance_encoded_in_target") else 2
     if loc.shape[1] != count * located * 4 or conf.shape != (batch, count * classes):
