@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cpu_programs import Builder, load
+from cpu_programs import Builder, infer, load
 from int8_checks import exact, fake_quantize, integer_weights, values
 
 
@@ -169,6 +169,24 @@ def test_limits_and_steps_of_each_channel() -> None:
     b.output(b.node("Conv", y, b.const(integer_weights(rng, (21, 1, 1, 2, 2), 60)), **window()))
     kernels = exact(b, [rng.integers(-300, 300, (2, 21, 5, 6)).astype(np.float32)])
     assert kernels.count("int8_pool") == kernels.count("int8_depthwise") == kernels.count("int8_dequantize") == 1
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("channels", [1, 3, 4, 5])
+def test_images_of_few_channels_and_what_is_no_number(channels: int) -> None:
+    rng = np.random.default_rng(channels)
+    b = Builder()
+    x = b.input(2, channels, 7, 37)
+    b.output(b.conv(fake_quantize(b, x, 0), integer_weights(rng, (1, 16, channels, 3, 3)), pad=1))
+    data = values(rng, (2, channels, 7, 37), 0)
+    data[0, -1, 3, ::5] = np.inf
+    data[1, 0, 3, ::4] = -np.inf
+    assert exact(b, [data])[0] == "int8_quantize"
+    missing = data.copy()
+    data[0, 0, 2, ::3], missing[0, 0, 2, ::3] = 0, np.nan  # becomes the lowest number
+    executable = load(b.program)
+    np.testing.assert_array_equal(infer(executable, b.program, [missing])[0], infer(executable, b.program, [data])[0])
+    executable.close()
 
 
 def window(rank: int = 2) -> dict[str, tuple[int, ...]]:
