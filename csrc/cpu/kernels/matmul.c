@@ -196,8 +196,7 @@ static void run_item(const matmul *s, const cpu_run *r, const product *p, int64_
       int64_t depth = op_min(GEMM_ROWS_DEPTH, q->k - k);
       int64_t next = j + 1 < end          ? panel_at(s, j + 1, k)
                      : k + depth < q->k   ? panel_at(s, begin, k + depth)
-                     : after < s->groups  ? panel_at(s, after, 0)
-                                          : panel_at(s, j, k);
+                                          : panel_at(s, after, 0);
       run_group(s, p, j, k, depth, row, rows, next);
     }
   for (int64_t i = 0; s->posts.count && i < rows; i++)

@@ -319,10 +319,17 @@ static void finish(const recurrent_state *s, const cpu_run *r, const recurrent_p
   if (s->last_c) memcpy((float *)r->outputs[2] + pair * s->size + j0, p->c + j0, bytes);
 }
 
-/* W x + b of all steps from packed weights: items are a direction, a gate and a gemm group. */
+/* Floats from the packed W to item b, a direction, a gate and a gemm group. */
+static int64_t inputs_panel(const recurrent_state *s, int64_t b) {
+  int64_t blocks = s->wide / 16, groups = gemm_groups(blocks);
+  return (b / groups * s->wide + gemm_group_start(blocks, b % groups) * 16) * s->d;
+}
+
+/* W x + b of all steps from packed weights, item by item; the panels of the next one are fetched on the way. */
 static void packed_inputs(const recurrent_state *s, const cpu_run *r) {
   int64_t b, e, columns = s->n * s->steps, blocks = s->wide / 16, groups = gemm_groups(blocks);
-  while (cpu_next(r, s->dirs * s->gates / s->size * groups, 1, &b, &e)) {
+  int64_t items = s->dirs * s->gates / s->size * groups;
+  while (cpu_next(r, items, 1, &b, &e)) {
     int64_t gate = b / groups, first = gemm_group_start(blocks, b % groups);
     int64_t nb = gemm_group_start(blocks, b % groups + 1) - first, row = gate * s->wide + first * 16;
     gemm_rows_args a = {.bias = s->b + row,
@@ -330,10 +337,14 @@ static void packed_inputs(const recurrent_state *s, const cpu_run *r) {
                         .a_row = s->d,
                         .y_row = s->sums};
     for (int64_t k = 0; k < s->d || k == 0; k += GEMM_ROWS_DEPTH) {
+      int64_t here = inputs_panel(s, b) + k * nb * 16;
+      int64_t next = k + GEMM_ROWS_DEPTH < s->d ? here + GEMM_ROWS_DEPTH * nb * 16
+                                                : inputs_panel(s, op_min(b + r->members, items - 1));
       a.a = (const float *)r->inputs[X] + k;
-      a.w = s->w + row * s->d + k * nb * 16;
+      a.w = s->w + here;
       a.inner = op_min(GEMM_ROWS_DEPTH, s->d - k);
       a.accumulate = k > 0;
+      a.ahead = next - here;
       gemm_rows(&a, (int32_t)nb, columns);
     }
   }
