@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Damaged files and damaged descriptions, run to the end: an answer or a worded error, never a crash, a hang or another exception.
 
-    python tests/fuzz/fuzz.py [--seconds 3600] [--first SEED] [--kind file|graph]
+    python tests/fuzz/fuzz.py [--seconds 3600] [--first SEED] [--kind file|layer|graph]
 
-A case is made of its seed alone. ``file``: the XML and weights of a small network, damaged, read, loaded on CPU and run. ``graph``: words
-of the flat description of a random program changed, checked by C, loaded and run. Cases run in child processes; one that dies, hangs
-or raises what it must not is printed with its seed, and the exit status is 1. ``--case file:17`` repeats one here. Set IE_CTYPES_LIBRARY
-and LD_PRELOAD as .ci/run does to run them under AddressSanitizer (with quarantine_size_mb=1: now and then a child runs its cases
-three times, and fails when the third time takes memory that the second did not). Seeds that once failed are in tests/fuzz/test_fuzz.py.
+A case is made of its seed alone. ``file``: the XML and weights of a small network, damaged, read, loaded on CPU and run. ``layer``: the
+same with the one-layer networks of the conformance corpus, where IE_TEST_DATA has it. ``graph``: words of the flat description of a
+random program changed, checked by C, loaded and run. Cases run in child processes; one that dies, hangs or raises what it must not is
+printed with its seed, and the exit status is 1. ``--case file:17`` repeats one here. Set IE_CTYPES_LIBRARY and LD_PRELOAD as .ci/run does
+to run them under AddressSanitizer (with quarantine_size_mb=1: now and then a child runs its cases three times, and fails when the third
+time takes memory that the second did not). Seeds that once failed are in tests/fuzz/test_fuzz.py.
 ``tests/fuzz/libfuzzer`` is the other fuzzer: descriptions of all kinds, led by what of the C code they reach.
 """
 
@@ -17,6 +18,7 @@ import argparse
 import contextlib
 import ctypes
 import faulthandler
+import functools
 import gc
 import os
 import random
@@ -31,6 +33,7 @@ import numpy as np
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent / "model"), str(HERE.parent / "cpu")]
 
+from small_nets import DATA  # noqa: E402
 from test_random_programs import RandomProgram  # noqa: E402
 from test_reader_fuzz import FILES, change  # noqa: E402
 
@@ -41,6 +44,7 @@ from ie_ctypes.runtime.errors import check, new_error  # noqa: E402
 from ie_ctypes.runtime.library import library  # noqa: E402
 from ie_ctypes.runtime.objects import DTYPES  # noqa: E402
 
+LAYERS = DATA / "corpus"
 MOST = 1 << 22  # elements of a tensor that is run: damage makes sizes that no machine has
 BATCH, SECONDS = 40, 120  # cases of a child, and what they may take
 EVERY, GROWTH = 8, 16 << 20  # every so many batches a child looks for leaks; bytes that it may grow by
@@ -51,7 +55,24 @@ NUMBERS = (0.0, -1.0, 1e-30, 1e30, float("inf"), float("nan"))
 def run_file(seed: int) -> str:
     """Read, load and run a damaged file; what became of it."""
     rng = random.Random(seed)
-    xml, weights = FILES[rng.choice(sorted(FILES))]
+    return _run_damaged(rng, *FILES[rng.choice(sorted(FILES))])
+
+
+def run_layer(seed: int) -> str:
+    """The same with a network of the conformance corpus."""
+    rng = random.Random(seed)
+    xml = rng.choice(_layers())
+    weights = xml.with_suffix(".bin")
+    return _run_damaged(rng, xml.read_bytes(), weights.read_bytes() if weights.exists() else b"")
+
+
+@functools.cache
+def _layers() -> list[Path]:
+    lines = (LAYERS / "dev.txt").read_text().splitlines()
+    return sorted({LAYERS / line.split("\t")[0].strip() for line in lines if line.strip() and not line.startswith("#")})
+
+
+def _run_damaged(rng: random.Random, xml: bytes, weights: bytes) -> str:
     text = xml.decode()
     for _ in range(rng.randint(1, 3)):
         text = change(rng, text) or text
@@ -129,7 +150,7 @@ def _types(description: flat.Description) -> list[tuple[int, tuple[int, ...]]]:
     return found
 
 
-CASES = {"file": run_file, "graph": run_graph}
+CASES = {"file": run_file, "graph": run_graph} | ({"layer": run_layer} if LAYERS.is_dir() else {})
 
 
 def _resident() -> int:
