@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from cpu_programs import ISAS, Builder, check, has_isa, infer, kinds_run, load, random_inputs, reference
 
+from ie_ctypes.model.program import AttrValue
+
 RNG = np.random.default_rng(7)
 THREADS = pytest.mark.parametrize("threads", ["1", "2", "3"])
 
@@ -380,3 +382,21 @@ def test_every_way_of_binding_is_accepted(bind: str) -> None:
     b = Builder()
     y = b.unary(b.input(4), "neg")
     check(b.output(y), config={"CPU_BIND_THREAD": bind})
+
+
+@pytest.mark.parametrize("channels", [3, 20, 32])
+def test_convolutions_and_pools_of_constants(isa: str, channels: int) -> None:
+    rng = np.random.default_rng(channels)
+    x = rng.standard_normal((2, channels, 9, 10)).astype(np.float32)
+    lists: dict[str, AttrValue] = {"strides": (1, 1), "dilations": (1, 1), "pads_begin": (1, 1), "pads_end": (1, 1)}
+    pool: dict[str, AttrValue] = {"kernel": (3, 3), "strides": (2, 2), "pads_begin": (1, 1), "pads_end": (1, 1), "ceil": 0}
+    for weights in ((1, 32, channels, 3, 3), (1, 32, channels, 1, 1), (channels, 1, 1, 3, 3)):
+        b = Builder()
+        w = b.const(rng.standard_normal(weights).astype(np.float32))
+        check(b.output(b.node("Conv", b.const(x), w, **lists)), atol=1e-4)
+    b = Builder()
+    w = b.const(rng.standard_normal((1, channels, 16, 3, 3)).astype(np.float32))
+    check(b.output(b.node("Deconv", b.const(x), w, **lists, output_padding=(0, 0))), atol=1e-4)
+    b = Builder()
+    y = b.node("MaxPool", b.const(x), **pool, dilations=(1, 1))
+    check(b.output(y, b.node("AvgPool", b.const(x), **pool, divisor="valid")))

@@ -62,6 +62,11 @@ static inline int conv_window(const cpu_node *node, conv_geom *geom) {
          conv_ints(node, "pads_begin", rank, 0, INT32_MIN, geom->pad);
 }
 
+/* 1 when the weights can be packed and the input can come in channel blocks: constants stay plain. */
+static inline int conv_can_block(const cpu_node *node) {
+  return node->inputs[1]->data && !node->inputs[0]->data && (!op_in(node, 2) || node->inputs[2]->data);
+}
+
 /* Geometry of Conv (transposed 0: w [G,O/G,C/G,k...]) or Deconv (1: w [G,C/G,O/G,k...]) with weights in input
  * `wi`, of any types. 0 when the node is malformed. */
 static inline int conv_shapes(const cpu_node *node, int transposed, int wi, conv_geom *geom) {

@@ -57,8 +57,7 @@ static int32_t supports(const cpu_node *node) {
   conv_geom q;
   conv_gather gather;
   int64_t merged;
-  if (!plan(node, &q, &gather, &merged) || !conv_bias_ok(node, 2, q.o) || !node->inputs[1]->data) return 0;
-  if (op_in(node, 2) && !node->inputs[2]->data) return 0;
+  if (!plan(node, &q, &gather, &merged) || !conv_bias_ok(node, 2, q.o) || !conv_can_block(node)) return 0;
   return q.out_size > 0 && q.n > 0 ? merged > 1 ? 15 : 20 : 0;
 }
 

@@ -84,8 +84,7 @@ static const shape *choose(const conv_geom *q) {
 
 static int32_t supports(const cpu_node *node) {
   conv_geom q;
-  if (!conv_geometry(node, 0, 1, &q) || !conv_bias_ok(node, 2, q.o) || !node->inputs[1]->data) return 0;
-  if (op_in(node, 2) && !node->inputs[2]->data) return 0;
+  if (!conv_geometry(node, 0, 1, &q) || !conv_bias_ok(node, 2, q.o) || !conv_can_block(node)) return 0;
   return choose(&q) ? 30 : 0;
 }
 

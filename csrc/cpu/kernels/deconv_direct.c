@@ -59,9 +59,8 @@ static int32_t supports(const cpu_node *node) {
   conv_geom q, input;
   conv_gather gather;
   int64_t residues[3];
-  if (!plan(node, &q, &input, &gather, residues) || !conv_bias_ok(node, 2, q.o) || !node->inputs[1]->data)
+  if (!plan(node, &q, &input, &gather, residues) || !conv_bias_ok(node, 2, q.o) || !conv_can_block(node))
     return 0;
-  if (op_in(node, 2) && !node->inputs[2]->data) return 0;
   return q.g == 1 || (q.cg % 16 == 0 && q.og % 16 == 0) ? 20 : 0;
 }
 

@@ -17,14 +17,14 @@ typedef struct pool_blocked {
 
 static int32_t supports_max(const cpu_node *node) {
   conv_geom q;
-  return pool_geometry(node, &q) && op_is(node, 0, IEC_F32) && !(node->output_count > 1 && node->outputs[1])
+  return pool_geometry(node, &q) && op_is(node, 0, IEC_F32) && !node->inputs[0]->data && !(node->output_count > 1 && node->outputs[1])
              ? 20
              : 0;
 }
 
 static int32_t supports_avg(const cpu_node *node) {
   conv_geom q;
-  return pool_geometry(node, &q) && op_is(node, 0, IEC_F32) && pool_divisor_code(node) >= 0 ? 20 : 0;
+  return pool_geometry(node, &q) && op_is(node, 0, IEC_F32) && !node->inputs[0]->data && pool_divisor_code(node) >= 0 ? 20 : 0;
 }
 
 static void layouts(const cpu_node *node, cpu_layout *in, cpu_layout *out) {
