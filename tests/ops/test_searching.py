@@ -6,7 +6,7 @@ from __future__ import annotations
 import corpus
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from layers import random, run_kind, run_layer, run_one
@@ -14,6 +14,7 @@ from layers import random, run_kind, run_layer, run_one
 from ie_ctypes.errors import ModelError
 
 
+@settings(deadline=None)  # beside other programs a case may take long
 @given(arrays(np.int32, st.tuples(st.integers(0, 8), st.integers(0, 2)), elements=st.integers(-2, 2)), st.booleans())
 def test_unique_rows_can_be_put_together_again(x, rising):
     values, first, inverse, counts = run_kind("Unique", [x], sorted=int(rising), index_dtype="int64")
@@ -31,6 +32,11 @@ def test_nan_differs_from_nan_and_sorts_last():
     values, first, inverse, counts = run_kind("Unique", [x], sorted=1, index_dtype="int32")
     np.testing.assert_array_equal(values[:, 0], [-1, 1, np.nan, np.nan])
     assert (first.tolist(), inverse.tolist(), counts.tolist()) == ([3, 1, 0, 2], [2, 1, 3, 0], [1, 1, 1, 1])
+
+
+def test_rows_with_nan_are_sorted_by_what_follows():
+    x = np.array([[np.nan, 2], [np.nan, 1], [0, 3]], np.float32)
+    assert run_kind("Unique", [x], sorted=1, index_dtype="int32")[1].tolist() == [2, 1, 0]
 
 
 def test_opset_unique_of_slices_and_of_constants():

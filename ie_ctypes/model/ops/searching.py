@@ -53,7 +53,7 @@ def unique(attrs: Attrs, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray
     NaN differs from everything and sorts last.
     """
     x = array(inputs, 0)
-    order = sorted(range(len(x)), key=lambda i: [(bool(v != v), v) for v in x[i].tolist()])
+    order = sorted(range(len(x)), key=lambda i: [(v != v, 0 if v != v else v) for v in x[i].tolist()])
     groups: list[list[int]] = []
     for i in order:
         if groups and np.array_equal(x[groups[-1][0]], x[i]):
