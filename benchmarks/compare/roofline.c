@@ -19,8 +19,8 @@
 
 typedef float vector __attribute__((vector_size(LANES * sizeof(float))));
 
-/* Ten chains: enough for two units of a latency of five, few enough for sixteen registers. Returns how many operations
- * it did; a multiply-add is two. */
+/* Ten chains: enough for two units of a latency of five, few enough for sixteen registers. Returns how many
+ * operations it did; a multiply-add is two. */
 int64_t roofline_fma(int64_t rounds) {
   vector a, b;
   for (int i = 0; i < LANES; i++) {

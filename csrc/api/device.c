@@ -11,12 +11,13 @@ static iec_status check_device(const iec_device *device, iec_error *err) {
 static iec_status check_pairs(const iec_kv *pairs, size_t count, iec_error *err) {
   if (count && !pairs) return iec_fail(err, IEC_PARAMETER_MISMATCH, "config", "%zu pairs at NULL", count);
   for (size_t i = 0; i < count; i++)
-    if (!pairs[i].key || !pairs[i].value) return iec_fail(err, IEC_PARAMETER_MISMATCH, "config", "pair %zu has a NULL text", i);
+    if (!pairs[i].key || !pairs[i].value)
+      return iec_fail(err, IEC_PARAMETER_MISMATCH, "config", "pair %zu has a NULL text", i);
   return IEC_OK;
 }
 
-iec_status iec_device_open(const char *library, const char *name, const iec_kv *options, size_t count, iec_device **out,
-                           iec_error *err) {
+iec_status iec_device_open(const char *library, const char *name, const iec_kv *options, size_t count,
+                           iec_device **out, iec_error *err) {
   if (!out) return iec_fail(err, IEC_PARAMETER_MISMATCH, "device_open", "out is NULL");
   *out = NULL;
   IEC_TRY(check_pairs(options, count, err));
@@ -43,17 +44,18 @@ const char *iec_device_name(const iec_device *device) { return device ? device->
 const char *iec_device_version(const iec_device *device) { return device ? device->api.version : ""; }
 const char *iec_device_description(const iec_device *device) { return device ? device->api.description : ""; }
 
-iec_status iec_device_query(iec_device *device, const iec_graph *graph, uint8_t *supported, size_t count, iec_error *err) {
+iec_status iec_device_query(iec_device *device, const iec_graph *graph, uint8_t *supported, size_t count,
+                            iec_error *err) {
   IEC_TRY(check_device(device, err));
   if (!graph) return iec_fail(err, IEC_PARAMETER_MISMATCH, "query", "graph is NULL");
   if (count != graph->node_count || (count && !supported))
-    return iec_fail(err, IEC_PARAMETER_MISMATCH, "query", "room for %zu nodes, the graph has %zu", supported ? count : 0,
-                    graph->node_count);
+    return iec_fail(err, IEC_PARAMETER_MISMATCH, "query", "room for %zu nodes, the graph has %zu",
+                    supported ? count : 0, graph->node_count);
   return device->api.query(device->driver, graph, supported, count, err);
 }
 
-iec_status iec_device_compile(iec_device *device, const iec_graph *graph, const iec_kv *config, size_t count, iec_executable **out,
-                              iec_error *err) {
+iec_status iec_device_compile(iec_device *device, const iec_graph *graph, const iec_kv *config, size_t count,
+                              iec_executable **out, iec_error *err) {
   if (!out) return iec_fail(err, IEC_PARAMETER_MISMATCH, "compile", "out is NULL");
   *out = NULL;
   IEC_TRY(check_device(device, err));
@@ -64,8 +66,8 @@ iec_status iec_device_compile(iec_device *device, const iec_graph *graph, const 
   return iec_executable_make(device, exec, graph, out, err);
 }
 
-iec_status iec_device_import(iec_device *device, const void *buf, size_t size, const iec_kv *config, size_t count,
-                             iec_executable **out, iec_error *err) {
+iec_status iec_device_import(iec_device *device, const void *buf, size_t size, const iec_kv *config,
+                             size_t count, iec_executable **out, iec_error *err) {
   if (!out) return iec_fail(err, IEC_PARAMETER_MISMATCH, "import", "out is NULL");
   *out = NULL;
   IEC_TRY(check_device(device, err));
@@ -76,7 +78,8 @@ iec_status iec_device_import(iec_device *device, const void *buf, size_t size, c
   return iec_executable_make(device, exec, NULL, out, err);
 }
 
-iec_status iec_device_get_property(iec_device *device, const char *key, char *buf, size_t *size, iec_error *err) {
+iec_status iec_device_get_property(iec_device *device, const char *key, char *buf, size_t *size,
+                                   iec_error *err) {
   IEC_TRY(check_device(device, err));
   if (!key || !size) return iec_fail(err, IEC_PARAMETER_MISMATCH, "get_property", "key or size is NULL");
   return device->api.get_property(device->driver, NULL, key, buf, size, err);

@@ -32,7 +32,8 @@ static iec_status copy_types(iec_executable *executable, const iec_graph *graph,
 }
 
 /* Takes `exec` over, also when it fails. `graph` NULL: the types are not known. */
-iec_status iec_executable_make(iec_device *device, iec_exec *exec, const iec_graph *graph, iec_executable **out, iec_error *err) {
+iec_status iec_executable_make(iec_device *device, iec_exec *exec, const iec_graph *graph,
+                               iec_executable **out, iec_error *err) {
   iec_executable *executable = calloc(1, sizeof *executable);
   if (!executable) {
     device->api.exec_release(exec);
@@ -63,15 +64,20 @@ void iec_executable_release(iec_executable *executable) {
   free(executable);
 }
 
-int32_t iec_executable_streams(const iec_executable *executable) { return executable ? executable->streams : 0; }
-
-iec_status iec_executable_get_property(iec_executable *executable, const char *key, char *buf, size_t *size, iec_error *err) {
-  IEC_TRY(check(executable, err));
-  if (!key || !size) return iec_fail(err, IEC_PARAMETER_MISMATCH, "get_property", "key or size is NULL");
-  return executable->device->api.get_property(executable->device->driver, executable->exec, key, buf, size, err);
+int32_t iec_executable_streams(const iec_executable *executable) {
+  return executable ? executable->streams : 0;
 }
 
-iec_status iec_executable_set_property(iec_executable *executable, const char *key, const char *value, iec_error *err) {
+iec_status iec_executable_get_property(iec_executable *executable, const char *key, char *buf, size_t *size,
+                                       iec_error *err) {
+  IEC_TRY(check(executable, err));
+  if (!key || !size) return iec_fail(err, IEC_PARAMETER_MISMATCH, "get_property", "key or size is NULL");
+  return executable->device->api.get_property(executable->device->driver, executable->exec, key, buf, size,
+                                              err);
+}
+
+iec_status iec_executable_set_property(iec_executable *executable, const char *key, const char *value,
+                                       iec_error *err) {
   IEC_TRY(check(executable, err));
   if (!key || !value) return iec_fail(err, IEC_PARAMETER_MISMATCH, "set_property", "key or value is NULL");
   return executable->device->api.set_property(executable->device->driver, executable->exec, key, value, err);

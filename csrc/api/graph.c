@@ -46,14 +46,14 @@ static void store_free(iec_graph_store *store) {
 }
 
 static iec_status fault(reader *r, const char *what, int64_t value, int64_t limit) {
-  return iec_fail(r->err, IEC_PARAMETER_MISMATCH, r->where, "%s %lld, expected 0 to %lld", what, (long long)value,
-                  (long long)limit);
+  return iec_fail(r->err, IEC_PARAMETER_MISMATCH, r->where, "%s %lld, expected 0 to %lld", what,
+                  (long long)value, (long long)limit);
 }
 
 static iec_status string_at(reader *r, int64_t offset, const char *what, const char **out) {
   if (offset < 0 || (uint64_t)offset >= r->desc->strings_size) {
-    return iec_fail(r->err, IEC_PARAMETER_MISMATCH, r->where, "%s at offset %lld, the strings have %zu bytes", what,
-                    (long long)offset, r->desc->strings_size);
+    return iec_fail(r->err, IEC_PARAMETER_MISMATCH, r->where, "%s at offset %lld, the strings have %zu bytes",
+                    what, (long long)offset, r->desc->strings_size);
   }
   *out = r->store->strings + offset;
   return IEC_OK;
@@ -72,21 +72,25 @@ static iec_status read_tensor(reader *r, const int64_t *record, iec_value *value
   IEC_TRY(string_at(r, record[0], "tensor name", &value->name));
   r->where = value->name;
   size_t element = iec_dtype_size(record[1]);
-  if (!element) return iec_fail(r->err, IEC_PARAMETER_MISMATCH, r->where, "unknown element type %lld", (long long)record[1]);
+  if (!element)
+    return iec_fail(r->err, IEC_PARAMETER_MISMATCH, r->where, "unknown element type %lld",
+                    (long long)record[1]);
   if (record[2] < 0 || record[2] > IEC_MAX_NDIM) return fault(r, "rank", record[2], IEC_MAX_NDIM);
   size_t dims;
   IEC_TRY(take(r, "rank", &r->ints, r->desc->int_count, record[2], &dims));
   t->struct_size = sizeof *t;
   t->dtype = (uint16_t)record[1];
   t->ndim = (int32_t)record[2];
-  size_t size = element, most = element; /* most: as if no dimension were 0, which must be representable too */
+  size_t size = element,
+         most = element; /* most: as if no dimension were 0, which must be representable too */
   for (int32_t i = t->ndim; i-- > 0;) {
     t->shape[i] = r->store->ints[dims + (size_t)i];
     if (t->shape[i] < 0) return fault(r, "dimension", t->shape[i], INT64_MAX);
     t->strides[i] = (int64_t)size;
     size *= (size_t)t->shape[i];
     if (!iec_mul(most, t->shape[i] ? (size_t)t->shape[i] : 1, &most) || most > INT64_MAX)
-      return iec_fail(r->err, IEC_PARAMETER_MISMATCH, r->where, "the size of the tensor overflows at dimension %d", (int)i);
+      return iec_fail(r->err, IEC_PARAMETER_MISMATCH, r->where,
+                      "the size of the tensor overflows at dimension %d", (int)i);
   }
   t->size_bytes = size;
   if (!record[3]) {
@@ -94,16 +98,17 @@ static iec_status read_tensor(reader *r, const int64_t *record, iec_value *value
     return IEC_OK;
   }
   if (record[4] < 0 || (uint64_t)record[4] != size)
-    return iec_fail(r->err, IEC_PARAMETER_MISMATCH, r->where, "constant of %lld bytes, its shape and type need %zu",
-                    (long long)record[4], size);
+    return iec_fail(r->err, IEC_PARAMETER_MISMATCH, r->where,
+                    "constant of %lld bytes, its shape and type need %zu", (long long)record[4], size);
   if ((uint64_t)record[3] % element)
-    return iec_fail(r->err, IEC_PARAMETER_MISMATCH, r->where, "constant data is not aligned to its %zu byte elements", element);
+    return iec_fail(r->err, IEC_PARAMETER_MISMATCH, r->where,
+                    "constant data is not aligned to its %zu byte elements", element);
   t->data = (void *)(uintptr_t)record[3];
   return IEC_OK;
 }
 
-static iec_status read_ports(reader *r, const char *what, const iec_graph *graph, int64_t count, int absent_allowed,
-                             const size_t **out, size_t *out_count) {
+static iec_status read_ports(reader *r, const char *what, const iec_graph *graph, int64_t count,
+                             int absent_allowed, const size_t **out, size_t *out_count) {
   size_t first;
   IEC_TRY(take(r, what, &r->ports, r->desc->port_count, count, &first));
   for (size_t i = first; i < r->ports; i++) {
@@ -113,8 +118,8 @@ static iec_status read_ports(reader *r, const char *what, const iec_graph *graph
       continue;
     }
     if (port < 0 || (uint64_t)port >= graph->value_count)
-      return iec_fail(r->err, IEC_OUT_OF_BOUNDS, r->where, "%s %zu is tensor %lld, the graph has %zu", what, i - first,
-                      (long long)port, graph->value_count);
+      return iec_fail(r->err, IEC_OUT_OF_BOUNDS, r->where, "%s %zu is tensor %lld, the graph has %zu", what,
+                      i - first, (long long)port, graph->value_count);
     r->store->ports[i] = (size_t)port;
   }
   *out = r->store->ports + first;
@@ -126,21 +131,19 @@ static iec_status read_attr(reader *r, const int64_t *record, int depth, iec_att
   IEC_TRY(string_at(r, record[0], "attribute name", &attr->name));
   attr->type = (int32_t)record[1];
   int64_t count = record[3];
-  if ((record[1] == IEC_ATTR_INT || record[1] == IEC_ATTR_FLOAT || record[1] == IEC_ATTR_STR || record[1] == IEC_ATTR_GRAPH) &&
+  if ((record[1] == IEC_ATTR_INT || record[1] == IEC_ATTR_FLOAT || record[1] == IEC_ATTR_STR ||
+       record[1] == IEC_ATTR_GRAPH) &&
       count != 1)
-    return iec_fail(r->err, IEC_PARAMETER_MISMATCH, r->where, "attribute %s: %lld values, expected 1", attr->name,
-                    (long long)count);
+    return iec_fail(r->err, IEC_PARAMETER_MISMATCH, r->where, "attribute %s: %lld values, expected 1",
+                    attr->name, (long long)count);
   size_t at;
   switch (record[1]) {
-    case IEC_ATTR_INT:
-      attr->i = record[2];
-      return IEC_OK;
+    case IEC_ATTR_INT: attr->i = record[2]; return IEC_OK;
     case IEC_ATTR_FLOAT:
       IEC_TRY(take(r, "float attribute values", &r->doubles, r->desc->double_count, 1, &at));
       attr->f = r->store->doubles[at];
       return IEC_OK;
-    case IEC_ATTR_STR:
-      return string_at(r, record[2], attr->name, &attr->s);
+    case IEC_ATTR_STR: return string_at(r, record[2], attr->name, &attr->s);
     case IEC_ATTR_INTS:
       IEC_TRY(take(r, "integer attribute values", &r->ints, r->desc->int_count, count, &at));
       attr->ints = r->store->ints + at;
@@ -153,10 +156,12 @@ static iec_status read_attr(reader *r, const int64_t *record, int depth, iec_att
       return IEC_OK;
     case IEC_ATTR_GRAPH:
       if (record[2] < 0 || (uint64_t)record[2] != r->claimed || r->claimed >= r->desc->graph_count)
-        return iec_fail(r->err, IEC_PARAMETER_MISMATCH, r->where, "attribute %s: graph %lld of %zu, expected the next unused, %zu",
-                        attr->name, (long long)record[2], r->desc->graph_count, r->claimed);
+        return iec_fail(r->err, IEC_PARAMETER_MISMATCH, r->where,
+                        "attribute %s: graph %lld of %zu, expected the next unused, %zu", attr->name,
+                        (long long)record[2], r->desc->graph_count, r->claimed);
       if (depth + 1 > MAX_DEPTH)
-        return iec_fail(r->err, IEC_PARAMETER_MISMATCH, r->where, "graphs are nested deeper than %d", MAX_DEPTH);
+        return iec_fail(r->err, IEC_PARAMETER_MISMATCH, r->where, "graphs are nested deeper than %d",
+                        MAX_DEPTH);
       r->store->depths[r->claimed] = depth + 1;
       attr->graph = &r->store->graphs[r->claimed++];
       return IEC_OK;
@@ -166,7 +171,8 @@ static iec_status read_attr(reader *r, const int64_t *record, int depth, iec_att
   }
 }
 
-static iec_status read_node(reader *r, const iec_graph *graph, const int64_t *record, int depth, iec_node *node) {
+static iec_status read_node(reader *r, const iec_graph *graph, const int64_t *record, int depth,
+                            iec_node *node) {
   IEC_TRY(string_at(r, record[1], "node name", &node->name));
   r->where = node->name;
   IEC_TRY(string_at(r, record[0], "node kind", &node->kind));
@@ -181,8 +187,10 @@ static iec_status read_node(reader *r, const iec_graph *graph, const int64_t *re
   for (size_t i = first; i < r->attrs; i++) {
     IEC_TRY(read_attr(r, r->desc->attrs + i * IEC_ATTR_WORDS, depth, &r->store->attrs[i]));
     for (size_t j = first; j < i; j++)
-      if (r->store->attrs[j].type == r->store->attrs[i].type && !strcmp(r->store->attrs[j].name, r->store->attrs[i].name))
-        return iec_fail(r->err, IEC_PARAMETER_MISMATCH, r->where, "attribute %s is given twice", r->store->attrs[i].name);
+      if (r->store->attrs[j].type == r->store->attrs[i].type &&
+          !strcmp(r->store->attrs[j].name, r->store->attrs[i].name))
+        return iec_fail(r->err, IEC_PARAMETER_MISMATCH, r->where, "attribute %s is given twice",
+                        r->store->attrs[i].name);
   }
   return IEC_OK;
 }
@@ -193,8 +201,9 @@ static iec_status check_order(reader *r, const iec_graph *graph, uint8_t *known)
   r->where = graph->name;
   for (size_t i = 0; i < graph->input_count; i++) {
     size_t t = graph->inputs[i];
-    if (known[t]) return iec_fail(r->err, IEC_PARAMETER_MISMATCH, r->where, "input %zu, tensor %zu (%s), has a value already",
-                                  i, t, graph->values[t].name);
+    if (known[t])
+      return iec_fail(r->err, IEC_PARAMETER_MISMATCH, r->where,
+                      "input %zu, tensor %zu (%s), has a value already", i, t, graph->values[t].name);
     known[t] = 1;
   }
   for (size_t n = 0; n < graph->node_count; n++) {
@@ -203,26 +212,31 @@ static iec_status check_order(reader *r, const iec_graph *graph, uint8_t *known)
     for (size_t i = 0; i < node->port_count[0]; i++) {
       size_t t = node->ports[0][i];
       if (t != IEC_NO_TENSOR && !known[t])
-        return iec_fail(r->err, IEC_PARAMETER_MISMATCH, r->where, "input %zu, tensor %zu (%s), is used before it has a value",
-                        i, t, graph->values[t].name);
+        return iec_fail(r->err, IEC_PARAMETER_MISMATCH, r->where,
+                        "input %zu, tensor %zu (%s), is used before it has a value", i, t,
+                        graph->values[t].name);
     }
     for (size_t i = 0; i < node->port_count[1]; i++) {
       size_t t = node->ports[1][i];
       if (t == IEC_NO_TENSOR) continue;
-      if (known[t]) return iec_fail(r->err, IEC_PARAMETER_MISMATCH, r->where, "output %zu, tensor %zu (%s), has a value already",
-                                    i, t, graph->values[t].name);
+      if (known[t])
+        return iec_fail(r->err, IEC_PARAMETER_MISMATCH, r->where,
+                        "output %zu, tensor %zu (%s), has a value already", i, t, graph->values[t].name);
       known[t] = 1;
     }
   }
   r->where = graph->name;
   for (size_t i = 0; i < graph->output_count; i++)
     if (!known[graph->outputs[i]])
-      return iec_fail(r->err, IEC_PARAMETER_MISMATCH, r->where, "output %zu, tensor %zu (%s), is never computed", i,
-                      graph->outputs[i], graph->values[graph->outputs[i]].name);
+      return iec_fail(r->err, IEC_PARAMETER_MISMATCH, r->where,
+                      "output %zu, tensor %zu (%s), is never computed", i, graph->outputs[i],
+                      graph->values[graph->outputs[i]].name);
   return IEC_OK;
 }
 
-static int compare_names(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
+static int compare_names(const void *a, const void *b) {
+  return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
 
 static iec_status check_names(reader *r, const iec_graph *graph, const char **names) {
   for (size_t i = 0; i < graph->node_count; i++) names[i] = graph->nodes[i].name;
@@ -255,7 +269,8 @@ static iec_status read_graph(reader *r) {
   IEC_TRY(read_ports(r, "input", graph, record[3], 0, &graph->inputs, &graph->input_count));
   IEC_TRY(read_ports(r, "output", graph, record[4], 0, &graph->outputs, &graph->output_count));
   for (size_t i = nodes; i < r->nodes; i++)
-    IEC_TRY(read_node(r, graph, r->desc->nodes + i * IEC_NODE_WORDS, r->store->depths[number], &r->store->nodes[i]));
+    IEC_TRY(read_node(r, graph, r->desc->nodes + i * IEC_NODE_WORDS, r->store->depths[number],
+                      &r->store->nodes[i]));
 
   uint8_t *known = malloc(graph->value_count + 1);
   const char **names = malloc((graph->node_count + 1) * sizeof *names);
@@ -274,17 +289,21 @@ static iec_status check_end(reader *r) {
     const char *what;
     size_t used, given;
   } rows[] = {
-      {"integers", r->ints, d->int_count},      {"doubles", r->doubles, d->double_count}, {"ports", r->ports, d->port_count},
-      {"tensors", r->tensors, d->tensor_count}, {"nodes", r->nodes, d->node_count},       {"attributes", r->attrs, d->attr_count},
+      {"integers", r->ints, d->int_count}, {"doubles", r->doubles, d->double_count},
+      {"ports", r->ports, d->port_count},  {"tensors", r->tensors, d->tensor_count},
+      {"nodes", r->nodes, d->node_count},  {"attributes", r->attrs, d->attr_count},
   };
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
     if (rows[i].used != rows[i].given)
-      return iec_fail(r->err, IEC_PARAMETER_MISMATCH, "graph", "%zu %s given, %zu used", rows[i].given, rows[i].what, rows[i].used);
+      return iec_fail(r->err, IEC_PARAMETER_MISMATCH, "graph", "%zu %s given, %zu used", rows[i].given,
+                      rows[i].what, rows[i].used);
   return IEC_OK;
 }
 
 /* An array of `count` zeroed items; one more, so that an empty one is not NULL. */
-static void *array(size_t count, size_t size) { return count < SIZE_MAX / size - 1 ? calloc(count + 1, size) : NULL; }
+static void *array(size_t count, size_t size) {
+  return count < SIZE_MAX / size - 1 ? calloc(count + 1, size) : NULL;
+}
 
 static iec_graph_store *store_new(const iec_graph_desc *d) {
   iec_graph_store *s = calloc(1, sizeof *s);
@@ -298,7 +317,8 @@ static iec_graph_store *store_new(const iec_graph_desc *d) {
   s->values = array(d->tensor_count, sizeof *s->values);
   s->nodes = array(d->node_count, sizeof *s->nodes);
   s->attrs = array(d->attr_count, sizeof *s->attrs);
-  if (!s->strings || !s->ints || !s->doubles || !s->ports || !s->graphs || !s->depths || !s->values || !s->nodes || !s->attrs) {
+  if (!s->strings || !s->ints || !s->doubles || !s->ports || !s->graphs || !s->depths || !s->values ||
+      !s->nodes || !s->attrs) {
     store_free(s);
     return NULL;
   }
@@ -336,12 +356,14 @@ iec_status iec_graph_create(const iec_graph_desc *desc, iec_graph **out, iec_err
   if (!out) return iec_fail(err, IEC_PARAMETER_MISMATCH, "graph", "out is NULL");
   *out = NULL;
   if (!desc || desc->struct_size < sizeof *desc)
-    return iec_fail(err, IEC_ABI_MISMATCH, "graph", "description of %u bytes, expected %zu", desc ? desc->struct_size : 0,
-                    sizeof *desc);
-  if (desc->graph_count < 1) return iec_fail(err, IEC_PARAMETER_MISMATCH, "graph", "the description holds no graph");
-  if ((desc->strings_size && !desc->strings) || (desc->int_count && !desc->ints) || (desc->double_count && !desc->doubles) ||
-      (desc->port_count && !desc->ports) || !desc->graphs || (desc->tensor_count && !desc->tensors) ||
-      (desc->node_count && !desc->nodes) || (desc->attr_count && !desc->attrs))
+    return iec_fail(err, IEC_ABI_MISMATCH, "graph", "description of %u bytes, expected %zu",
+                    desc ? desc->struct_size : 0, sizeof *desc);
+  if (desc->graph_count < 1)
+    return iec_fail(err, IEC_PARAMETER_MISMATCH, "graph", "the description holds no graph");
+  if ((desc->strings_size && !desc->strings) || (desc->int_count && !desc->ints) ||
+      (desc->double_count && !desc->doubles) || (desc->port_count && !desc->ports) || !desc->graphs ||
+      (desc->tensor_count && !desc->tensors) || (desc->node_count && !desc->nodes) ||
+      (desc->attr_count && !desc->attrs))
     return iec_fail(err, IEC_PARAMETER_MISMATCH, "graph", "a table of the description is NULL");
   if (desc->strings_size && desc->strings[desc->strings_size - 1])
     return iec_fail(err, IEC_PARAMETER_MISMATCH, "graph", "the strings do not end with a zero");

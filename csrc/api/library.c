@@ -36,7 +36,8 @@ static int has_f16c(void) {
 }
 
 static void read_isa(char *out, size_t size) {
-  /* __builtin_cpu_supports asks the operating system too: a set whose registers it does not save is not usable. */
+  /* __builtin_cpu_supports asks the operating system too: a set whose registers it does not save is not
+   * usable. */
   __builtin_cpu_init();
   struct {
     const char *name;
@@ -114,7 +115,8 @@ static void read_topology(iec_cpu_info *info) {
 
 iec_status iec_cpu_info_get(iec_cpu_info *out, iec_error *err) {
   if (!out || out->struct_size < sizeof *out)
-    return iec_fail(err, IEC_ABI_MISMATCH, "cpu_info", "record of %u bytes, expected %zu", out ? out->struct_size : 0, sizeof *out);
+    return iec_fail(err, IEC_ABI_MISMATCH, "cpu_info", "record of %u bytes, expected %zu",
+                    out ? out->struct_size : 0, sizeof *out);
   memset(out, 0, sizeof *out);
   out->struct_size = sizeof *out;
   read_brand(out->brand);

@@ -14,8 +14,8 @@ struct iec_infer_request {
   iec_gate state;         /* NEVER to DONE */
   atomic_uint generation; /* fork generation in which it was queued or run */
   atomic_int cancelled;
-  atomic_int code;        /* outcome of the last inference */
-  pthread_mutex_t mutex;  /* guards `failure` */
+  atomic_int code;       /* outcome of the last inference */
+  pthread_mutex_t mutex; /* guards `failure` */
   iec_error failure;
   iec_done_fn done;
   void *done_arg;
@@ -47,7 +47,9 @@ static unsigned state_of(iec_infer_request *r) {
   return state;
 }
 
-static iec_status busy(iec_error *err) { return iec_fail(err, IEC_REQUEST_BUSY, "request", "the inference is still running"); }
+static iec_status busy(iec_error *err) {
+  return iec_fail(err, IEC_REQUEST_BUSY, "request", "the inference is still running");
+}
 
 /* From rest to `state`; from then on the request is the caller's. */
 static iec_status claim(iec_infer_request *r, unsigned state, iec_error *err) {
@@ -71,7 +73,8 @@ static void finish(iec_infer_request *r, const iec_error *result) {
   iec_gate_set(&r->state, DONE);
 }
 
-/* Counts the inferences inside the driver, so that the child of a fork knows whether the driver's locks can be trusted. */
+/* Counts the inferences inside the driver, so that the child of a fork knows whether the driver's locks can
+ * be trusted. */
 static iec_status enter(iec_executable *executable, iec_error *err) {
   unsigned current = iec_fork_generation(), seen = atomic_load(&executable->generation);
   if (seen != current && seen != 0 && atomic_compare_exchange_strong(&executable->generation, &seen, 0)) {
@@ -89,14 +92,16 @@ static iec_status enter(iec_executable *executable, iec_error *err) {
 static iec_status run(iec_infer_request *r, iec_error *err) {
   iec_executable *executable = r->executable;
   IEC_TRY(enter(executable, err));
-  iec_status status = executable->device->api.infer(r->request, r->inputs, r->input_count, r->outputs, r->output_count, err);
+  iec_status status =
+      executable->device->api.infer(r->request, r->inputs, r->input_count, r->outputs, r->output_count, err);
   atomic_fetch_sub(&executable->active, 1);
   return status;
 }
 
 /* A driver may fail without words. */
 static void settle(iec_error *result, iec_status status) {
-  if (status != IEC_OK && result->code == IEC_OK) iec_fail(result, status, "infer", "the driver failed with status %d", (int)status);
+  if (status != IEC_OK && result->code == IEC_OK)
+    iec_fail(result, status, "infer", "the driver failed with status %d", (int)status);
   if (status == IEC_OK) result->code = IEC_OK;
 }
 
@@ -163,46 +168,53 @@ void iec_request_release(iec_infer_request *r) {
   unref(r);
 }
 
-static iec_status check_tensor(const iec_tensor *given, const iec_tensor *type, const char *what, size_t index, iec_error *err) {
+static iec_status check_tensor(const iec_tensor *given, const iec_tensor *type, const char *what,
+                               size_t index, iec_error *err) {
   if (given->struct_size < sizeof *given)
-    return iec_fail(err, IEC_ABI_MISMATCH, "bind", "%s %zu: tensor of %u bytes, expected %zu", what, index, given->struct_size,
-                    sizeof *given);
+    return iec_fail(err, IEC_ABI_MISMATCH, "bind", "%s %zu: tensor of %u bytes, expected %zu", what, index,
+                    given->struct_size, sizeof *given);
   if (type) {
     if (given->dtype != type->dtype)
-      return iec_fail(err, IEC_PARAMETER_MISMATCH, "bind", "%s %zu: element type %d, expected %d", what, index, given->dtype,
-                      type->dtype);
+      return iec_fail(err, IEC_PARAMETER_MISMATCH, "bind", "%s %zu: element type %d, expected %d", what,
+                      index, given->dtype, type->dtype);
     if (given->ndim != type->ndim)
-      return iec_fail(err, IEC_PARAMETER_MISMATCH, "bind", "%s %zu: rank %d, expected %d", what, index, (int)given->ndim,
-                      (int)type->ndim);
+      return iec_fail(err, IEC_PARAMETER_MISMATCH, "bind", "%s %zu: rank %d, expected %d", what, index,
+                      (int)given->ndim, (int)type->ndim);
     for (int32_t i = 0; i < type->ndim; i++)
       if (given->shape[i] != type->shape[i])
-        return iec_fail(err, IEC_PARAMETER_MISMATCH, "bind", "%s %zu: dimension %d is %lld, expected %lld", what, index, (int)i,
-                        (long long)given->shape[i], (long long)type->shape[i]);
+        return iec_fail(err, IEC_PARAMETER_MISMATCH, "bind", "%s %zu: dimension %d is %lld, expected %lld",
+                        what, index, (int)i, (long long)given->shape[i], (long long)type->shape[i]);
     if (given->size_bytes != type->size_bytes)
-      return iec_fail(err, IEC_PARAMETER_MISMATCH, "bind", "%s %zu: %zu bytes, expected %zu", what, index, given->size_bytes,
-                      type->size_bytes);
+      return iec_fail(err, IEC_PARAMETER_MISMATCH, "bind", "%s %zu: %zu bytes, expected %zu", what, index,
+                      given->size_bytes, type->size_bytes);
   }
-  if (!given->data && given->size_bytes) return iec_fail(err, IEC_NOT_ALLOCATED, "bind", "%s %zu: data is NULL", what, index);
+  if (!given->data && given->size_bytes)
+    return iec_fail(err, IEC_NOT_ALLOCATED, "bind", "%s %zu: data is NULL", what, index);
   size_t element = iec_dtype_size(given->dtype);
   if (element && (uintptr_t)given->data % element)
-    return iec_fail(err, IEC_PARAMETER_MISMATCH, "bind", "%s %zu: data is not aligned to its %zu byte elements", what, index,
-                    element);
+    return iec_fail(err, IEC_PARAMETER_MISMATCH, "bind",
+                    "%s %zu: data is not aligned to its %zu byte elements", what, index, element);
   return IEC_OK;
 }
 
-static iec_status bind(iec_infer_request *r, const iec_tensor *inputs, size_t input_count, const iec_tensor *outputs,
-                       size_t output_count, iec_error *err) {
+static iec_status bind(iec_infer_request *r, const iec_tensor *inputs, size_t input_count,
+                       const iec_tensor *outputs, size_t output_count, iec_error *err) {
   const iec_executable *executable = r->executable;
   if ((input_count && !inputs) || (output_count && !outputs))
     return iec_fail(err, IEC_PARAMETER_MISMATCH, "bind", "inputs or outputs is NULL");
-  if (executable->checked && (input_count != executable->input_count || output_count != executable->output_count))
-    return iec_fail(err, IEC_PARAMETER_MISMATCH, "bind", "%zu inputs and %zu outputs, the network has %zu and %zu", input_count,
-                    output_count, executable->input_count, executable->output_count);
+  if (executable->checked &&
+      (input_count != executable->input_count || output_count != executable->output_count))
+    return iec_fail(err, IEC_PARAMETER_MISMATCH, "bind",
+                    "%zu inputs and %zu outputs, the network has %zu and %zu", input_count, output_count,
+                    executable->input_count, executable->output_count);
   const iec_tensor *type = executable->checked ? executable->types : NULL;
-  for (size_t i = 0; i < input_count; i++) IEC_TRY(check_tensor(&inputs[i], type ? type++ : NULL, "input", i, err));
-  for (size_t i = 0; i < output_count; i++) IEC_TRY(check_tensor(&outputs[i], type ? type++ : NULL, "output", i, err));
+  for (size_t i = 0; i < input_count; i++)
+    IEC_TRY(check_tensor(&inputs[i], type ? type++ : NULL, "input", i, err));
+  for (size_t i = 0; i < output_count; i++)
+    IEC_TRY(check_tensor(&outputs[i], type ? type++ : NULL, "output", i, err));
   if (!r->tensors || r->input_count != input_count || r->output_count != output_count) {
-    if (input_count + output_count > SIZE_MAX / sizeof *r->tensors - 1 || input_count + output_count < input_count)
+    if (input_count + output_count > SIZE_MAX / sizeof *r->tensors - 1 ||
+        input_count + output_count < input_count)
       return iec_fail(err, IEC_OUT_OF_MEMORY, "bind", "out of memory");
     iec_tensor *tensors = calloc(input_count + output_count + 1, sizeof *tensors);
     const iec_tensor **in = calloc(input_count + 1, sizeof *in);
@@ -229,8 +241,8 @@ static iec_status bind(iec_infer_request *r, const iec_tensor *inputs, size_t in
   return IEC_OK;
 }
 
-iec_status iec_request_bind(iec_infer_request *r, const iec_tensor *inputs, size_t input_count, const iec_tensor *outputs,
-                            size_t output_count, iec_error *err) {
+iec_status iec_request_bind(iec_infer_request *r, const iec_tensor *inputs, size_t input_count,
+                            const iec_tensor *outputs, size_t output_count, iec_error *err) {
   IEC_TRY(check(r, err));
   unsigned before = state_of(r);
   IEC_TRY(claim(r, RUNNING, err));
@@ -262,7 +274,8 @@ static iec_status launch(iec_infer_request *r, iec_error *err) {
   if (!r->tensors) return iec_fail(err, IEC_NOT_ALLOCATED, "start", "no tensors are bound to the request");
   if (!api->start) return iec_pool_submit(executable->pool, &r->job, err);
   IEC_TRY(enter(executable, err));
-  iec_status status = api->start(r->request, r->inputs, r->input_count, r->outputs, r->output_count, driver_done, r, err);
+  iec_status status =
+      api->start(r->request, r->inputs, r->input_count, r->outputs, r->output_count, driver_done, r, err);
   if (status != IEC_OK) atomic_fetch_sub(&executable->active, 1);
   return status;
 }
@@ -287,9 +300,11 @@ iec_status iec_request_start(iec_infer_request *r, iec_done_fn done, void *arg, 
 iec_status iec_request_wait(iec_infer_request *r, int64_t timeout_ms, iec_error *err) {
   IEC_TRY(check(r, err));
   int64_t now = iec_now_ns();
-  int64_t deadline = timeout_ms < 0 || timeout_ms > (INT64_MAX - now) / 1000000 ? -1 : now + timeout_ms * 1000000;
+  int64_t deadline =
+      timeout_ms < 0 || timeout_ms > (INT64_MAX - now) / 1000000 ? -1 : now + timeout_ms * 1000000;
   unsigned state = state_of(r);
-  while ((state == QUEUED || state == RUNNING) && iec_gate_wait(&r->state, state, 0, deadline)) state = state_of(r);
+  while ((state == QUEUED || state == RUNNING) && iec_gate_wait(&r->state, state, 0, deadline))
+    state = state_of(r);
   if (state == NEVER) return iec_fail(err, IEC_INFER_NOT_STARTED, "wait", "the request has not been started");
   if (state != DONE) return iec_fail(err, IEC_RESULT_NOT_READY, "wait", "the inference is still running");
   iec_status code = atomic_load(&r->code);

@@ -10,10 +10,10 @@
 #include "iec/extension.h"
 #include "iec/runtime.h"
 
-#define IEC_TRY(call)                              \
-  do {                                             \
-    iec_status try_status = (call);                \
-    if (try_status != IEC_OK) return try_status;   \
+#define IEC_TRY(call)                            \
+  do {                                           \
+    iec_status try_status = (call);              \
+    if (try_status != IEC_OK) return try_status; \
   } while (0)
 
 /* error.c: writes `err` unless it is NULL or already holds a failure; returns `code`. `where` NULL: none. */
@@ -37,7 +37,8 @@ typedef struct iec_gate {
   atomic_uint word;
   atomic_uint sleepers;
 } iec_gate;
-/* Returns 1 once gate->word differs from `old`, 0 after the time `deadline_ns` (negative: none). Spins `spins` pauses first. */
+/* Returns 1 once gate->word differs from `old`, 0 after the time `deadline_ns` (negative: none). Spins
+ * `spins` pauses first. */
 int iec_gate_wait(iec_gate *gate, unsigned old, int spins, int64_t deadline_ns);
 /* Up to `spins` pauses for gate->word to be `value`; 1 when it is. */
 int iec_gate_spin(iec_gate *gate, unsigned value, int spins);
@@ -47,7 +48,8 @@ void iec_gate_add(iec_gate *gate, unsigned value);
 int64_t iec_now_ns(void);
 
 /* team.c */
-iec_status iec_team_create(iec_host *host, int32_t threads, const int32_t *cpus, iec_team **out, iec_error *err);
+iec_status iec_team_create(iec_host *host, int32_t threads, const int32_t *cpus, iec_team **out,
+                           iec_error *err);
 void iec_team_release(iec_team *team);
 void iec_team_run(iec_team *team, iec_team_fn fn, void *arg);
 void iec_team_barrier(iec_team *team, int32_t member);
@@ -97,8 +99,10 @@ size_t iec_dtype_size(int64_t dtype);
 /* registry.c: a full-size table of the driver, absent members filled with stubs; `start` stays NULL. */
 iec_status iec_driver_find(const char *library, const char *name, iec_driver_api *out, iec_error *err);
 
-/* extension.c: a full-size copy of a checked table, the same one for the same table, for the life of the process. */
-iec_status iec_extension_complete(const iec_extension_api *given, const char *where, const iec_extension_api **out, iec_error *err);
+/* extension.c: a full-size copy of a checked table, the same one for the same table, for the life of the
+ * process. */
+iec_status iec_extension_complete(const iec_extension_api *given, const char *where,
+                                  const iec_extension_api **out, iec_error *err);
 /* 1 when `extension` came from iec_extension_complete. */
 int iec_extension_known(const iec_extension_api *extension);
 /* registry.c: opens a shared library and finds a function in it; the library stays loaded. */
@@ -128,13 +132,14 @@ struct iec_executable {
   iec_exec *exec;
   iec_pool *pool;
   int32_t streams;
-  atomic_int active;       /* inferences inside the driver */
-  atomic_uint generation;  /* fork generation `active` belongs to */
-  atomic_int broken;       /* the process forked while an inference ran: the driver's locks may be held by nobody */
-  int32_t checked;         /* 1: the types below are known */
-  iec_tensor *types;       /* inputs, then outputs */
+  atomic_int active;      /* inferences inside the driver */
+  atomic_uint generation; /* fork generation `active` belongs to */
+  atomic_int broken; /* the process forked while an inference ran: the driver's locks may be held by nobody */
+  int32_t checked;   /* 1: the types below are known */
+  iec_tensor *types; /* inputs, then outputs */
   size_t input_count, output_count;
 };
-iec_status iec_executable_make(iec_device *device, iec_exec *exec, const iec_graph *graph, iec_executable **out, iec_error *err);
+iec_status iec_executable_make(iec_device *device, iec_exec *exec, const iec_graph *graph,
+                               iec_executable **out, iec_error *err);
 
 #endif

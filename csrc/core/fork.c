@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Noticing forks: threads do not survive them, so what owns threads compares generations before it uses them. */
+/* Noticing forks: threads do not survive them, so what owns threads compares generations before it uses them.
+ */
 #include "core.h"
 
 static atomic_uint generation = 1;

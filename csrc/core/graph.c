@@ -8,23 +8,18 @@ size_t iec_dtype_size(int64_t dtype) {
   switch (dtype) {
     case IEC_U8:
     case IEC_I8:
-    case IEC_BOOL:
-      return 1;
+    case IEC_BOOL: return 1;
     case IEC_F16:
     case IEC_BF16:
     case IEC_I16:
-    case IEC_U16:
-      return 2;
+    case IEC_U16: return 2;
     case IEC_F32:
     case IEC_I32:
-    case IEC_U32:
-      return 4;
+    case IEC_U32: return 4;
     case IEC_F64:
     case IEC_I64:
-    case IEC_U64:
-      return 8;
-    default:
-      return 0;
+    case IEC_U64: return 8;
+    default: return 0;
   }
 }
 
@@ -36,7 +31,8 @@ static size_t node_count(const iec_graph *graph) { return graph->node_count; }
 
 static iec_status tensor(const iec_graph *graph, size_t index, iec_tensor *out, iec_error *err) {
   if (index >= graph->value_count)
-    return iec_fail(err, IEC_OUT_OF_BOUNDS, graph->name, "tensor %zu, the graph has %zu", index, graph->value_count);
+    return iec_fail(err, IEC_OUT_OF_BOUNDS, graph->name, "tensor %zu, the graph has %zu", index,
+                    graph->value_count);
   *out = graph->values[index].tensor;
   return IEC_OK;
 }
@@ -61,7 +57,9 @@ static const char *node_kind(const iec_node *node) { return node->kind; }
 static const char *node_name(const iec_node *node) { return node->name; }
 static const char *node_layer(const iec_node *node) { return node->layer; }
 static const char *node_layer_type(const iec_node *node) { return node->layer_type; }
-static size_t port_count(const iec_node *node, int32_t is_output) { return node->port_count[is_output ? 1 : 0]; }
+static size_t port_count(const iec_node *node, int32_t is_output) {
+  return node->port_count[is_output ? 1 : 0];
+}
 
 static size_t port(const iec_node *node, int32_t is_output, size_t index) {
   int side = is_output ? 1 : 0;

@@ -19,8 +19,8 @@ static void *host_alloc(iec_host *self, size_t size, size_t align) {
   if (size >= HUGE_PAGE && align < HUGE_PAGE) align = HUGE_PAGE;
   if (posix_memalign(&memory, align, size ? size : 1)) return NULL;
 #ifdef MADV_HUGEPAGE
-  /* Weights are read from end to end: fewer pages, fewer walks of the page table. The rest of the last page stays
-   * as it is. Where the system has no huge pages nothing happens. */
+  /* Weights are read from end to end: fewer pages, fewer walks of the page table. The rest of the last page
+   * stays as it is. Where the system has no huge pages nothing happens. */
   if (size >= HUGE_PAGE) madvise(memory, size / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
 #endif
   return memory;
@@ -31,7 +31,8 @@ static void host_release(iec_host *self, void *memory) {
   free(memory);
 }
 
-/* Messages up to the level that IE_CTYPES_LOG names (1 errors to 4 details) go to stderr; without it nothing is written. */
+/* Messages up to the level that IE_CTYPES_LOG names (1 errors to 4 details) go to stderr; without it nothing
+ * is written. */
 static void host_log(iec_host *self, int32_t level, const char *message) {
   (void)self;
   const char *limit = getenv("IE_CTYPES_LOG");

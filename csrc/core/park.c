@@ -37,7 +37,8 @@ int iec_gate_wait(iec_gate *gate, unsigned old, int spins, int64_t deadline_ns) 
     relax();
   }
   int changed = 0;
-  /* Sequentially consistent with iec_gate_set: either it sees the sleeper, or the sleeper sees the new word. */
+  /* Sequentially consistent with iec_gate_set: either it sees the sleeper, or the sleeper sees the new word.
+   */
   atomic_fetch_add(&gate->sleepers, 1);
   while (!(changed = atomic_load(&gate->word) != old)) {
     struct timespec left, *limit = NULL;
@@ -55,7 +56,8 @@ int iec_gate_wait(iec_gate *gate, unsigned old, int spins, int64_t deadline_ns) 
 }
 
 static void wake(iec_gate *gate) {
-  if (atomic_load(&gate->sleepers)) syscall(SYS_futex, &gate->word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+  if (atomic_load(&gate->sleepers))
+    syscall(SYS_futex, &gate->word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
 void iec_gate_set(iec_gate *gate, unsigned value) {

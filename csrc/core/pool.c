@@ -105,7 +105,8 @@ iec_status iec_pool_submit(iec_pool *pool, iec_job *job, iec_error *err) {
   pool_refresh(pool);
   int rc = 0;
   pthread_mutex_lock(&pool->mutex);
-  /* A worker that was signalled counts as idle until it runs, and as taken by the job it was signalled for. */
+  /* A worker that was signalled counts as idle until it runs, and as taken by the job it was signalled for.
+   */
   if (pool->idle <= pool->queued && pool->threads < pool->limit) {
     rc = pthread_create(&pool->handles[pool->threads], NULL, worker_main, pool);
     if (!rc) pool->threads++;
@@ -119,6 +120,7 @@ iec_status iec_pool_submit(iec_pool *pool, iec_job *job, iec_error *err) {
     pthread_cond_signal(&pool->work);
   }
   pthread_mutex_unlock(&pool->mutex);
-  if (rc) return iec_fail(err, IEC_GENERAL_ERROR, "pool", "no worker thread can be created: %s", strerror(rc));
+  if (rc)
+    return iec_fail(err, IEC_GENERAL_ERROR, "pool", "no worker thread can be created: %s", strerror(rc));
   return IEC_OK;
 }

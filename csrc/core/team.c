@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Thread teams: a caller and pooled threads that run one function together, with barriers inside it.
  *
- * The caller announces a job in one word: its number, whether members may still begin it, how many are inside. A pooled member
- * enters by counting itself in, and only the caller closes a job, so what belongs to it stands still while anybody is inside. A
- * member that comes late finds the job closed and waits for the next one. */
+ * The caller announces a job in one word: its number, whether members may still begin it, how many are
+ * inside. A pooled member enters by counting itself in, and only the caller closes a job, so what belongs to
+ * it stands still while anybody is inside. A member that comes late finds the job closed and waits for the
+ * next one. */
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -11,17 +12,19 @@
 
 #include "core.h"
 
-/* About 50 to 100 microseconds: longer than the gap between two runs of a busy network, short enough not to starve others. */
+/* About 50 to 100 microseconds: longer than the gap between two runs of a busy network, short enough not to
+ * starve others. */
 #define SPINS 2000
 #define MAX_THREADS 1024
 
 #define OPEN 0x800u
-#define INSIDE(word) ((word)&0x7ffu)
+#define INSIDE(word) ((word) & 0x7ffu)
 #define NUMBER(word) ((word) >> 12)
 #define NUMBERS 0x100000u
 
-/* A wait of so many nanoseconds that is also a fifth of the job means that a member inside has lost its cpu. When that happens
- * more often than once in SHARED_TIMES such waits, the caller works alone for a while, each time for longer. */
+/* A wait of so many nanoseconds that is also a fifth of the job means that a member inside has lost its cpu.
+ * When that happens more often than once in SHARED_TIMES such waits, the caller works alone for a while, each
+ * time for longer. */
 #define LONG_WAIT 50000
 #define SHARED_TIMES 8
 #define ALONE_TIMES 4
@@ -36,20 +39,21 @@ struct iec_team {
   _Alignas(64) iec_gate job;     /* number, OPEN, pooled members inside */
   _Alignas(64) iec_gate phase;   /* changes when a barrier opens */
   _Alignas(64) iec_gate arrived; /* pooled members that wait in a barrier */
-  _Alignas(64) iec_gate left;    /* counts the jobs that were closed with somebody inside and then left by all */
+  _Alignas(64) iec_gate left; /* counts the jobs that were closed with somebody inside and then left by all */
   _Alignas(64) iec_team_fn fn;
   void *arg;
-  atomic_int most;               /* pooled members that may enter */
-  int32_t whole;                 /* every member enters */
-  int32_t inside;                /* of a closed job; negative: it is open */
+  atomic_int most; /* pooled members that may enter */
+  int32_t whole;   /* every member enters */
+  int32_t inside;  /* of a closed job; negative: it is open */
   atomic_int stop;
-  int32_t threads;               /* asked for */
-  int spins;                     /* before sleeping; none where members outnumber cpus: they would wait for each other's cpu */
-  int32_t members;               /* there are: `threads` but after a fork */
+  int32_t threads; /* asked for */
+  int spins; /* before sleeping; none where members outnumber cpus: they would wait for each other's cpu */
+  int32_t members; /* there are: `threads` but after a fork */
   uint32_t generation;
-  unsigned lefts;                /* the caller's copy of `left` */
-  int64_t began;                 /* when the job began */
-  int64_t alone, alone_until;    /* how long, and until when, the caller works or has worked alone; nanoseconds */
+  unsigned lefts; /* the caller's copy of `left` */
+  int64_t began;  /* when the job began */
+  int64_t alone,
+      alone_until; /* how long, and until when, the caller works or has worked alone; nanoseconds */
   int32_t is_alone;
   int32_t *cpus;
   pthread_t *handles;
@@ -79,8 +83,8 @@ static void close_job(iec_team *team) {
   if (team->inside < 0) team->inside = (int32_t)INSIDE(atomic_fetch_and(&team->job.word, ~OPEN));
 }
 
-/* The caller waits until all who are inside have arrived and opens the next phase. A member reads the phase before it arrives,
- * so it cannot miss it. */
+/* The caller waits until all who are inside have arrived and opens the next phase. A member reads the phase
+ * before it arrives, so it cannot miss it. */
 void iec_team_barrier(iec_team *team, int32_t index) {
   if (team->members == 1) return;
   unsigned phase = atomic_load_explicit(&team->phase.word, memory_order_relaxed);
@@ -161,7 +165,8 @@ static int start_member(iec_team *team, int32_t index) {
   return rc;
 }
 
-/* The caller runs where the system puts it: a member that is bound to that cpu takes the place kept for the caller. */
+/* The caller runs where the system puts it: a member that is bound to that cpu takes the place kept for the
+ * caller. */
 static void make_room(iec_team *team) {
   int cpu = sched_getcpu();
   for (int32_t i = 1; i < team->members; i++) {
@@ -210,11 +215,13 @@ static void team_free(iec_team *team) {
   free(team);
 }
 
-iec_status iec_team_create(iec_host *host, int32_t threads, const int32_t *cpus, iec_team **out, iec_error *err) {
+iec_status iec_team_create(iec_host *host, int32_t threads, const int32_t *cpus, iec_team **out,
+                           iec_error *err) {
   (void)host;
   *out = NULL;
   if (threads < 1 || threads > MAX_THREADS)
-    return iec_fail(err, IEC_OUT_OF_BOUNDS, "team_create", "%d threads, expected 1 to %d", (int)threads, MAX_THREADS);
+    return iec_fail(err, IEC_OUT_OF_BOUNDS, "team_create", "%d threads, expected 1 to %d", (int)threads,
+                    MAX_THREADS);
   iec_team *team = aligned_alloc(64, sizeof *team);
   if (!team) return iec_fail(err, IEC_OUT_OF_MEMORY, "team_create", "out of memory");
   memset(team, 0, sizeof *team);
@@ -231,8 +238,9 @@ iec_status iec_team_create(iec_host *host, int32_t threads, const int32_t *cpus,
   if (cpus) memcpy(team->cpus, cpus, (size_t)threads * sizeof *cpus);
   int rc = start_members(team);
   if (rc) {
-    iec_status status = iec_fail(err, IEC_GENERAL_ERROR, "team_create", "thread %d of %d cannot be created: %s",
-                                 (int)team->members + 1, (int)threads, strerror(rc));
+    iec_status status =
+        iec_fail(err, IEC_GENERAL_ERROR, "team_create", "thread %d of %d cannot be created: %s",
+                 (int)team->members + 1, (int)threads, strerror(rc));
     stop_members(team);
     team_free(team);
     return status;

@@ -13,7 +13,8 @@ enum { MOST_BYTES = 20 };
 
 static char text[2 * MOST_BYTES + 1];
 
-/* One note after the other, each: sizes of name and contents, type, name, contents, all in steps of 4 bytes. */
+/* One note after the other, each: sizes of name and contents, type, name, contents, all in steps of 4 bytes.
+ */
 static void read_notes(const unsigned char *at, size_t size) {
   while (size >= sizeof(ElfW(Nhdr))) {
     ElfW(Nhdr) note;

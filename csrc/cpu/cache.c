@@ -25,27 +25,31 @@ struct cpu_cache {
 
 /* ---- opening */
 
-static int equal(const char *text, const char *field, size_t size) { return strncmp(text, field, size - 1) == 0; }
+static int equal(const char *text, const char *field, size_t size) {
+  return strncmp(text, field, size - 1) == 0;
+}
 
-static iec_status check_header(const cache_header *h, uint64_t size, const cpu_cache_key *key, const char *path,
-                               iec_error *err) {
+static iec_status check_header(const cache_header *h, uint64_t size, const cpu_cache_key *key,
+                               const char *path, iec_error *err) {
   if (memcmp(h->magic, CACHE_MAGIC, sizeof h->magic) != 0)
     return cpu_fail(err, IEC_NETWORK_NOT_READ, path, "not a file of packed weights");
   if (h->format != CACHE_FORMAT || h->header_size != sizeof *h)
-    return cpu_fail(err, IEC_NETWORK_NOT_READ, path, "packed weights of format %u, this library reads %u", h->format,
-                    CACHE_FORMAT);
+    return cpu_fail(err, IEC_NETWORK_NOT_READ, path, "packed weights of format %u, this library reads %u",
+                    h->format, CACHE_FORMAT);
   if (h->size != size)
     return cpu_fail(err, IEC_NETWORK_NOT_READ, path, "packed weights of %llu bytes, expected %llu",
                     (unsigned long long)size, (unsigned long long)h->size);
   if (!equal(IEC_VERSION, h->version, sizeof h->version) || !equal(cpu_build_id(), h->build, sizeof h->build))
-    return cpu_fail(err, IEC_NETWORK_NOT_READ, path, "packed by ie_ctypes %.*s (build %.12s), this is %s (build %.12s)",
+    return cpu_fail(err, IEC_NETWORK_NOT_READ, path,
+                    "packed by ie_ctypes %.*s (build %.12s), this is %s (build %.12s)",
                     (int)sizeof h->version - 1, h->version, h->build, IEC_VERSION, cpu_build_id());
   if (!equal(cpu_isa(), h->isa, sizeof h->isa))
-    return cpu_fail(err, IEC_NETWORK_NOT_READ, path, "packed for the instruction set %.*s, this machine uses %s",
-                    (int)sizeof h->isa - 1, h->isa, cpu_isa());
+    return cpu_fail(err, IEC_NETWORK_NOT_READ, path,
+                    "packed for the instruction set %.*s, this machine uses %s", (int)sizeof h->isa - 1,
+                    h->isa, cpu_isa());
   if (h->count > (size - sizeof *h) / sizeof(cache_entry))
-    return cpu_fail(err, IEC_NETWORK_NOT_READ, path, "damaged: %llu blobs in %llu bytes", (unsigned long long)h->count,
-                    (unsigned long long)size);
+    return cpu_fail(err, IEC_NETWORK_NOT_READ, path, "damaged: %llu blobs in %llu bytes",
+                    (unsigned long long)h->count, (unsigned long long)size);
   if (memcmp(h->key, key->words, sizeof h->key) != 0)
     return cpu_fail(err, IEC_NETWORK_NOT_READ, path, "packed weights of another network");
   return IEC_OK;
@@ -55,7 +59,8 @@ static iec_status check_entries(const cpu_cache *cache, const char *path, iec_er
   const cache_header *h = (const cache_header *)(const void *)cache->map;
   uint64_t hash[2];
   cache_hash_table(cache->host, h, cache->entries, hash);
-  if (memcmp(hash, h->hash, sizeof hash) != 0) return cpu_fail(err, IEC_NETWORK_NOT_READ, path, "damaged: wrong checksum");
+  if (memcmp(hash, h->hash, sizeof hash) != 0)
+    return cpu_fail(err, IEC_NETWORK_NOT_READ, path, "damaged: wrong checksum");
   for (uint64_t i = 0; i < cache->count; ++i) {
     const cache_entry *e = &cache->entries[i];
     int in_order = !i || e[-1].op < e->op || (e[-1].op == e->op && e[-1].number < e->number);
@@ -65,14 +70,15 @@ static iec_status check_entries(const cpu_cache *cache, const char *path, iec_er
   return IEC_OK;
 }
 
-static iec_status map_file(cpu_cache *cache, int file, uint64_t offset, const cpu_cache_key *key, const char *path,
-                           iec_error *err) {
+static iec_status map_file(cpu_cache *cache, int file, uint64_t offset, const cpu_cache_key *key,
+                           const char *path, iec_error *err) {
   struct stat info;
   cache_header header;
   if (fstat(file, &info)) return cpu_fail(err, IEC_NETWORK_NOT_READ, path, "%s", strerror(errno));
   if (offset % CACHE_ALIGN || (uint64_t)info.st_size < offset + sizeof header ||
       pread(file, &header, sizeof header, (off_t)offset) != (ssize_t)sizeof header)
-    return cpu_fail(err, IEC_NETWORK_NOT_READ, path, "the file is cut short: %lld bytes", (long long)info.st_size);
+    return cpu_fail(err, IEC_NETWORK_NOT_READ, path, "the file is cut short: %lld bytes",
+                    (long long)info.st_size);
   uint64_t size = (uint64_t)info.st_size - offset;
   iec_status status = check_header(&header, size, key, path, err);
   if (status) return status;
@@ -85,8 +91,8 @@ static iec_status map_file(cpu_cache *cache, int file, uint64_t offset, const cp
   return check_entries(cache, path, err);
 }
 
-iec_status cpu_cache_open(const iec_host_api *host, const char *path, uint64_t offset, const cpu_cache_key *key,
-                          int trusted, cpu_cache **out, iec_error *err) {
+iec_status cpu_cache_open(const iec_host_api *host, const char *path, uint64_t offset,
+                          const cpu_cache_key *key, int trusted, cpu_cache **out, iec_error *err) {
   *out = NULL;
   int file = open(path, O_RDONLY | O_CLOEXEC);
   if (file < 0) return cpu_fail(err, IEC_NOT_FOUND, path, "%s", strerror(errno));
@@ -130,7 +136,8 @@ const void *cpu_cache_find(cpu_cache *cache, int32_t op, int32_t number, const c
     return NULL;
   uint64_t hash[2];
   cache_hash_blob(cache->host, cache->map + e->offset, bytes, cache->trusted ? CACHE_SPARSE : 1, hash);
-  if (memcmp(hash, cache->trusted ? e->sparse_hash : e->hash, sizeof hash) == 0) return cache->map + e->offset;
+  if (memcmp(hash, cache->trusted ? e->sparse_hash : e->hash, sizeof hash) == 0)
+    return cache->map + e->offset;
   atomic_store(&cache->damaged, 1);
   return NULL;
 }

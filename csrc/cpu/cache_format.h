@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The bytes of a file of packed weights: a header, a table of blobs in the order of ops, the blobs. Numbers are as this
- * machine has them: the file is for the build that wrote it. */
+/* The bytes of a file of packed weights: a header, a table of blobs in the order of ops, the blobs. Numbers
+ * are as this machine has them: the file is for the build that wrote it. */
 #ifndef IEC_CPU_CACHE_FORMAT_H
 #define IEC_CPU_CACHE_FORMAT_H
 #include <string.h>
@@ -29,7 +29,8 @@ typedef struct cache_entry {
 } cache_entry;
 
 /* Every `step`-th page of a blob, and the last one. */
-static inline void cache_hash_blob(const iec_host_api *host, const void *data, size_t bytes, size_t step, uint64_t out[2]) {
+static inline void cache_hash_blob(const iec_host_api *host, const void *data, size_t bytes, size_t step,
+                                   uint64_t out[2]) {
   memset(out, 0, 2 * sizeof *out);
   const unsigned char *from = data;
   if (step == 1) {
@@ -42,8 +43,8 @@ static inline void cache_hash_blob(const iec_host_api *host, const void *data, s
   host->hash(from + last, bytes - last, out);
 }
 
-static inline void cache_hash_table(const iec_host_api *host, const cache_header *h, const cache_entry *entries,
-                                    uint64_t out[2]) {
+static inline void cache_hash_table(const iec_host_api *host, const cache_header *h,
+                                    const cache_entry *entries, uint64_t out[2]) {
   memset(out, 0, 2 * sizeof *out);
   host->hash(h, offsetof(cache_header, hash), out);
   host->hash(entries, h->count * sizeof *entries, out);

@@ -30,7 +30,8 @@ static size_t list_pieces(const cpu_op *op, piece *list) {
     size_t bytes = cpu_tensor_bytes(t);
     for (size_t at = 0; at < bytes; at += PIECE, ++count)
       if (list)
-        list[count] = (piece){.data = (const unsigned char *)t->data + at, .bytes = bytes - at < PIECE ? bytes - at : PIECE};
+        list[count] = (piece){.data = (const unsigned char *)t->data + at,
+                              .bytes = bytes - at < PIECE ? bytes - at : PIECE};
   }
   return count;
 }

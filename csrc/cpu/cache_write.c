@@ -27,7 +27,8 @@ static size_t table_size(const cpu_graph *graph) {
 size_t cpu_cache_size(const cpu_graph *graph) {
   size_t size = pages(table_size(graph));
   for (int32_t i = 0; i < graph->op_count; ++i)
-    for (int32_t j = 0; j < graph->ops[i]->packs.count; ++j) size += pages(graph->ops[i]->packs.list[j].bytes);
+    for (int32_t j = 0; j < graph->ops[i]->packs.count; ++j)
+      size += pages(graph->ops[i]->packs.list[j].bytes);
   return size;
 }
 
@@ -78,7 +79,8 @@ iec_status cpu_cache_write(const cpu_graph *graph, const cpu_cache_key *key, cpu
 
 /* ---- into a folder */
 
-char *cpu_cache_path(const iec_host_api *host, const char *folder, const cpu_cache_key *key, const char *ending) {
+char *cpu_cache_path(const iec_host_api *host, const char *folder, const cpu_cache_key *key,
+                     const char *ending) {
   size_t size = strlen(folder) + strlen(ending) + 36;
   char *path = host->alloc(host->self, size, 8);
   if (path)
@@ -110,8 +112,8 @@ static int put_file(void *arg, const void *data, size_t size) {
   return 1;
 }
 
-static iec_status write_new(const cpu_graph *graph, const cpu_cache_key *key, const char *part, const char *path,
-                            iec_error *err) {
+static iec_status write_new(const cpu_graph *graph, const cpu_cache_key *key, const char *part,
+                            const char *path, iec_error *err) {
   int file = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (file < 0) return cpu_fail(err, IEC_GENERAL_ERROR, part, "%s", strerror(errno));
   iec_status status = cpu_cache_write(graph, key, put_file, &file, err);
@@ -121,7 +123,8 @@ static iec_status write_new(const cpu_graph *graph, const cpu_cache_key *key, co
   return status;
 }
 
-iec_status cpu_cache_store(const cpu_graph *graph, const char *folder, const cpu_cache_key *key, iec_error *err) {
+iec_status cpu_cache_store(const cpu_graph *graph, const char *folder, const cpu_cache_key *key,
+                           iec_error *err) {
   static atomic_uint number; /* loads of one process may store the same network at once */
   const iec_host_api *host = graph->host;
   struct timespec now; /* a part that a killed process of this number left is not in the way */

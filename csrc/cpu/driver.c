@@ -27,7 +27,7 @@ struct iec_exec {
   cpu_plan *plan;
   cpu_streams *streams;
   int32_t stream_count, thread_count;
-  int32_t bound; /* members of teams stay on cores of their own */
+  int32_t bound;       /* members of teams stay on cores of their own */
   atomic_llong *times; /* nanoseconds of each step in some recent inference, for the executable graph */
   atomic_int has_run;
 };
@@ -104,13 +104,14 @@ static iec_status read_count(const char *key, const char *value, int32_t *out, i
   return IEC_OK;
 }
 
-/* Work in shared steps below which a plan gets one thread unless told otherwise: there is less to win from a second core
- * than to lose when that core is busy with something else. */
+/* Work in shared steps below which a plan gets one thread unless told otherwise: there is less to win from a
+ * second core than to lose when that core is busy with something else. */
 static const double TEAM_NS = 60000;
 
 static int is_switch(const char *value) { return strcmp(value, "YES") == 0 || strcmp(value, "NO") == 0; }
 
-/* Whether the members of teams are bound to cores. NUMA binds only where there are several nodes to keep apart. */
+/* Whether the members of teams are bound to cores. NUMA binds only where there are several nodes to keep
+ * apart. */
 static iec_status read_binding(const char *value, int32_t *out, iec_error *err) {
   if (strcmp(value, "NUMA") == 0)
     *out = cpu_machine_packages() > 1;
@@ -139,9 +140,10 @@ static iec_status configure(iec_exec *exec, const iec_kv *config, size_t count, 
       if (!is_switch(value))
         status = cpu_fail(err, IEC_PARAMETER_MISMATCH, key, "'%s', expected YES or NO", value);
     } else if (strcmp(key, "CACHE_DIR") != 0 && strcmp(key, "IMPORT") != 0) {
-      status = cpu_fail(err, IEC_NOT_FOUND, key,
-                        "unknown key, known are CPU_THREADS_NUM, CPU_THROUGHPUT_STREAMS, CPU_BIND_THREAD, PERF_COUNT, "
-                        "CACHE_DIR, EXPORT, IMPORT");
+      status = cpu_fail(
+          err, IEC_NOT_FOUND, key,
+          "unknown key, known are CPU_THREADS_NUM, CPU_THROUGHPUT_STREAMS, CPU_BIND_THREAD, PERF_COUNT, "
+          "CACHE_DIR, EXPORT, IMPORT");
     }
     if (status) return status;
   }
@@ -152,9 +154,9 @@ static iec_status configure(iec_exec *exec, const iec_kv *config, size_t count, 
   return IEC_OK;
 }
 
-/* What the plan is told: threads that may pack weights, as many as the network may have (what is wrong with that setting
- * `configure` says), and where packed weights lie. CACHE_DIR is a folder, IMPORT a file behind an offset and a colon; EXPORT
- * says that the executable will be exported. */
+/* What the plan is told: threads that may pack weights, as many as the network may have (what is wrong with
+ * that setting `configure` says), and where packed weights lie. CACHE_DIR is a folder, IMPORT a file behind
+ * an offset and a colon; EXPORT says that the executable will be exported. */
 static iec_status read_options(const iec_kv *config, size_t count, cpu_plan_options *out, iec_error *err) {
   *out = (cpu_plan_options){0};
   for (size_t i = 0; i < count; ++i) {
@@ -200,8 +202,8 @@ static iec_status driver_compile(iec_driver *driver, const iec_graph *graph, con
   cpu_extensions_release(extensions);
   if (!status) status = configure(exec, config, count, err);
   if (!status)
-    status =
-        cpu_streams_create(host, exec->plan, exec->stream_count, exec->thread_count, exec->bound, &exec->streams, err);
+    status = cpu_streams_create(host, exec->plan, exec->stream_count, exec->thread_count, exec->bound,
+                                &exec->streams, err);
   if (!status) {
     size_t size = (size_t)(exec->plan->step_count + 1) * sizeof *exec->times;
     exec->times = host->alloc(host->self, size, 64);
@@ -328,8 +330,8 @@ static int put_memory(void *arg, const void *data, size_t size) {
   return 1;
 }
 
-/* The packed weights, as a load of the same graph takes them by IMPORT. Their key cannot be made afterwards, when the
- * constants are gone: the load must have been told. */
+/* The packed weights, as a load of the same graph takes them by IMPORT. Their key cannot be made afterwards,
+ * when the constants are gone: the load must have been told. */
 static iec_status export_blob(iec_exec *exec, void *buf, size_t *size, iec_error *err) {
   const cpu_plan *plan = exec->plan;
   if (!plan->key.words[0] && !plan->key.words[1])
@@ -337,7 +339,8 @@ static iec_status export_blob(iec_exec *exec, void *buf, size_t *size, iec_error
   size_t needed = cpu_cache_size(plan->graph), room = *size;
   *size = needed;
   if (!buf) return IEC_OK;
-  if (room < needed) return cpu_fail(err, IEC_OUT_OF_BOUNDS, "export", "room for %zu bytes, %zu needed", room, needed);
+  if (room < needed)
+    return cpu_fail(err, IEC_OUT_OF_BOUNDS, "export", "room for %zu bytes, %zu needed", room, needed);
   memory_end end = {buf};
   return cpu_cache_write(plan->graph, &plan->key, put_memory, &end, err);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Runs a plan: the caller walks the steps and shares the large ones with the members of its team that are free. */
+/* Runs a plan: the caller walks the steps and shares the large ones with the members of its team that are
+ * free. */
 #include <string.h>
 #include <time.h>
 
@@ -65,7 +66,8 @@ void cpu_plan_run(const cpu_plan *plan, const cpu_crew *crew, void *scratch, voi
   int64_t start = times ? now() : 0;
   for (int32_t i = 0; i < plan->step_count; ++i) {
     const cpu_step *step = j.step = &plan->steps[i];
-    if (atomic_load_explicit(&crew->failure->code, memory_order_relaxed)) return; /* behind a failure nothing runs */
+    if (atomic_load_explicit(&crew->failure->code, memory_order_relaxed))
+      return; /* behind a failure nothing runs */
     int32_t count = step->input_count + step->output_count;
     for (int32_t k = 0; k <= count; ++k)
       addresses[k] = (void *)(bases[step->ports[k].space] + (uintptr_t)step->ports[k].offset);

@@ -263,7 +263,8 @@ const cpu_node *cpu_view_fill(cpu_view *view, const cpu_op *op) {
   return node;
 }
 
-static iec_status select_op(cpu_graph *graph, cpu_view *view, const cpu_op *op, const cpu_kernel **out, iec_error *err) {
+static iec_status select_op(cpu_graph *graph, cpu_view *view, const cpu_op *op, const cpu_kernel **out,
+                            iec_error *err) {
   *out = cpu_select(graph->kernels, cpu_view_fill(view, op));
   if (*out) return IEC_OK;
   return cpu_fail(err, IEC_NOT_IMPLEMENTED, op->name, "unsupported kind %s, node %s", op->kind, op->name);

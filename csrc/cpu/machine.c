@@ -28,8 +28,8 @@ static int before(const void *a, const void *b) {
   return x->cpu < y->cpu ? -1 : x->cpu > y->cpu;
 }
 
-/* The processors that this process may use, CPU_SETSIZE at most. A processor whose topology cannot be read counts as a
- * core of its own. */
+/* The processors that this process may use, CPU_SETSIZE at most. A processor whose topology cannot be read
+ * counts as a core of its own. */
 static int32_t places(place *out) {
   cpu_set_t set;
   int32_t count = 0;
@@ -64,7 +64,8 @@ int32_t cpu_machine_cpus(int32_t *out, int32_t capacity) {
 int32_t cpu_machine_packages(void) {
   place *all = malloc(CPU_SETSIZE * sizeof *all);
   int32_t count = all ? places(all) : 0, packages = 0;
-  for (int32_t i = 0; i < count && all[i].rank == 0; ++i) packages += i == 0 || all[i].package != all[i - 1].package;
+  for (int32_t i = 0; i < count && all[i].rank == 0; ++i)
+    packages += i == 0 || all[i].package != all[i - 1].package;
   free(all);
   return packages ? packages : 1;
 }

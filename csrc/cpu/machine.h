@@ -7,8 +7,8 @@
 /* Physical cores behind the processors that this process may use; at least 1. Threads: any. */
 int32_t cpu_machine_cores(void);
 
-/* Writes up to `capacity` processors that this process may use and returns how many: one of each core first, package by
- * package, then their siblings. Threads: any. */
+/* Writes up to `capacity` processors that this process may use and returns how many: one of each core first,
+ * package by package, then their siblings. Threads: any. */
 int32_t cpu_machine_cpus(int32_t *out, int32_t capacity);
 
 /* Packages (sockets) among them; at least 1. */

@@ -8,7 +8,8 @@ void *cpu_pack(const cpu_node *node, const char *what, size_t bytes, int32_t *re
   *ready = 0;
   if (packs->count == CPU_MAX_PACKS) return NULL;
   *packed = (cpu_packed){.bytes = bytes, .what = what};
-  const void *found = packs->cache ? cpu_cache_find(packs->cache, packs->op, packs->count, what, bytes) : NULL;
+  const void *found =
+      packs->cache ? cpu_cache_find(packs->cache, packs->op, packs->count, what, bytes) : NULL;
   if (found) {
     packed->data = (void *)(uintptr_t)found; /* the kernel only reads it */
     packed->is_shared = *ready = 1;

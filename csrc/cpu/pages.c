@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Gives back the memory of constants that are not read any more: the weights of a file are mapped, and once they are
- * packed their pages would only be there twice. */
+/* Gives back the memory of constants that are not read any more: the weights of a file are mapped, and once
+ * they are packed their pages would only be there twice. */
 #include "cpu/pages.h"
 
 #ifdef __linux__
@@ -18,7 +18,8 @@ static const uint64_t OF_FILE = (uint64_t)1 << 61;
 
 void cpu_pages_drop(const cpu_tensor *constant) {
   size_t page = (size_t)sysconf(_SC_PAGESIZE), bytes = cpu_tensor_bytes(constant);
-  uintptr_t first = ((uintptr_t)constant->data + page - 1) / page, end = ((uintptr_t)constant->data + bytes) / page;
+  uintptr_t first = ((uintptr_t)constant->data + page - 1) / page,
+            end = ((uintptr_t)constant->data + bytes) / page;
   if (bytes < LEAST || first >= end) return;
   int map = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
   if (map < 0) return;

@@ -40,8 +40,8 @@ iec_status cpu_channel_constant(cpu_graph *graph, const cpu_tensor *constant, co
                                 int32_t axis, float **out, iec_error *err);
 /* The order of a Transpose, NULL of any other op and of an order that is no permutation of its axes. */
 const int64_t *cpu_transpose_order(const cpu_op *op);
-/* The channel axis of an op's output for posts: 1, the last for MatMul and for MVN of that axis, -1 when the rank is too
- * low. */
+/* The channel axis of an op's output for posts: 1, the last for MatMul and for MVN of that axis, -1 when the
+ * rank is too low. */
 int32_t cpu_channel_axis(const cpu_op *op);
 
 #endif

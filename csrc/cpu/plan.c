@@ -11,8 +11,9 @@
 #include "cpu/pages.h"
 #include "cpu/passes.h"
 
-/* Nanoseconds of work for which one more member is worth waking: its coming and going, and what it fetches from
- * the other cores' caches, take 3 to 10 us. IE_CTYPES_MEMBER_NS overrides it for tests, whose steps are small. */
+/* Nanoseconds of work for which one more member is worth waking: its coming and going, and what it fetches
+ * from the other cores' caches, take 3 to 10 us. IE_CTYPES_MEMBER_NS overrides it for tests, whose steps are
+ * small. */
 static double member_ns(void) {
   const char *wanted = getenv("IE_CTYPES_MEMBER_NS");
   double ns = wanted ? atof(wanted) : 0;
@@ -101,14 +102,16 @@ static iec_status prepare_all(cpu_graph *graph, int32_t threads, int32_t *out_st
   else
     prepare_some(&p, 0, 1);
   host->team_release(team);
-  int32_t first = 0; /* ops are begun in their order, so the first one that fails is always among the failures */
+  int32_t first =
+      0; /* ops are begun in their order, so the first one that fails is always among the failures */
   for (int32_t i = 1; i < threads; ++i)
     if (p.failed[i] < p.failed[first]) first = i;
   if (p.failed[first] < graph->op_count) {
     if (err) *err = p.errors[first];
     return p.errors[first].code;
   }
-  for (int32_t i = 0; i < graph->op_count; ++i) graph->ops[i]->step = graph->ops[i]->alias ? -1 : (*out_steps)++;
+  for (int32_t i = 0; i < graph->op_count; ++i)
+    graph->ops[i]->step = graph->ops[i]->alias ? -1 : (*out_steps)++;
   return IEC_OK;
 }
 
@@ -131,7 +134,8 @@ static iec_status settle_constants(cpu_graph *graph, iec_error *err) {
     cpu_value *value = graph->values[i];
     if (!value->tensor.data) continue;
     if (!needed[i]) {
-      /* Again: packing a neighbour may have mapped these pages anew, the system maps up to 2 MB at a touch. */
+      /* Again: packing a neighbour may have mapped these pages anew, the system maps up to 2 MB at a touch.
+       */
       if (!value->owned) cpu_pages_drop(&value->tensor);
       host->release(host->self, value->owned);
       value->owned = NULL;
@@ -153,7 +157,8 @@ static iec_status make_step(cpu_plan *plan, const cpu_op *op, cpu_ref scratch, i
   int32_t count = op->input_count + op->output_count;
   *step = (cpu_step){op, op->kernel, op->prepared.state, NULL, op->input_count, op->output_count, 1};
   double ns = step_ns(op), members = ns / plan->member_ns;
-  if (!op->prepared.leads && members >= 2) step->most_members = members < INT32_MAX ? (int32_t)members : INT32_MAX;
+  if (!op->prepared.leads && members >= 2)
+    step->most_members = members < INT32_MAX ? (int32_t)members : INT32_MAX;
   step->ports = cpu_graph_alloc(plan->graph, (size_t)(count + 1) * sizeof *step->ports);
   if (!step->ports) return cpu_graph_no_memory(err);
   for (int32_t i = 0; i < op->input_count; ++i) step->ports[i] = cpu_memory_ref(op->inputs[i]);
@@ -213,12 +218,13 @@ static iec_status open_cache(cpu_plan *plan, const cpu_plan_options *options, ie
 static iec_status close_cache(const cpu_plan *plan, const cpu_plan_options *options, iec_error *err) {
   const cpu_graph *graph = plan->graph;
   if (options->cache_file)
-    return cpu_cache_is_damaged(plan->cache)
-               ? cpu_fail(err, IEC_NETWORK_NOT_READ, options->cache_file, "damaged: wrong checksum of packed weights")
-               : IEC_OK;
+    return cpu_cache_is_damaged(plan->cache) ? cpu_fail(err, IEC_NETWORK_NOT_READ, options->cache_file,
+                                                        "damaged: wrong checksum of packed weights")
+                                             : IEC_OK;
   int complete = plan->cache != NULL;
   for (int32_t i = 0; i < graph->op_count; ++i)
-    for (int32_t j = 0; j < graph->ops[i]->packs.count; ++j) complete &= graph->ops[i]->packs.list[j].is_shared;
+    for (int32_t j = 0; j < graph->ops[i]->packs.count; ++j)
+      complete &= graph->ops[i]->packs.list[j].is_shared;
   if (!options->cache_folder || complete) return IEC_OK;
   iec_error failed = {.struct_size = sizeof failed};
   if (cpu_cache_store(graph, options->cache_folder, &plan->key, &failed)) report(plan->host, &failed);

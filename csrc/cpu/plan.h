@@ -32,22 +32,24 @@ struct cpu_plan {
   int32_t most_ports; /* of any step */
   size_t arena_size;
   size_t kernel_member_scratch; /* the most that a kernel asked for */
-  cpu_cache_key key; /* of the files below; all zero when none was asked for */
-  cpu_cache *cache;  /* the file that packed weights lie in, NULL: none */
-  double member_ns, shared_ns; /* work that one more member is woken for; all work in shared steps */
+  cpu_cache_key key;            /* of the files below; all zero when none was asked for */
+  cpu_cache *cache;             /* the file that packed weights lie in, NULL: none */
+  double member_ns, shared_ns;  /* work that one more member is woken for; all work in shared steps */
 };
 
 typedef struct cpu_plan_options {
-  int32_t threads;          /* that pack weights */
-  const char *cache_folder; /* where packed weights are looked for, and left when they are not there; NULL: nowhere */
-  const char *cache_file;   /* the file that must hold them, from `cache_offset` on; NULL: none */
+  int32_t threads; /* that pack weights */
+  const char *
+      cache_folder; /* where packed weights are looked for, and left when they are not there; NULL: nowhere */
+  const char *cache_file; /* the file that must hold them, from `cache_offset` on; NULL: none */
   uint64_t cache_offset;
   int32_t exportable; /* make the key of such a file in any case */
 } cpu_plan_options;
 
 /* As cpu_plan_create. */
-iec_status cpu_plan_compile(const iec_host_api *host, const iec_graph *graph, const cpu_extensions *extensions,
-                            const cpu_plan_options *options, cpu_plan **out, iec_error *err);
+iec_status cpu_plan_compile(const iec_host_api *host, const iec_graph *graph,
+                            const cpu_extensions *extensions, const cpu_plan_options *options, cpu_plan **out,
+                            iec_error *err);
 
 /* memory.c. First: aliases, and the network outputs; may append copies to the graph. */
 iec_status cpu_memory_bind(cpu_graph *graph, iec_error *err);

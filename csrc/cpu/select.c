@@ -19,10 +19,12 @@ TABLE(avx2);
 TABLE(avx512);
 TABLE(avx512_vnni);
 
-/* __builtin_cpu_supports says no where the operating system does not save the registers; not every compiler's knows f16c. */
+/* __builtin_cpu_supports says no where the operating system does not save the registers; not every compiler's
+ * knows f16c. */
 static int has_avx2(void) {
   unsigned a, b, c = 0, d;
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __get_cpuid(1, &a, &b, &c, &d) && c & bit_F16C;
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __get_cpuid(1, &a, &b, &c, &d) &&
+         c & bit_F16C;
 }
 
 static int has_avx512(void) {

@@ -6,10 +6,10 @@
 
 typedef struct cpu_streams cpu_streams;
 
-/* `streams` teams of `threads` members for one plan, which must outlive them. `bound`: each member has a processor of
- * its own, if there are enough. */
-iec_status cpu_streams_create(const iec_host_api *host, const cpu_plan *plan, int32_t streams, int32_t threads,
-                              int32_t bound, cpu_streams **out, iec_error *err);
+/* `streams` teams of `threads` members for one plan, which must outlive them. `bound`: each member has a
+ * processor of its own, if there are enough. */
+iec_status cpu_streams_create(const iec_host_api *host, const cpu_plan *plan, int32_t streams,
+                              int32_t threads, int32_t bound, cpu_streams **out, iec_error *err);
 void cpu_streams_release(cpu_streams *streams); /* NULL accepted; no inference may be running */
 
 /* Runs the plan on a free stream, waiting for one if all are busy. `times`: nanoseconds of each step. Fails

@@ -23,9 +23,10 @@ size_t cpu_plan_member_scratch(const cpu_plan *plan);
 double cpu_plan_shared_ns(const cpu_plan *plan);
 
 /* Called by one thread, member 0 of `crew`; the other members get the steps that are worth sharing. `scratch`
- * is one piece, `member_scratch` that of member 0 with those of the others behind it at crew->stride; inputs and
- * outputs are plain tensors in the order of the graph. `times`, when given, receives the nanoseconds of each
- * step. Outputs must not overlap inputs. Threads: parallel on one plan, with memory and crews of their own. */
+ * is one piece, `member_scratch` that of member 0 with those of the others behind it at crew->stride; inputs
+ * and outputs are plain tensors in the order of the graph. `times`, when given, receives the nanoseconds of
+ * each step. Outputs must not overlap inputs. Threads: parallel on one plan, with memory and crews of their
+ * own. */
 void cpu_plan_run(const cpu_plan *plan, const cpu_crew *crew, void *scratch, void *member_scratch,
                   const void *const *inputs, void *const *outputs, int64_t *times);
 

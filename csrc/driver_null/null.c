@@ -23,7 +23,8 @@ static iec_status fail(iec_error *err, iec_status code, const char *message) {
   return code;
 }
 
-static iec_status open_driver(const iec_host_api *host, const iec_kv *options, size_t count, iec_driver **out, iec_error *err) {
+static iec_status open_driver(const iec_host_api *host, const iec_kv *options, size_t count, iec_driver **out,
+                              iec_error *err) {
   (void)options;
   if (count) return fail(err, IEC_NOT_FOUND, "this driver has no options");
   iec_driver *driver = host->alloc(host->self, sizeof *driver, sizeof(void *));
@@ -37,14 +38,15 @@ static void close_driver(iec_driver *driver) {
   if (driver) driver->host->release(driver->host->self, driver);
 }
 
-static iec_status query(iec_driver *driver, const iec_graph *graph, uint8_t *supported, size_t count, iec_error *err) {
+static iec_status query(iec_driver *driver, const iec_graph *graph, uint8_t *supported, size_t count,
+                        iec_error *err) {
   (void)driver, (void)graph, (void)err;
   memset(supported, 1, count);
   return IEC_OK;
 }
 
-static iec_status compile(iec_driver *driver, const iec_graph *graph, const iec_kv *config, size_t count, iec_exec **out,
-                          iec_error *err) {
+static iec_status compile(iec_driver *driver, const iec_graph *graph, const iec_kv *config, size_t count,
+                          iec_exec **out, iec_error *err) {
   (void)graph, (void)config, (void)count;
   iec_exec *exec = driver->host->alloc(driver->host->self, sizeof *exec, sizeof(void *));
   if (!exec) return fail(err, IEC_OUT_OF_MEMORY, "out of memory");
@@ -69,8 +71,8 @@ static void request_release(iec_request *request) {
   if (request) request->host->release(request->host->self, request);
 }
 
-static iec_status infer(iec_request *request, const iec_tensor *const *inputs, size_t input_count, iec_tensor *const *outputs,
-                        size_t output_count, iec_error *err) {
+static iec_status infer(iec_request *request, const iec_tensor *const *inputs, size_t input_count,
+                        iec_tensor *const *outputs, size_t output_count, iec_error *err) {
   (void)request, (void)inputs, (void)input_count, (void)err;
   for (size_t i = 0; i < output_count; i++)
     if (outputs[i]->size_bytes) memset(outputs[i]->data, 0, outputs[i]->size_bytes);
@@ -95,8 +97,11 @@ static const iec_driver_api table = {
 
 iec_status iec_driver_query(uint32_t host_abi, const iec_driver_api **out, iec_error *err);
 
-__attribute__((visibility("default"))) iec_status iec_driver_query(uint32_t host_abi, const iec_driver_api **out, iec_error *err) {
-  if (host_abi >> 16 != IEC_ABI_MAJOR) return fail(err, IEC_ABI_MISMATCH, "built for another version of the host");
+__attribute__((visibility("default"))) iec_status iec_driver_query(uint32_t host_abi,
+                                                                   const iec_driver_api **out,
+                                                                   iec_error *err) {
+  if (host_abi >> 16 != IEC_ABI_MAJOR)
+    return fail(err, IEC_ABI_MISMATCH, "built for another version of the host");
   *out = &table;
   return IEC_OK;
 }

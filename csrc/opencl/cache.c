@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Program binaries in a folder: one file each, named by a hash of its key. Nothing here is an error for the caller: without a
- * good file the program is built from its source. */
+/* Program binaries in a folder: one file each, named by a hash of its key. Nothing here is an error for the
+ * caller: without a good file the program is built from its source. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -38,8 +38,10 @@ static void *read_body(FILE *file, const char *key, size_t *size) {
   header h;
   struct stat info;
   size_t key_size = strlen(key);
-  if (fread(&h, sizeof h, 1, file) != 1 || memcmp(h.magic, MAGIC, sizeof h.magic) || h.key_size != key_size) return NULL;
-  if (fstat(fileno(file), &info) || (uint64_t)info.st_size != sizeof h + key_size + h.size || !h.size) return NULL;
+  if (fread(&h, sizeof h, 1, file) != 1 || memcmp(h.magic, MAGIC, sizeof h.magic) || h.key_size != key_size)
+    return NULL;
+  if (fstat(fileno(file), &info) || (uint64_t)info.st_size != sizeof h + key_size + h.size || !h.size)
+    return NULL;
   char *body = malloc(key_size + h.size);
   if (!body) return NULL;
   if (fread(body, key_size + h.size, 1, file) != 1 || memcmp(body, key, key_size) ||
@@ -73,7 +75,8 @@ void gpu_cache_write(const char *folder, const char *key, const void *data, size
   snprintf(temporary, sizeof temporary, "%s.%ld.tmp", path, (long)getpid());
   FILE *file = fopen(temporary, "wbe");
   if (!file) return;
-  int good = fwrite(&h, sizeof h, 1, file) == 1 && fwrite(key, key_size, 1, file) == 1 && fwrite(data, size, 1, file) == 1;
+  int good = fwrite(&h, sizeof h, 1, file) == 1 && fwrite(key, key_size, 1, file) == 1 &&
+             fwrite(data, size, 1, file) == 1;
   good = fclose(file) == 0 && good;
   if (!good || rename(temporary, path)) unlink(temporary);
 }

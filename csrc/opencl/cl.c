@@ -36,14 +36,14 @@ static iec_status load(iec_error *err) {
                     "OpenCL is not installed: %s (needed are an OpenCL loader, as of the package "
                     "ocl-icd-libopencl1, and a driver of the GPU)",
                     why ? why : names[0]);
-#define X(name, result, parameters)                                                                        \
-  {                                                                                                        \
-    void *symbol = dlsym(handle, "cl" #name);                                                              \
-    if (!symbol) {                                                                                         \
-      dlclose(handle);                                                                                     \
+#define X(name, result, parameters)                                                                       \
+  {                                                                                                       \
+    void *symbol = dlsym(handle, "cl" #name);                                                             \
+    if (!symbol) {                                                                                        \
+      dlclose(handle);                                                                                    \
       return gpu_fail(err, IEC_NOT_FOUND, NULL, "%s has no cl" #name ": OpenCL 1.2 is needed", names[0]); \
-    }                                                                                                      \
-    memcpy(&api.name, &symbol, sizeof symbol);                                                             \
+    }                                                                                                     \
+    memcpy(&api.name, &symbol, sizeof symbol);                                                            \
   }
   OCL_FUNCTIONS(X)
 #undef X
@@ -54,9 +54,10 @@ static iec_status load(iec_error *err) {
 
 const ocl_api *ocl_load(iec_error *err) {
   if (ocl_forked()) {
-    gpu_fail(err, IEC_GENERAL_ERROR, NULL,
-             "this process was forked from one that uses OpenCL, which does not survive that: use the GPU before "
-             "no fork, or in a process started anew (multiprocessing's method spawn)");
+    gpu_fail(
+        err, IEC_GENERAL_ERROR, NULL,
+        "this process was forked from one that uses OpenCL, which does not survive that: use the GPU before "
+        "no fork, or in a process started anew (multiprocessing's method spawn)");
     return NULL;
   }
   pthread_mutex_lock(&lock);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The part of the OpenCL 1.2 interface that the driver uses, declared here so that building needs no OpenCL. */
+/* The part of the OpenCL 1.2 interface that the driver uses, declared here so that building needs no OpenCL.
+ */
 #ifndef IEC_OPENCL_CL_H
 #define IEC_OPENCL_CL_H
 #include <stddef.h>
@@ -62,43 +63,44 @@ enum {
 #define CL_DEVICE_TYPE_ALL 0xFFFFFFFFu
 
 /* Functions as name, result, parameters: the table below and its loading are made from this one list. */
-#define OCL_FUNCTIONS(X)                                                                                      \
-  X(GetPlatformIDs, cl_int, (cl_uint, cl_platform_id *, cl_uint *))                                           \
-  X(GetPlatformInfo, cl_int, (cl_platform_id, cl_uint, size_t, void *, size_t *))                             \
-  X(GetDeviceIDs, cl_int, (cl_platform_id, cl_bitfield, cl_uint, cl_device_id *, cl_uint *))                  \
-  X(GetDeviceInfo, cl_int, (cl_device_id, cl_uint, size_t, void *, size_t *))                                 \
-  X(CreateContext, cl_context,                                                                                \
-    (const intptr_t *, cl_uint, const cl_device_id *, void (*)(const char *, const void *, size_t, void *),   \
-     void *, cl_int *))                                                                                       \
-  X(ReleaseContext, cl_int, (cl_context))                                                                     \
-  X(CreateCommandQueue, cl_command_queue, (cl_context, cl_device_id, cl_bitfield, cl_int *))                  \
-  X(ReleaseCommandQueue, cl_int, (cl_command_queue))                                                          \
-  X(CreateBuffer, cl_mem, (cl_context, cl_bitfield, size_t, void *, cl_int *))                                \
-  X(ReleaseMemObject, cl_int, (cl_mem))                                                                       \
-  X(CreateProgramWithSource, cl_program, (cl_context, cl_uint, const char **, const size_t *, cl_int *))      \
-  X(CreateProgramWithBinary, cl_program,                                                                      \
-    (cl_context, cl_uint, const cl_device_id *, const size_t *, const unsigned char **, cl_int *, cl_int *))  \
-  X(BuildProgram, cl_int,                                                                                     \
-    (cl_program, cl_uint, const cl_device_id *, const char *, void (*)(cl_program, void *), void *))          \
-  X(GetProgramInfo, cl_int, (cl_program, cl_uint, size_t, void *, size_t *))                                  \
-  X(GetProgramBuildInfo, cl_int, (cl_program, cl_device_id, cl_uint, size_t, void *, size_t *))               \
-  X(ReleaseProgram, cl_int, (cl_program))                                                                     \
-  X(CreateKernel, cl_kernel, (cl_program, const char *, cl_int *))                                            \
-  X(SetKernelArg, cl_int, (cl_kernel, cl_uint, size_t, const void *))                                         \
-  X(GetKernelWorkGroupInfo, cl_int, (cl_kernel, cl_device_id, cl_uint, size_t, void *, size_t *))             \
-  X(ReleaseKernel, cl_int, (cl_kernel))                                                                       \
-  X(EnqueueNDRangeKernel, cl_int,                                                                             \
-    (cl_command_queue, cl_kernel, cl_uint, const size_t *, const size_t *, const size_t *, cl_uint,           \
-     const cl_event *, cl_event *))                                                                           \
-  X(EnqueueReadBuffer, cl_int,                                                                                \
-    (cl_command_queue, cl_mem, cl_bool, size_t, size_t, void *, cl_uint, const cl_event *, cl_event *))       \
-  X(EnqueueWriteBuffer, cl_int,                                                                               \
-    (cl_command_queue, cl_mem, cl_bool, size_t, size_t, const void *, cl_uint, const cl_event *, cl_event *)) \
-  X(EnqueueCopyBuffer, cl_int,                                                                                \
-    (cl_command_queue, cl_mem, cl_mem, size_t, size_t, size_t, cl_uint, const cl_event *, cl_event *))        \
-  X(Flush, cl_int, (cl_command_queue))                                                                        \
-  X(Finish, cl_int, (cl_command_queue))                                                                       \
-  X(GetEventProfilingInfo, cl_int, (cl_event, cl_uint, size_t, void *, size_t *))                             \
+#define OCL_FUNCTIONS(X)                                                                                     \
+  X(GetPlatformIDs, cl_int, (cl_uint, cl_platform_id *, cl_uint *))                                          \
+  X(GetPlatformInfo, cl_int, (cl_platform_id, cl_uint, size_t, void *, size_t *))                            \
+  X(GetDeviceIDs, cl_int, (cl_platform_id, cl_bitfield, cl_uint, cl_device_id *, cl_uint *))                 \
+  X(GetDeviceInfo, cl_int, (cl_device_id, cl_uint, size_t, void *, size_t *))                                \
+  X(CreateContext, cl_context,                                                                               \
+    (const intptr_t *, cl_uint, const cl_device_id *, void (*)(const char *, const void *, size_t, void *),  \
+     void *, cl_int *))                                                                                      \
+  X(ReleaseContext, cl_int, (cl_context))                                                                    \
+  X(CreateCommandQueue, cl_command_queue, (cl_context, cl_device_id, cl_bitfield, cl_int *))                 \
+  X(ReleaseCommandQueue, cl_int, (cl_command_queue))                                                         \
+  X(CreateBuffer, cl_mem, (cl_context, cl_bitfield, size_t, void *, cl_int *))                               \
+  X(ReleaseMemObject, cl_int, (cl_mem))                                                                      \
+  X(CreateProgramWithSource, cl_program, (cl_context, cl_uint, const char **, const size_t *, cl_int *))     \
+  X(CreateProgramWithBinary, cl_program,                                                                     \
+    (cl_context, cl_uint, const cl_device_id *, const size_t *, const unsigned char **, cl_int *, cl_int *)) \
+  X(BuildProgram, cl_int,                                                                                    \
+    (cl_program, cl_uint, const cl_device_id *, const char *, void (*)(cl_program, void *), void *))         \
+  X(GetProgramInfo, cl_int, (cl_program, cl_uint, size_t, void *, size_t *))                                 \
+  X(GetProgramBuildInfo, cl_int, (cl_program, cl_device_id, cl_uint, size_t, void *, size_t *))              \
+  X(ReleaseProgram, cl_int, (cl_program))                                                                    \
+  X(CreateKernel, cl_kernel, (cl_program, const char *, cl_int *))                                           \
+  X(SetKernelArg, cl_int, (cl_kernel, cl_uint, size_t, const void *))                                        \
+  X(GetKernelWorkGroupInfo, cl_int, (cl_kernel, cl_device_id, cl_uint, size_t, void *, size_t *))            \
+  X(ReleaseKernel, cl_int, (cl_kernel))                                                                      \
+  X(EnqueueNDRangeKernel, cl_int,                                                                            \
+    (cl_command_queue, cl_kernel, cl_uint, const size_t *, const size_t *, const size_t *, cl_uint,          \
+     const cl_event *, cl_event *))                                                                          \
+  X(EnqueueReadBuffer, cl_int,                                                                               \
+    (cl_command_queue, cl_mem, cl_bool, size_t, size_t, void *, cl_uint, const cl_event *, cl_event *))      \
+  X(EnqueueWriteBuffer, cl_int,                                                                              \
+    (cl_command_queue, cl_mem, cl_bool, size_t, size_t, const void *, cl_uint, const cl_event *,             \
+     cl_event *))                                                                                            \
+  X(EnqueueCopyBuffer, cl_int,                                                                               \
+    (cl_command_queue, cl_mem, cl_mem, size_t, size_t, size_t, cl_uint, const cl_event *, cl_event *))       \
+  X(Flush, cl_int, (cl_command_queue))                                                                       \
+  X(Finish, cl_int, (cl_command_queue))                                                                      \
+  X(GetEventProfilingInfo, cl_int, (cl_event, cl_uint, size_t, void *, size_t *))                            \
   X(ReleaseEvent, cl_int, (cl_event))
 
 typedef struct ocl_api {
@@ -107,8 +109,9 @@ typedef struct ocl_api {
 #undef X
 } ocl_api;
 
-/* The functions of libOpenCL, opened at the first call and kept for ever. NULL with the loader's text when it is
- * not there, and in a process forked after the first call: OpenCL's threads do not survive a fork. Threads: any. */
+/* The functions of libOpenCL, opened at the first call and kept for ever. NULL with the loader's text when it
+ * is not there, and in a process forked after the first call: OpenCL's threads do not survive a fork.
+ * Threads: any. */
 const ocl_api *ocl_load(iec_error *err);
 /* 1 in such a forked process: nothing of OpenCL may be touched, not even to release it. */
 int ocl_forked(void);

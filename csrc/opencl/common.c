@@ -56,7 +56,8 @@ void gpu_text_escaped(gpu_text *text, const char *value) {
 iec_status gpu_text_finish(gpu_text *text, size_t *size, iec_error *err) {
   size_t needed = text->length + 1;
   if (text->buf && text->room < needed)
-    return gpu_fail(err, IEC_OUT_OF_BOUNDS, NULL, "the text needs %zu bytes, the buffer has %zu", needed, text->room);
+    return gpu_fail(err, IEC_OUT_OF_BOUNDS, NULL, "the text needs %zu bytes, the buffer has %zu", needed,
+                    text->room);
   *size = needed;
   return IEC_OK;
 }

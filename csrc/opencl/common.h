@@ -7,13 +7,14 @@
 
 #include "iec/base.h"
 
-#define GPU_TRY(call)                        \
-  do {                                       \
-    iec_status try_status = (call);          \
-    if (try_status) return try_status;       \
+#define GPU_TRY(call)                  \
+  do {                                 \
+    iec_status try_status = (call);    \
+    if (try_status) return try_status; \
   } while (0)
 
-/* Writes the first failure into `err` (NULL accepted) and returns `code`. `where`: a layer's name, or NULL. */
+/* Writes the first failure into `err` (NULL accepted) and returns `code`. `where`: a layer's name, or NULL.
+ */
 iec_status gpu_fail(iec_error *err, iec_status code, const char *where, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 iec_status gpu_no_memory(iec_error *err);

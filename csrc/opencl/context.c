@@ -38,7 +38,8 @@ static int has_extension(const ocl_api *api, cl_device_id id, const char *name) 
 
 #define READ(what, field) api->GetDeviceInfo(id, what, sizeof d->field, &d->field, NULL)
 
-/* Work-groups along y and z that every device takes: CUDA's number, below which OpenCL has no limit of its own to ask for. */
+/* Work-groups along y and z that every device takes: CUDA's number, below which OpenCL has no limit of its
+ * own to ask for. */
 enum { GROUPS = 65535 };
 
 /* For tests on devices that can more: IE_CTYPES_OPENCL_LIMITS="items=64,groups=3,local=8192,fp16=2". */
@@ -49,7 +50,8 @@ static void lower_limits(gpu_device *d) {
     if (sscanf(text, "items=%lu", &n) == 1 && n < d->most_items) d->most_items = n;
     if (sscanf(text, "groups=%lu", &n) == 1 && n > 0 && n < d->most_groups) d->most_groups = n;
     if (sscanf(text, "local=%lu", &n) == 1 && n < d->local_memory) d->local_memory = n;
-    if (sscanf(text, "fp16=%lu", &n) == 1 && n != GPU_FP16_NATIVE) d->fp16 = n ? GPU_FP16_EMULATED : GPU_FP16_NONE;
+    if (sscanf(text, "fp16=%lu", &n) == 1 && n != GPU_FP16_NATIVE)
+      d->fp16 = n ? GPU_FP16_EMULATED : GPU_FP16_NONE;
   }
 }
 
@@ -83,7 +85,9 @@ static int describe(const ocl_api *api, cl_platform_id platform, cl_device_id id
   return sscanf(d->version, "OpenCL %d.%d", &major, &minor) == 2 && major * 10 + minor >= 12;
 }
 
-static int rank(const gpu_device *d) { return d->type & CL_DEVICE_TYPE_GPU ? 0 : d->type & CL_DEVICE_TYPE_CPU ? 2 : 1; }
+static int rank(const gpu_device *d) {
+  return d->type & CL_DEVICE_TYPE_GPU ? 0 : d->type & CL_DEVICE_TYPE_CPU ? 2 : 1;
+}
 
 static iec_status list_devices(const ocl_api *api, gpu_device **out, int32_t *count, iec_error *err) {
   enum { MOST = 32 };
@@ -116,7 +120,8 @@ static iec_status list_devices(const ocl_api *api, gpu_device **out, int32_t *co
 }
 
 iec_status gpu_devices(const ocl_api *api, gpu_device **out, int32_t *count, iec_error *err) {
-  /* Loaders and drivers set themselves up in the first call, and some (PoCL 3.1) crash when two threads make it. */
+  /* Loaders and drivers set themselves up in the first call, and some (PoCL 3.1) crash when two threads make
+   * it. */
   static pthread_mutex_t first = PTHREAD_MUTEX_INITIALIZER;
   pthread_mutex_lock(&first);
   iec_status status = list_devices(api, out, count, err);
@@ -124,7 +129,8 @@ iec_status gpu_devices(const ocl_api *api, gpu_device **out, int32_t *count, iec
   return status;
 }
 
-iec_status gpu_context_create(const ocl_api *api, const gpu_device *device, gpu_context **out, iec_error *err) {
+iec_status gpu_context_create(const ocl_api *api, const gpu_device *device, gpu_context **out,
+                              iec_error *err) {
   *out = NULL;
   gpu_context *context = calloc(1, sizeof *context);
   if (!context) return gpu_no_memory(err);
@@ -166,7 +172,8 @@ static const char *source_of(const char *file) {
   return NULL;
 }
 
-static iec_status fail_build(gpu_context *context, cl_program handle, cl_int code, const char *file, iec_error *err) {
+static iec_status fail_build(gpu_context *context, cl_program handle, cl_int code, const char *file,
+                             iec_error *err) {
   char log[800] = "";
   char *full = NULL;
   size_t size = 0;
@@ -183,7 +190,8 @@ static iec_status fail_build(gpu_context *context, cl_program handle, cl_int cod
 static cl_program from_binary(gpu_context *context, const char *options, const void *binary, size_t size) {
   cl_int code, loaded;
   const unsigned char *data = binary;
-  cl_program handle = context->api->CreateProgramWithBinary(context->handle, 1, &context->device.id, &size, &data, &loaded, &code);
+  cl_program handle = context->api->CreateProgramWithBinary(context->handle, 1, &context->device.id, &size,
+                                                            &data, &loaded, &code);
   if (!handle) return NULL;
   if (code == CL_SUCCESS && loaded == CL_SUCCESS &&
       context->api->BuildProgram(handle, 1, &context->device.id, options, NULL, NULL) == CL_SUCCESS)
@@ -192,7 +200,8 @@ static cl_program from_binary(gpu_context *context, const char *options, const v
   return NULL;
 }
 
-static iec_status from_source(gpu_context *context, const char *file, const char *options, cl_program *out, iec_error *err) {
+static iec_status from_source(gpu_context *context, const char *file, const char *options, cl_program *out,
+                              iec_error *err) {
   const char *texts[] = {source_of("common"), source_of(file)};
   if (!texts[1]) return gpu_fail(err, IEC_UNEXPECTED, file, "there are no such kernels");
   cl_int code;
@@ -210,9 +219,12 @@ static iec_status from_source(gpu_context *context, const char *file, const char
 
 static void save(gpu_context *context, cl_program handle, const char *folder, const char *key) {
   size_t size = 0;
-  if (context->api->GetProgramInfo(handle, CL_PROGRAM_BINARY_SIZES, sizeof size, &size, NULL) != CL_SUCCESS || !size) return;
+  if (context->api->GetProgramInfo(handle, CL_PROGRAM_BINARY_SIZES, sizeof size, &size, NULL) != CL_SUCCESS ||
+      !size)
+    return;
   unsigned char *data = malloc(size);
-  if (data && context->api->GetProgramInfo(handle, CL_PROGRAM_BINARIES, sizeof data, &data, NULL) == CL_SUCCESS)
+  if (data &&
+      context->api->GetProgramInfo(handle, CL_PROGRAM_BINARIES, sizeof data, &data, NULL) == CL_SUCCESS)
     gpu_cache_write(folder, key, data, size);
   free(data);
 }
@@ -223,12 +235,12 @@ static void cache_key(const gpu_context *context, const char *file, const char *
   const char *common = source_of("common"), *text = source_of(file);
   uint64_t hash = gpu_hash(0, common, strlen(common));
   hash = gpu_hash(hash, text ? text : "", text ? strlen(text) : 0);
-  snprintf(out, 1024, "%s\n%s\n%s\n%s\n%s %s\n%016llx", d->platform_name, d->name, d->version, d->driver, file, options,
-           (unsigned long long)hash);
+  snprintf(out, 1024, "%s\n%s\n%s\n%s\n%s %s\n%016llx", d->platform_name, d->name, d->version, d->driver,
+           file, options, (unsigned long long)hash);
 }
 
-static iec_status build(gpu_context *context, const char *file, const char *options, const char *folder, cl_program *out,
-                        iec_error *err) {
+static iec_status build(gpu_context *context, const char *file, const char *options, const char *folder,
+                        cl_program *out, iec_error *err) {
   char key[1024];
   size_t size;
   cache_key(context, file, options, key);
@@ -247,8 +259,8 @@ static program *find(gpu_context *context, const char *key) {
   return NULL;
 }
 
-static iec_status get(gpu_context *context, const char *file, const char *options, const char *folder, cl_program *out,
-                      iec_error *err) {
+static iec_status get(gpu_context *context, const char *file, const char *options, const char *folder,
+                      cl_program *out, iec_error *err) {
   char name[512];
   snprintf(name, sizeof name, "%s %s", file, options);
   program *known = find(context, name);
@@ -259,7 +271,8 @@ static iec_status get(gpu_context *context, const char *file, const char *option
     *out = known->handle;
     return IEC_OK;
   }
-  if (!gpu_grow(&context->programs, sizeof *context->programs, context->program_count, &context->program_capacity))
+  if (!gpu_grow(&context->programs, sizeof *context->programs, context->program_count,
+                &context->program_capacity))
     return gpu_no_memory(err);
   char *kept = strdup(name);
   if (!kept) return gpu_no_memory(err);
@@ -271,8 +284,8 @@ static iec_status get(gpu_context *context, const char *file, const char *option
   return status;
 }
 
-iec_status gpu_program(gpu_context *context, const char *file, const char *options, const char *cache_dir, cl_program *out,
-                       iec_error *err) {
+iec_status gpu_program(gpu_context *context, const char *file, const char *options, const char *cache_dir,
+                       cl_program *out, iec_error *err) {
   *out = NULL;
   pthread_mutex_lock(&context->lock);
   iec_status status = get(context, file, options, cache_dir, out, err);

@@ -36,21 +36,24 @@ typedef struct gpu_settings {
 
 typedef struct gpu_context gpu_context;
 
-/* All usable devices in their order: GPUs, then accelerators, then CPUs. None is not an error. `*out` is the caller's to free. */
+/* All usable devices in their order: GPUs, then accelerators, then CPUs. None is not an error. `*out` is the
+ * caller's to free. */
 iec_status gpu_devices(const ocl_api *api, gpu_device **out, int32_t *count, iec_error *err);
 
-iec_status gpu_context_create(const ocl_api *api, const gpu_device *device, gpu_context **out, iec_error *err);
+iec_status gpu_context_create(const ocl_api *api, const gpu_device *device, gpu_context **out,
+                              iec_error *err);
 void gpu_context_release(gpu_context *context);
 const ocl_api *gpu_api(const gpu_context *context);
 const gpu_device *gpu_context_device(const gpu_context *context);
 cl_context gpu_context_handle(const gpu_context *context);
 
-/* The program of a file of kernels/ with options, built at its first use or read from `cache_dir`. The context owns it.
- * Threads: any. */
-iec_status gpu_program(gpu_context *context, const char *file, const char *options, const char *cache_dir, cl_program *out,
-                       iec_error *err);
+/* The program of a file of kernels/ with options, built at its first use or read from `cache_dir`. The
+ * context owns it. Threads: any. */
+iec_status gpu_program(gpu_context *context, const char *file, const char *options, const char *cache_dir,
+                       cl_program *out, iec_error *err);
 
-/* cache.c: binaries of programs in a folder. `key` says all that they depend on. A file that does not fit is ignored. */
+/* cache.c: binaries of programs in a folder. `key` says all that they depend on. A file that does not fit is
+ * ignored. */
 void *gpu_cache_read(const char *folder, const char *key, size_t *size);
 int gpu_cache_has(const char *folder, const char *key);
 void gpu_cache_write(const char *folder, const char *key, const void *data, size_t size);

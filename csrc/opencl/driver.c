@@ -38,16 +38,19 @@ iec_status iec_gpu_driver_query(uint32_t host_abi, const iec_driver_api **out, i
 
 static void driver_close(iec_driver *driver) {
   if (!driver) return;
-  for (int32_t i = 0; driver->contexts && i < driver->device_count; i++) gpu_context_release(driver->contexts[i]);
+  for (int32_t i = 0; driver->contexts && i < driver->device_count; i++)
+    gpu_context_release(driver->contexts[i]);
   free(driver->contexts);
   free(driver->devices);
   pthread_mutex_destroy(&driver->lock);
   free(driver);
 }
 
-static iec_status driver_open(const iec_host_api *host, const iec_kv *options, size_t count, iec_driver **out, iec_error *err) {
+static iec_status driver_open(const iec_host_api *host, const iec_kv *options, size_t count, iec_driver **out,
+                              iec_error *err) {
   *out = NULL;
-  if (count) return gpu_fail(err, IEC_NOT_FOUND, NULL, "unknown option %s; the driver has none", options[0].key);
+  if (count)
+    return gpu_fail(err, IEC_NOT_FOUND, NULL, "unknown option %s; the driver has none", options[0].key);
   const ocl_api *api = ocl_load(err);
   if (!api) return IEC_NOT_FOUND;
   iec_driver *driver = calloc(1, sizeof *driver);
@@ -57,9 +60,10 @@ static iec_status driver_open(const iec_host_api *host, const iec_kv *options, s
   pthread_mutex_init(&driver->lock, NULL);
   iec_status status = gpu_devices(api, &driver->devices, &driver->device_count, err);
   if (!status && !driver->device_count)
-    status = gpu_fail(err, IEC_NOT_FOUND, NULL,
-                      "OpenCL is installed but finds no device of OpenCL 1.2 or newer with a compiler: install the GPU's driver "
-                      "(clinfo lists what OpenCL finds)");
+    status = gpu_fail(
+        err, IEC_NOT_FOUND, NULL,
+        "OpenCL is installed but finds no device of OpenCL 1.2 or newer with a compiler: install the GPU's driver "
+        "(clinfo lists what OpenCL finds)");
   driver->contexts = calloc((size_t)driver->device_count + 1, sizeof *driver->contexts);
   if (!status && !driver->contexts) status = gpu_no_memory(err);
   if (status)
@@ -69,7 +73,8 @@ static iec_status driver_open(const iec_host_api *host, const iec_kv *options, s
   return status;
 }
 
-static iec_status driver_query(iec_driver *driver, const iec_graph *graph, uint8_t *supported, size_t count, iec_error *err) {
+static iec_status driver_query(iec_driver *driver, const iec_graph *graph, uint8_t *supported, size_t count,
+                               iec_error *err) {
   gpu_graph *copy;
   GPU_TRY(gpu_graph_create(driver->host->graph, graph, &copy, err));
   iec_status status = IEC_OK;
@@ -86,12 +91,14 @@ static iec_status read_number(const iec_kv *pair, int32_t least, int32_t most, i
   char *end;
   long number = strtol(pair->value, &end, 10);
   if (end == pair->value || *end || number < least || number > most)
-    return gpu_fail(err, IEC_PARAMETER_MISMATCH, pair->key, "'%s' is not a number from %d to %d", pair->value, least, most);
+    return gpu_fail(err, IEC_PARAMETER_MISMATCH, pair->key, "'%s' is not a number from %d to %d", pair->value,
+                    least, most);
   *out = (int32_t)number;
   return IEC_OK;
 }
 
-static iec_status read_choice(const iec_kv *pair, const char *no, const char *yes, int32_t *out, iec_error *err) {
+static iec_status read_choice(const iec_kv *pair, const char *no, const char *yes, int32_t *out,
+                              iec_error *err) {
   if (strcmp(pair->value, no) && strcmp(pair->value, yes))
     return gpu_fail(err, IEC_PARAMETER_MISMATCH, pair->key, "'%s', expected %s or %s", pair->value, yes, no);
   *out = strcmp(pair->value, yes) == 0;
@@ -99,14 +106,16 @@ static iec_status read_choice(const iec_kv *pair, const char *no, const char *ye
 }
 
 static iec_status read_tuning(const iec_kv *pair, gpu_tune_mode *out, iec_error *err) {
-  static const char *const names[] = {"TUNING_DISABLED", "TUNING_CREATE", "TUNING_USE_EXISTING", "TUNING_UPDATE", NULL};
+  static const char *const names[] = {"TUNING_DISABLED", "TUNING_CREATE", "TUNING_USE_EXISTING",
+                                      "TUNING_UPDATE", NULL};
   const int32_t mode = strcmp(pair->value, "TUNING_RETUNE") ? gpu_index(pair->value, names) : GPU_TUNE_CREATE;
   if (mode < 0) return gpu_fail(err, IEC_PARAMETER_MISMATCH, pair->key, "unknown mode '%s'", pair->value);
   *out = (gpu_tune_mode)mode;
   return IEC_OK;
 }
 
-static iec_status configure(const iec_driver *driver, const iec_kv *config, size_t count, gpu_settings *s, iec_error *err) {
+static iec_status configure(const iec_driver *driver, const iec_kv *config, size_t count, gpu_settings *s,
+                            iec_error *err) {
   *s = (gpu_settings){.streams = 1, .memory_pool = 1, .cache_dir = "", .tuning_file = ""};
   for (size_t i = 0; i < count; i++) {
     const iec_kv *pair = &config[i];
@@ -153,8 +162,8 @@ static void exec_release(iec_exec *exec) {
   free(exec);
 }
 
-static iec_status driver_compile(iec_driver *driver, const iec_graph *graph, const iec_kv *config, size_t count, iec_exec **out,
-                                 iec_error *err) {
+static iec_status driver_compile(iec_driver *driver, const iec_graph *graph, const iec_kv *config,
+                                 size_t count, iec_exec **out, iec_error *err) {
   gpu_settings settings;
   gpu_context *context;
   gpu_graph *copy;
@@ -171,7 +180,8 @@ static iec_status driver_compile(iec_driver *driver, const iec_graph *graph, con
     copy->half = settings.half;
     status = gpu_plan_create(driver->host, context, copy, &settings, &exec->plan, err);
   }
-  if (!status) status = gpu_streams_create(exec->plan, settings.streams, settings.perf_count, &exec->streams, err);
+  if (!status)
+    status = gpu_streams_create(exec->plan, settings.streams, settings.perf_count, &exec->streams, err);
   if (status)
     exec_release(exec);
   else
@@ -206,22 +216,24 @@ static iec_status request_create(iec_exec *exec, iec_request **out, iec_error *e
   return IEC_OK;
 }
 
-static iec_status check_tensor(const iec_tensor *given, const gpu_value *wanted, const char *role, iec_error *err) {
+static iec_status check_tensor(const iec_tensor *given, const gpu_value *wanted, const char *role,
+                               iec_error *err) {
   size_t bytes = (size_t)wanted->count * gpu_dtype_size(wanted->dtype);
   if (!given) return gpu_fail(err, IEC_PARAMETER_MISMATCH, wanted->name, "the %s is missing", role);
   if (given->dtype != wanted->dtype || given->size_bytes != bytes || (!given->data && bytes))
-    return gpu_fail(err, IEC_PARAMETER_MISMATCH, wanted->name, "the %s has element type %d and %zu bytes, expected %d and %zu", role,
-                    given->dtype, given->size_bytes, wanted->dtype, bytes);
+    return gpu_fail(err, IEC_PARAMETER_MISMATCH, wanted->name,
+                    "the %s has element type %d and %zu bytes, expected %d and %zu", role, given->dtype,
+                    given->size_bytes, wanted->dtype, bytes);
   return IEC_OK;
 }
 
-static iec_status infer(iec_request *request, const iec_tensor *const *inputs, size_t input_count, iec_tensor *const *outputs,
-                        size_t output_count, iec_error *err) {
+static iec_status infer(iec_request *request, const iec_tensor *const *inputs, size_t input_count,
+                        iec_tensor *const *outputs, size_t output_count, iec_error *err) {
   const gpu_graph *graph = request->exec->plan->graph;
   if (!ocl_load(err)) return IEC_GENERAL_ERROR;
   if (input_count != (size_t)graph->input_count || output_count != (size_t)graph->output_count)
-    return gpu_fail(err, IEC_PARAMETER_MISMATCH, NULL, "%zu inputs and %zu outputs, expected %d and %d", input_count, output_count,
-                    graph->input_count, graph->output_count);
+    return gpu_fail(err, IEC_PARAMETER_MISMATCH, NULL, "%zu inputs and %zu outputs, expected %d and %d",
+                    input_count, output_count, graph->input_count, graph->output_count);
   for (int32_t i = 0; i < graph->input_count; i++) {
     GPU_TRY(check_tensor(inputs[i], graph->inputs[i], "input", err));
     request->inputs[i] = inputs[i]->data;
@@ -241,7 +253,8 @@ static iec_status perf_counts(iec_request *request, char *json, size_t *size, ie
   return gpu_text_finish(&text, size, err);
 }
 
-static iec_status get_property(iec_driver *driver, iec_exec *exec, const char *key, char *buf, size_t *size, iec_error *err) {
+static iec_status get_property(iec_driver *driver, iec_exec *exec, const char *key, char *buf, size_t *size,
+                               iec_error *err) {
   gpu_text text = {buf, buf ? *size : 0, 0};
   if (strcmp(key, "DEVICES") == 0) {
     gpu_report_devices(driver->devices, driver->device_count, &text);
@@ -250,7 +263,8 @@ static iec_status get_property(iec_driver *driver, iec_exec *exec, const char *k
   } else if (exec && strcmp(key, "DEVICE_ID") == 0) {
     gpu_text_add(&text, "%d", exec->device);
   } else if (exec && strcmp(key, "MEMORY_BYTES") == 0) {
-    gpu_text_add(&text, "%zu", exec->plan->constant_bytes + (size_t)exec->stream_count * gpu_streams_bytes(exec->plan));
+    gpu_text_add(&text, "%zu",
+                 exec->plan->constant_bytes + (size_t)exec->stream_count * gpu_streams_bytes(exec->plan));
   } else if (exec && strcmp(key, "EXEC_GRAPH") == 0) {
     gpu_report_graph(exec->plan, &text);
   } else {
@@ -281,7 +295,8 @@ static const iec_driver_api table = {
 iec_status iec_gpu_driver_query(uint32_t host_abi, const iec_driver_api **out, iec_error *err) {
   *out = NULL;
   if (host_abi >> 16 != IEC_ABI_MAJOR)
-    return gpu_fail(err, IEC_ABI_MISMATCH, NULL, "the host has ABI %u, the driver %u", host_abi >> 16, IEC_ABI_MAJOR);
+    return gpu_fail(err, IEC_ABI_MISMATCH, NULL, "the host has ABI %u, the driver %u", host_abi >> 16,
+                    IEC_ABI_MAJOR);
   *out = &table;
   return IEC_OK;
 }

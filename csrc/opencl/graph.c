@@ -12,11 +12,12 @@ struct gpu_block {
 };
 
 const char *const gpu_unary_names[] = {
-    "relu",  "clamp",      "abs",  "neg",   "square", "hswish",     "hsigmoid",   "hard_sigmoid", "binary_sign", "sqrt",
-    "sigmoid", "tanh",     "elu",  "exp",   "swish",  "power",      "mish",       "log",          "reciprocal",  "sign",
-    "floor", "ceil",       "round_even", "round_away", "erf", "sin", "cos",       "tan",          "asin",        "acos",
-    "atan",  "sinh",       "cosh", "asinh", "acosh",  "atanh",      "softplus",   "softsign",     "selu",        "gelu",
-    "gelu_tanh", NULL};
+    "relu",         "clamp",       "abs",        "neg",     "square",     "hswish",    "hsigmoid",
+    "hard_sigmoid", "binary_sign", "sqrt",       "sigmoid", "tanh",       "elu",       "exp",
+    "swish",        "power",       "mish",       "log",     "reciprocal", "sign",      "floor",
+    "ceil",         "round_even",  "round_away", "erf",     "sin",        "cos",       "tan",
+    "asin",         "acos",        "atan",       "sinh",    "cosh",       "asinh",     "acosh",
+    "atanh",        "softplus",    "softsign",   "selu",    "gelu",       "gelu_tanh", NULL};
 
 int32_t gpu_index(const char *text, const char *const *list) {
   for (int32_t i = 0; list[i]; i++)
@@ -40,7 +41,8 @@ static char *copy_text(gpu_graph *graph, const char *text) {
 }
 
 gpu_value *gpu_graph_value(gpu_graph *graph, int32_t dtype, int32_t ndim, const int64_t *shape) {
-  if (!gpu_grow(&graph->values, sizeof *graph->values, graph->value_count, &graph->value_capacity)) return NULL;
+  if (!gpu_grow(&graph->values, sizeof *graph->values, graph->value_count, &graph->value_capacity))
+    return NULL;
   gpu_value *value = gpu_graph_alloc(graph, sizeof *value);
   if (!value) return NULL;
   value->dtype = dtype;
@@ -90,7 +92,8 @@ static iec_status copy_op(gpu_graph *graph, size_t index, iec_error *err) {
   op->layer_type = copy_text(graph, api->node_layer_type(node));
   op->inputs = copy_ports(graph, op, 0, &op->input_count);
   op->outputs = copy_ports(graph, op, 1, &op->output_count);
-  if (!op->kind || !op->name || !op->layer || !op->layer_type || !op->inputs || !op->outputs) return gpu_no_memory(err);
+  if (!op->kind || !op->name || !op->layer || !op->layer_type || !op->inputs || !op->outputs)
+    return gpu_no_memory(err);
   op->impl = gpu_kind_find(op);
   graph->ops[index] = graph->origins[index] = op;
   return IEC_OK;
@@ -120,7 +123,8 @@ static iec_status fill(gpu_graph *graph, iec_error *err) {
   return IEC_OK;
 }
 
-iec_status gpu_graph_create(const iec_graph_api *api, const iec_graph *base, gpu_graph **out, iec_error *err) {
+iec_status gpu_graph_create(const iec_graph_api *api, const iec_graph *base, gpu_graph **out,
+                            iec_error *err) {
   *out = NULL;
   gpu_graph *graph = calloc(1, sizeof *graph);
   if (!graph) return gpu_no_memory(err);

@@ -26,10 +26,17 @@ struct gpu_value { /* a tensor */
   cl_mem constant;     /* uploaded */
 };
 
-typedef enum { GPU_POST_UNARY, GPU_POST_SUM, GPU_POST_CHANNEL, GPU_POST_PRELU, GPU_POST_QUANTIZE } gpu_post_type;
+typedef enum {
+  GPU_POST_UNARY,
+  GPU_POST_SUM,
+  GPU_POST_CHANNEL,
+  GPU_POST_PRELU,
+  GPU_POST_QUANTIZE
+} gpu_post_type;
 enum { GPU_MAX_POSTS = 8 };
 
-/* An operation fused behind another; as `posts` of kernels/common.cl. Channel data: one float a channel, or one for all. */
+/* An operation fused behind another; as `posts` of kernels/common.cl. Channel data: one float a channel, or
+ * one for all. */
 typedef struct gpu_post {
   gpu_post_type type;
   int32_t op;
@@ -49,7 +56,7 @@ struct gpu_op { /* a node */
   const iec_node *node;
   gpu_value **inputs, **outputs; /* NULL entry: absent */
   int32_t input_count, output_count;
-  const struct gpu_kind *impl; /* NULL: cannot run here */
+  const struct gpu_kind *impl;       /* NULL: cannot run here */
   gpu_post posts[GPU_MAX_POSTS + 1]; /* one more: the bias comes in front */
   int32_t post_count;
   gpu_value *sum; /* addend of the one GPU_POST_SUM */

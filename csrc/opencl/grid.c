@@ -20,10 +20,12 @@ int gpu_grid_fits(const gpu_plan *plan, const gpu_launch *launch) {
   return (!most || items <= most) && local <= d->local_memory;
 }
 
-/* The axis with too many work-groups, -1 if none. Axis 0 is wide enough on every device for what gpu_ports lets through. */
+/* The axis with too many work-groups, -1 if none. Axis 0 is wide enough on every device for what gpu_ports
+ * lets through. */
 static int32_t too_long(const gpu_launch *launch, size_t most_groups) {
   for (int32_t axis = 1; axis < 3; axis++)
-    if (launch->type == GPU_LAUNCH_KERNEL && launch->global[axis] / launch->local[axis] > most_groups) return axis;
+    if (launch->type == GPU_LAUNCH_KERNEL && launch->global[axis] / launch->local[axis] > most_groups)
+      return axis;
   return -1;
 }
 
@@ -32,7 +34,8 @@ iec_status gpu_grid_split(gpu_plan *plan, int32_t from, iec_error *err) {
   for (int32_t i = from; i < plan->launch_count; i++) {
     const int32_t axis = too_long(&plan->launches[i], most);
     if (axis < 0) continue;
-    if (!gpu_grow(&plan->launches, sizeof *plan->launches, plan->launch_count, &plan->launch_capacity)) return gpu_no_memory(err);
+    if (!gpu_grow(&plan->launches, sizeof *plan->launches, plan->launch_count, &plan->launch_capacity))
+      return gpu_no_memory(err);
     gpu_launch *launch = &plan->launches[i];
     memmove(launch + 1, launch, (size_t)(plan->launch_count - i) * sizeof *launch);
     plan->launch_count++;

@@ -6,8 +6,9 @@
 
 /* Can the device run the launch's work-groups? Their number is no matter here. */
 int gpu_grid_fits(const gpu_plan *plan, const gpu_launch *launch);
-/* Cuts the launches after the first `from` until none has more work-groups along y or z than the device can number. Kernels ask for
- * their group by group_id of kernels/common.cl, which counts those of the launches before. */
+/* Cuts the launches after the first `from` until none has more work-groups along y or z than the device can
+ * number. Kernels ask for their group by group_id of kernels/common.cl, which counts those of the launches
+ * before. */
 iec_status gpu_grid_split(gpu_plan *plan, int32_t from, iec_error *err);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Kinds whose control flow a GPU has nothing to win from (sorting and suppressing boxes, decoding sequences, loops): a node of
- * them becomes a network of its own on the CPU driver. */
+/* Kinds whose control flow a GPU has nothing to win from (sorting and suppressing boxes, decoding sequences,
+ * loops): a node of them becomes a network of its own on the CPU driver. */
 #include "opencl/host.h"
 
 #include <stddef.h>
@@ -47,7 +47,8 @@ static int is_view(const iec_graph *graph) { return (const void *)graph == (cons
 
 static size_t number(size_t tensor) { /* in the host's graph */
   const view *v = current;
-  return tensor < v->inputs ? v->base->port(v->node, 0, tensor) : v->base->port(v->node, 1, tensor - v->inputs);
+  return tensor < v->inputs ? v->base->port(v->node, 0, tensor)
+                            : v->base->port(v->node, 1, tensor - v->inputs);
 }
 
 static const char *v_name(const iec_graph *g) { return is_view(g) ? "host step" : current->base->name(g); }
@@ -58,7 +59,10 @@ static iec_status v_tensor(const iec_graph *g, size_t i, iec_tensor *out, iec_er
   if (!is_view(g)) return current->base->tensor(g, i, out, err);
   size_t at = number(i);
   if (at != IEC_NO_TENSOR) return current->base->tensor(current->graph, at, out, err);
-  *out = (iec_tensor){.struct_size = out->struct_size, .dtype = IEC_F32, .ndim = 1, .shape = {0}}; /* absent: nobody reads it */
+  *out = (iec_tensor){.struct_size = out->struct_size,
+                      .dtype = IEC_F32,
+                      .ndim = 1,
+                      .shape = {0}}; /* absent: nobody reads it */
   return IEC_OK;
 }
 static const char *v_tensor_name(const iec_graph *g, size_t i) {
@@ -66,14 +70,22 @@ static const char *v_tensor_name(const iec_graph *g, size_t i) {
   size_t at = number(i);
   return at == IEC_NO_TENSOR ? "" : current->base->tensor_name(current->graph, at);
 }
-static size_t v_input_count(const iec_graph *g) { return is_view(g) ? current->fed_count : current->base->input_count(g); }
-static size_t v_input_at(const iec_graph *g, size_t i) { return is_view(g) ? current->fed[i] : current->base->input_at(g, i); }
-static size_t v_output_count(const iec_graph *g) { return is_view(g) ? current->outputs : current->base->output_count(g); }
+static size_t v_input_count(const iec_graph *g) {
+  return is_view(g) ? current->fed_count : current->base->input_count(g);
+}
+static size_t v_input_at(const iec_graph *g, size_t i) {
+  return is_view(g) ? current->fed[i] : current->base->input_at(g, i);
+}
+static size_t v_output_count(const iec_graph *g) {
+  return is_view(g) ? current->outputs : current->base->output_count(g);
+}
 static size_t v_output_at(const iec_graph *g, size_t i) {
   return is_view(g) ? current->inputs + i : current->base->output_at(g, i);
 }
 static size_t v_node_count(const iec_graph *g) { return is_view(g) ? 1 : current->base->node_count(g); }
-static const iec_node *v_node_at(const iec_graph *g, size_t i) { return is_view(g) ? current->node : current->base->node_at(g, i); }
+static const iec_node *v_node_at(const iec_graph *g, size_t i) {
+  return is_view(g) ? current->node : current->base->node_at(g, i);
+}
 static size_t v_port(const iec_node *node, int32_t is_output, size_t i) {
   size_t base = current->base->port(node, is_output, i);
   if (node != current->node || base == IEC_NO_TENSOR) return base;
@@ -85,7 +97,8 @@ static size_t v_port(const iec_node *node, int32_t is_output, size_t i) {
 
 /* ---- compile */
 
-static iec_status describe(const gpu_plan *plan, const gpu_op *op, view *v, gpu_host_step *step, iec_error *err) {
+static iec_status describe(const gpu_plan *plan, const gpu_op *op, view *v, gpu_host_step *step,
+                           iec_error *err) {
   *v = (view){.base = op->api, .graph = plan->graph->base, .node = op->node};
   v->inputs = (size_t)op->input_count;
   v->outputs = (size_t)op->output_count;
@@ -102,11 +115,13 @@ static iec_status describe(const gpu_plan *plan, const gpu_op *op, view *v, gpu_
     step->ports[step->input_count++] = op->inputs[i];
     v->fed[v->fed_count++] = i;
   }
-  for (size_t i = 0; i < v->outputs; i++) step->ports[step->input_count + step->output_count++] = op->outputs[i];
+  for (size_t i = 0; i < v->outputs; i++)
+    step->ports[step->input_count + step->output_count++] = op->outputs[i];
   for (int32_t i = 0; i < step->input_count + step->output_count; i++) {
     const gpu_value *value = step->ports[i];
     iec_tensor *tensor = &step->tensors[i];
-    *tensor = (iec_tensor){.struct_size = sizeof *tensor, .dtype = (uint16_t)value->dtype, .ndim = value->ndim};
+    *tensor =
+        (iec_tensor){.struct_size = sizeof *tensor, .dtype = (uint16_t)value->dtype, .ndim = value->ndim};
     size_t element = tensor->size_bytes = gpu_dtype_size(value->dtype);
     for (int32_t a = value->ndim - 1; a >= 0; a--) {
       tensor->shape[a] = value->shape[a];
@@ -118,7 +133,8 @@ static iec_status describe(const gpu_plan *plan, const gpu_op *op, view *v, gpu_
   return IEC_OK;
 }
 
-static iec_status compile(const gpu_plan *plan, const gpu_op *op, const view *v, gpu_host_step *step, iec_error *err) {
+static iec_status compile(const gpu_plan *plan, const gpu_op *op, const view *v, gpu_host_step *step,
+                          iec_error *err) {
   static const iec_kv config[] = {{"CPU_THREADS_NUM", "1"}};
   step->graph = (iec_graph_api){.struct_size = sizeof step->graph,
                                 .name = v_name,
@@ -148,7 +164,8 @@ static iec_status compile(const gpu_plan *plan, const gpu_op *op, const view *v,
   GPU_TRY(iec_cpu_driver_query(IEC_ABI_VERSION, &step->api, err));
   GPU_TRY(step->api->open(&step->host, NULL, 0, &step->driver, err));
   current = v;
-  iec_status status = step->api->compile(step->driver, (const iec_graph *)(const void *)v, config, 1, &step->exec, err);
+  iec_status status =
+      step->api->compile(step->driver, (const iec_graph *)(const void *)v, config, 1, &step->exec, err);
   current = NULL;
   return status;
 }
@@ -246,5 +263,6 @@ void *gpu_host_memory(gpu_host_run *run, int32_t port, size_t *bytes) {
 
 iec_status gpu_host_infer(gpu_host_run *run, iec_error *err) {
   const gpu_host_step *step = run->step;
-  return step->api->infer(run->request, run->inputs, (size_t)step->input_count, run->outputs, (size_t)step->output_count, err);
+  return step->api->infer(run->request, run->inputs, (size_t)step->input_count, run->outputs,
+                          (size_t)step->output_count, err);
 }

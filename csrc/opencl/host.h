@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Steps of a plan that run on the host: one node on the CPU driver, reached through its table like any other driver. */
+/* Steps of a plan that run on the host: one node on the CPU driver, reached through its table like any other
+ * driver. */
 #ifndef IEC_OPENCL_HOST_H
 #define IEC_OPENCL_HOST_H
 #include "opencl/plan.h"

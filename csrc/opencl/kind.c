@@ -5,8 +5,9 @@
 #include <string.h>
 
 /* The host takes what none before it does. */
-static const gpu_kind *const lists[] = {gpu_kinds_conv, gpu_kinds_ctc,    gpu_kinds_eltwise,  gpu_kinds_matmul,    gpu_kinds_move,
-                                        gpu_kinds_pool, gpu_kinds_reduce, gpu_kinds_resample, gpu_kinds_recurrent, gpu_kinds_host};
+static const gpu_kind *const lists[] = {
+    gpu_kinds_conv, gpu_kinds_ctc,    gpu_kinds_eltwise,  gpu_kinds_matmul,    gpu_kinds_move,
+    gpu_kinds_pool, gpu_kinds_reduce, gpu_kinds_resample, gpu_kinds_recurrent, gpu_kinds_host};
 
 const gpu_kind *gpu_kind_find(const gpu_op *op) {
   for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
@@ -35,4 +36,6 @@ int gpu_all_float(const gpu_op *op) {
   return 1;
 }
 
-gpu_value *gpu_input(const gpu_op *op, int32_t index) { return index < op->input_count ? op->inputs[index] : NULL; }
+gpu_value *gpu_input(const gpu_op *op, int32_t index) {
+  return index < op->input_count ? op->inputs[index] : NULL;
+}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is rewritten before a plan is made: reshapes become aliases, element-wise ops posts of the kernel before them. */
+/* What is rewritten before a plan is made: reshapes become aliases, element-wise ops posts of the kernel
+ * before them. */
 #include <string.h>
 
 #include "opencl/kind.h"
@@ -8,8 +9,11 @@
 static void alias(gpu_graph *graph) {
   for (int32_t i = 0; i < graph->op_count; i++) {
     gpu_op *op = graph->ops[i];
-    if (!op || strcmp(op->kind, "Reshape") || op->input_count < 1 || op->output_count < 1 || !op->inputs[0] || !op->outputs[0]) continue;
-    if (op->inputs[0]->count != op->outputs[0]->count || op->inputs[0]->dtype != op->outputs[0]->dtype) continue;
+    if (!op || strcmp(op->kind, "Reshape") || op->input_count < 1 || op->output_count < 1 || !op->inputs[0] ||
+        !op->outputs[0])
+      continue;
+    if (op->inputs[0]->count != op->outputs[0]->count || op->inputs[0]->dtype != op->outputs[0]->dtype)
+      continue;
     op->outputs[0]->base = op->inputs[0];
     op->state = GPU_OP_REMOVED;
     graph->ops[i] = NULL;
@@ -117,9 +121,12 @@ static int make_post(fusion *f, gpu_post *post) {
 /* The op that computes an input of `op`, when `op` can run behind it. */
 static int can_fuse(const gpu_op *op, int32_t port, fusion *f) {
   gpu_value *value = op->inputs[port];
-  if (!value || value->base || value->user_count != 1 || value->output_count || value->input_index >= 0) return 0;
+  if (!value || value->base || value->user_count != 1 || value->output_count || value->input_index >= 0)
+    return 0;
   gpu_op *into = value->producer;
-  if (!into || into->state != GPU_OP_LIVE || !into->impl || !into->impl->channels || into->post_count == GPU_MAX_POSTS) return 0;
+  if (!into || into->state != GPU_OP_LIVE || !into->impl || !into->impl->channels ||
+      into->post_count == GPU_MAX_POSTS)
+    return 0;
   if (value->dtype != IEC_F32 || op->outputs[0]->dtype != IEC_F32) return 0;
   f->into = into;
   f->from = port;
@@ -158,9 +165,10 @@ static void fuse(gpu_graph *graph) {
 iec_status gpu_passes_run(gpu_graph *graph, iec_error *err) {
   for (int32_t i = 0; i < graph->op_count; i++)
     if (!graph->ops[i]->impl)
-      return gpu_fail(err, IEC_NOT_IMPLEMENTED, graph->ops[i]->layer,
-                      "the GPU device cannot run layer %s of type %s (kind %s) with these parameters or sizes; HETERO:GPU,CPU can",
-                      graph->ops[i]->layer, graph->ops[i]->layer_type, graph->ops[i]->kind);
+      return gpu_fail(
+          err, IEC_NOT_IMPLEMENTED, graph->ops[i]->layer,
+          "the GPU device cannot run layer %s of type %s (kind %s) with these parameters or sizes; HETERO:GPU,CPU can",
+          graph->ops[i]->layer, graph->ops[i]->layer_type, graph->ops[i]->kind);
   remove_dead(graph);
   alias(graph);
   fuse(graph);

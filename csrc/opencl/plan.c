@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From the rewritten graph to launches: uploads constants and gives every other value a buffer of a small pool. */
+/* From the rewritten graph to launches: uploads constants and gives every other value a buffer of a small
+ * pool. */
 #include "opencl/plan.h"
 
 #include <inttypes.h>
@@ -32,12 +33,13 @@ static int posts_level(const gpu_op *op) {
   return level;
 }
 
-gpu_launch *gpu_launch_kernel(gpu_plan *plan, gpu_op *op, const char *file, const char *kernel, const char *options,
-                              iec_error *err) {
+gpu_launch *gpu_launch_kernel(gpu_plan *plan, gpu_op *op, const char *file, const char *kernel,
+                              const char *options, iec_error *err) {
   char full[256];
   cl_program program;
   const int narrow = plan->graph->half ? (int)gpu_context_device(plan->context)->fp16 : 0;
-  snprintf(full, sizeof full, "-cl-std=CL1.2 -DHALF=%d -DNARROW=%d -DPOSTS=%d %s", plan->graph->half, narrow, posts_level(op), options);
+  snprintf(full, sizeof full, "-cl-std=CL1.2 -DHALF=%d -DNARROW=%d -DPOSTS=%d %s", plan->graph->half, narrow,
+           posts_level(op), options);
   if (gpu_program(plan->context, file, full, plan->settings->cache_dir, &program, err)) return NULL;
   gpu_launch *launch = add_launch(plan, op, err);
   if (!launch) return NULL;
@@ -84,7 +86,8 @@ void gpu_arg_float(gpu_launch *launch, double value) {
   gpu_arg_bytes(launch, &v, sizeof v);
 }
 
-static iec_status upload(gpu_plan *plan, const void *data, size_t size, const char *where, cl_mem *out, iec_error *err) {
+static iec_status upload(gpu_plan *plan, const void *data, size_t size, const char *where, cl_mem *out,
+                         iec_error *err) {
   cl_int code;
   if (!gpu_grow(&plan->constants, sizeof *plan->constants, plan->constant_count, &plan->constant_capacity))
     return gpu_no_memory(err);
@@ -93,21 +96,23 @@ static iec_status upload(gpu_plan *plan, const void *data, size_t size, const ch
     void *to;
   } pointer = {data}; /* OpenCL only reads it */
   *out = gpu_api(plan->context)
-             ->CreateBuffer(gpu_context_handle(plan->context), CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, size ? size : 4, pointer.to,
-                            &code);
+             ->CreateBuffer(gpu_context_handle(plan->context), CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR,
+                            size ? size : 4, pointer.to, &code);
   if (!*out) return ocl_fail(err, code, "clCreateBuffer", where);
   plan->constants[plan->constant_count++] = *out;
   plan->constant_bytes += size;
   return IEC_OK;
 }
 
-iec_status gpu_arg_constant(gpu_plan *plan, gpu_launch *launch, const void *data, size_t size, iec_error *err) {
+iec_status gpu_arg_constant(gpu_plan *plan, gpu_launch *launch, const void *data, size_t size,
+                            iec_error *err) {
   gpu_arg *arg = &launch->args[launch->arg_count++];
   *arg = (gpu_arg){.type = GPU_ARG_BUFFER};
   return upload(plan, data, size, launch->op->layer, &arg->buffer, err);
 }
 
-iec_status gpu_arg_lists(gpu_plan *plan, gpu_launch *launch, const int32_t (*lists)[8], int32_t count, iec_error *err) {
+iec_status gpu_arg_lists(gpu_plan *plan, gpu_launch *launch, const int32_t (*lists)[8], int32_t count,
+                         iec_error *err) {
   return gpu_arg_constant(plan, launch, lists, (size_t)count * sizeof *lists, err);
 }
 
@@ -162,8 +167,8 @@ void gpu_launch_undo(gpu_plan *plan, int32_t constants) {
   }
 }
 
-iec_status gpu_launch_copy(gpu_plan *plan, gpu_op *op, const gpu_value *from, size_t from_offset, const gpu_value *to,
-                           size_t to_offset, size_t bytes, iec_error *err) {
+iec_status gpu_launch_copy(gpu_plan *plan, gpu_op *op, const gpu_value *from, size_t from_offset,
+                           const gpu_value *to, size_t to_offset, size_t bytes, iec_error *err) {
   gpu_launch *launch = add_launch(plan, op, err);
   if (!launch) return IEC_OUT_OF_MEMORY;
   launch->type = GPU_LAUNCH_COPY;
@@ -219,10 +224,13 @@ static iec_status border(gpu_plan *plan, gpu_value *value, int is_output, gpu_va
   return gpu_convert_storage(plan, op, is_output ? value : *twin, is_output ? *twin : value, err);
 }
 
-iec_status gpu_convert_storage(gpu_plan *plan, gpu_op *op, const gpu_value *from, const gpu_value *to, iec_error *err) {
-  gpu_launch *launch = gpu_launch_kernel(
-      plan, op, "convert", "convert",
-      to->dtype == IEC_U32 ? "-DFROM=half -DTO=float -DFROM_HALF=1 -DCAST=convert_float" : "-DFROM=float -DTO=half -DTO_HALF=1", err);
+iec_status gpu_convert_storage(gpu_plan *plan, gpu_op *op, const gpu_value *from, const gpu_value *to,
+                               iec_error *err) {
+  gpu_launch *launch =
+      gpu_launch_kernel(plan, op, "convert", "convert",
+                        to->dtype == IEC_U32 ? "-DFROM=half -DTO=float -DFROM_HALF=1 -DCAST=convert_float"
+                                             : "-DFROM=float -DTO=half -DTO_HALF=1",
+                        err);
   if (!launch) return IEC_GENERAL_ERROR;
   gpu_arg_value(launch, from);
   gpu_arg_value(launch, to);
@@ -252,7 +260,8 @@ static void find_lifetimes(gpu_plan *plan) {
     for (int32_t a = 0; a < launch->arg_count; a++) touch(launch->args[a].value, i);
     touch(launch->from, i);
     touch(launch->to, i);
-    for (int32_t p = 0; launch->host && p < gpu_host_ports(launch->host); p++) touch(gpu_host_port(launch->host, p), i);
+    for (int32_t p = 0; launch->host && p < gpu_host_ports(launch->host); p++)
+      touch(gpu_host_port(launch->host, p), i);
   }
   for (int32_t i = 0; i < graph->input_count; i++) {
     gpu_value *value = plan->staging[i] ? plan->staging[i] : gpu_root(graph->inputs[i]);
@@ -271,13 +280,15 @@ static iec_status upload_value(gpu_plan *plan, gpu_value *value, iec_error *err)
   uint16_t *narrow = malloc((size_t)value->count * sizeof *narrow + 1);
   if (!narrow) return gpu_no_memory(err);
   gpu_half_from_floats(narrow, value->data, value->count);
-  iec_status status = upload(plan, narrow, (size_t)value->count * sizeof *narrow, value->name, &value->constant, err);
+  iec_status status =
+      upload(plan, narrow, (size_t)value->count * sizeof *narrow, value->name, &value->constant, err);
   free(narrow);
   return status;
 }
 
 /* The free slot that wastes least, or the greatest one made greater, or a new one. */
-static iec_status take_slot(gpu_plan *plan, int32_t **ends, int32_t *capacity, gpu_value *value, iec_error *err) {
+static iec_status take_slot(gpu_plan *plan, int32_t **ends, int32_t *capacity, gpu_value *value,
+                            iec_error *err) {
   size_t bytes = gpu_value_bytes(plan->graph, value);
   int32_t best = -1;
   for (int32_t s = 0; plan->settings->memory_pool && s < plan->slot_count; s++) {
@@ -317,7 +328,8 @@ static iec_status assign_memory(gpu_plan *plan, iec_error *err) {
     }
   }
   for (int32_t at = 0; !status && at < plan->launch_count + 2; at++)
-    for (int32_t i = heads[at]; !status && i >= 0; i = next[i]) status = take_slot(plan, &ends, &capacity, graph->values[i], err);
+    for (int32_t i = heads[at]; !status && i >= 0; i = next[i])
+      status = take_slot(plan, &ends, &capacity, graph->values[i], err);
   free(heads);
   free(next);
   free(ends);
@@ -335,7 +347,8 @@ static iec_status plan_op(gpu_plan *plan, gpu_op *op, iec_error *err) {
 static iec_status make(gpu_plan *plan, iec_error *err) {
   gpu_graph *graph = plan->graph;
   GPU_TRY(gpu_passes_run(graph, err));
-  plan->staging = gpu_graph_alloc(graph, (size_t)(graph->input_count + graph->output_count) * sizeof *plan->staging);
+  plan->staging =
+      gpu_graph_alloc(graph, (size_t)(graph->input_count + graph->output_count) * sizeof *plan->staging);
   if (!plan->staging) return gpu_no_memory(err);
   for (int32_t i = 0; graph->half && i < graph->input_count; i++)
     if (graph->inputs[i]->dtype == IEC_F32 && graph->inputs[i]->count)
@@ -349,8 +362,8 @@ static iec_status make(gpu_plan *plan, iec_error *err) {
   return assign_memory(plan, err);
 }
 
-iec_status gpu_plan_create(const iec_host_api *host, gpu_context *context, gpu_graph *graph, const gpu_settings *settings,
-                           gpu_plan **out, iec_error *err) {
+iec_status gpu_plan_create(const iec_host_api *host, gpu_context *context, gpu_graph *graph,
+                           const gpu_settings *settings, gpu_plan **out, iec_error *err) {
   *out = NULL;
   gpu_plan *plan = calloc(1, sizeof *plan);
   if (!plan) {

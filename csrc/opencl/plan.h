@@ -47,14 +47,16 @@ typedef struct gpu_plan {
 } gpu_plan;
 
 /* Takes `graph` over, also when it fails. */
-iec_status gpu_plan_create(const iec_host_api *host, gpu_context *context, gpu_graph *graph, const gpu_settings *settings,
-                           gpu_plan **out, iec_error *err);
+iec_status gpu_plan_create(const iec_host_api *host, gpu_context *context, gpu_graph *graph,
+                           const gpu_settings *settings, gpu_plan **out, iec_error *err);
 void gpu_plan_release(gpu_plan *plan);
 
-/* ---- for the files of ops/. The functions that make something return NULL after a failure, which is in `err`. */
+/* ---- for the files of ops/. The functions that make something return NULL after a failure, which is in
+ * `err`. */
 
 /* A launch of a kernel of `file` (a name of kernels/ without suffix) built with `options`. */
-gpu_launch *gpu_launch_kernel(gpu_plan *plan, gpu_op *op, const char *file, const char *kernel, const char *options, iec_error *err);
+gpu_launch *gpu_launch_kernel(gpu_plan *plan, gpu_op *op, const char *file, const char *kernel,
+                              const char *options, iec_error *err);
 /* Every item of global size x, y, z has something to do or checks that; x is rounded up to the work-group. */
 void gpu_launch_size(gpu_launch *launch, int64_t x, int64_t y, int64_t z);
 /* Exact work-groups. */
@@ -65,24 +67,28 @@ void gpu_arg_int(gpu_launch *launch, int64_t value);
 void gpu_arg_float(gpu_launch *launch, double value);
 void gpu_arg_bytes(gpu_launch *launch, const void *bytes, size_t size);
 /* A constant buffer made of host memory. */
-iec_status gpu_arg_constant(gpu_plan *plan, gpu_launch *launch, const void *data, size_t size, iec_error *err);
+iec_status gpu_arg_constant(gpu_plan *plan, gpu_launch *launch, const void *data, size_t size,
+                            iec_error *err);
 /* The posts of the op and their addend: two arguments. */
 iec_status gpu_arg_posts(gpu_plan *plan, gpu_launch *launch, iec_error *err);
 /* Up to 8 lists of 8 ints each, see kernels. */
-iec_status gpu_arg_lists(gpu_plan *plan, gpu_launch *launch, const int32_t (*lists)[8], int32_t count, iec_error *err);
+iec_status gpu_arg_lists(gpu_plan *plan, gpu_launch *launch, const int32_t (*lists)[8], int32_t count,
+                         iec_error *err);
 
 /* Takes back the last launch and the constants after the first `constants`. */
 void gpu_launch_undo(gpu_plan *plan, int32_t constants);
 
-iec_status gpu_launch_copy(gpu_plan *plan, gpu_op *op, const gpu_value *from, size_t from_offset, const gpu_value *to,
-                           size_t to_offset, size_t bytes, iec_error *err);
+iec_status gpu_launch_copy(gpu_plan *plan, gpu_op *op, const gpu_value *from, size_t from_offset,
+                           const gpu_value *to, size_t to_offset, size_t bytes, iec_error *err);
 /* A value for the op's own use. */
 gpu_value *gpu_scratch(gpu_plan *plan, int32_t dtype, int32_t ndim, const int64_t *shape, iec_error *err);
 
 /* FP16: a launch that makes half of float32 (an IEC_U32 value: four bytes on the device) or the other way. */
-iec_status gpu_convert_storage(gpu_plan *plan, gpu_op *op, const gpu_value *from, const gpu_value *to, iec_error *err);
+iec_status gpu_convert_storage(gpu_plan *plan, gpu_op *op, const gpu_value *from, const gpu_value *to,
+                               iec_error *err);
 
-/* Options of element types: "-DT=int" ... of a value that kernels compute with; "-DT=uint" of one that is only moved. */
+/* Options of element types: "-DT=int" ... of a value that kernels compute with; "-DT=uint" of one that is
+ * only moved. */
 const char *gpu_type_option(const gpu_value *value);
 const char *gpu_word_option(const gpu_plan *plan, const gpu_value *value);
 

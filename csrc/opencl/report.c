@@ -20,7 +20,10 @@ void gpu_report_devices(const gpu_device *devices, int32_t count, gpu_text *out)
     field(out, "version", d->version);
     field(out, "driver", d->driver);
     field(out, "platform", d->platform_name);
-    field(out, "type", d->type & CL_DEVICE_TYPE_GPU ? "GPU" : d->type & CL_DEVICE_TYPE_CPU ? "CPU" : "ACCELERATOR");
+    field(out, "type",
+          d->type & CL_DEVICE_TYPE_GPU   ? "GPU"
+          : d->type & CL_DEVICE_TYPE_CPU ? "CPU"
+                                         : "ACCELERATOR");
     gpu_text_add(out,
                  "\"units\":%u,\"clock_mhz\":%u,\"global_memory\":%" PRIu64 ",\"local_memory\":%" PRIu64
                  ",\"unified\":%d,\"fp16\":%d,\"fp64\":%d}",
@@ -50,7 +53,10 @@ void gpu_report_perf(const gpu_plan *plan, const int64_t *times, gpu_text *out) 
   for (int32_t i = 0; i < graph->op_count; i++) {
     const gpu_op *op = graph->origins[i];
     const int live = op->state == GPU_OP_LIVE && op->launch_count > 0;
-    const char *status = op->state == GPU_OP_FUSED ? "NOT_RUN" : !live ? "OPTIMIZED_OUT" : times ? "EXECUTED" : "NOT_RUN";
+    const char *status = op->state == GPU_OP_FUSED ? "NOT_RUN"
+                         : !live                   ? "OPTIMIZED_OUT"
+                         : times                   ? "EXECUTED"
+                                                   : "NOT_RUN";
     int64_t total = 0;
     for (int32_t l = 0; live && times && l < op->launch_count; l++) total += times[op->first_launch + l];
     gpu_text_add(out, "%s{", i ? "," : "");

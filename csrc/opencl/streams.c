@@ -36,8 +36,9 @@ static iec_status set_args(stream *s, int32_t at, iec_error *err) {
   for (int32_t i = 0; i < launch->arg_count; i++) {
     const gpu_arg *arg = &launch->args[i];
     cl_mem buffer = arg->type == GPU_ARG_BUFFER ? arg->buffer : arg->value ? memory(s, arg->value) : NULL;
-    cl_int code = arg->type == GPU_ARG_BYTES_COPY ? s->api->SetKernelArg(s->kernels[at], (cl_uint)i, arg->size, arg->bytes)
-                                                  : s->api->SetKernelArg(s->kernels[at], (cl_uint)i, sizeof buffer, &buffer);
+    cl_int code = arg->type == GPU_ARG_BYTES_COPY
+                      ? s->api->SetKernelArg(s->kernels[at], (cl_uint)i, arg->size, arg->bytes)
+                      : s->api->SetKernelArg(s->kernels[at], (cl_uint)i, sizeof buffer, &buffer);
     if (code != CL_SUCCESS) return ocl_fail(err, code, "clSetKernelArg", launch->op->layer);
   }
   return IEC_OK;
@@ -49,11 +50,12 @@ static iec_status make_kernel(stream *s, int32_t at, iec_error *err) {
   s->kernels[at] = s->api->CreateKernel(launch->program, launch->kernel, &code);
   if (!s->kernels[at]) return ocl_fail(err, code, "clCreateKernel", launch->op->layer);
   size_t most = 0, items = launch->local[0] * launch->local[1] * launch->local[2];
-  s->api->GetKernelWorkGroupInfo(s->kernels[at], gpu_context_device(s->plan->context)->id, CL_KERNEL_WORK_GROUP_SIZE, sizeof most,
-                                 &most, NULL);
+  s->api->GetKernelWorkGroupInfo(s->kernels[at], gpu_context_device(s->plan->context)->id,
+                                 CL_KERNEL_WORK_GROUP_SIZE, sizeof most, &most, NULL);
   if (most && items > most)
-    return gpu_fail(err, IEC_GENERAL_ERROR, launch->op->layer, "kernel %s needs work-groups of %zu items, the device can %zu",
-                    launch->kernel, items, most);
+    return gpu_fail(err, IEC_GENERAL_ERROR, launch->op->layer,
+                    "kernel %s needs work-groups of %zu items, the device can %zu", launch->kernel, items,
+                    most);
   return set_args(s, at, err);
 }
 
@@ -66,12 +68,13 @@ static iec_status open_stream(stream *s, int32_t profile, iec_error *err) {
   s->runs = calloc(launches, sizeof *s->runs);
   s->events = profile ? calloc(launches, sizeof *s->events) : NULL;
   if (!s->slots || !s->kernels || !s->runs || (profile && !s->events)) return gpu_no_memory(err);
-  s->queue = s->api->CreateCommandQueue(gpu_context_handle(plan->context), gpu_context_device(plan->context)->id,
-                                        profile ? CL_QUEUE_PROFILING_ENABLE : 0, &code);
+  s->queue =
+      s->api->CreateCommandQueue(gpu_context_handle(plan->context), gpu_context_device(plan->context)->id,
+                                 profile ? CL_QUEUE_PROFILING_ENABLE : 0, &code);
   if (!s->queue) return ocl_fail(err, code, "clCreateCommandQueue", NULL);
   for (int32_t i = 0; i < plan->slot_count; i++) {
-    s->slots[i] = s->api->CreateBuffer(gpu_context_handle(plan->context), CL_MEM_READ_WRITE, plan->slots[i] ? plan->slots[i] : 4,
-                                       NULL, &code);
+    s->slots[i] = s->api->CreateBuffer(gpu_context_handle(plan->context), CL_MEM_READ_WRITE,
+                                       plan->slots[i] ? plan->slots[i] : 4, NULL, &code);
     if (!s->slots[i]) return ocl_fail(err, code, "clCreateBuffer for activations", NULL);
   }
   for (int32_t i = 0; i < plan->launch_count; i++) {
@@ -97,7 +100,8 @@ static void close_stream(stream *s) {
   free(s->events);
 }
 
-iec_status gpu_streams_create(const gpu_plan *plan, int32_t count, int32_t profile, gpu_streams **out, iec_error *err) {
+iec_status gpu_streams_create(const gpu_plan *plan, int32_t count, int32_t profile, gpu_streams **out,
+                              iec_error *err) {
   gpu_streams *streams = *out = calloc(1, sizeof *streams);
   if (!streams) return gpu_no_memory(err);
   streams->plan = plan;
@@ -143,9 +147,12 @@ static iec_status run_host(stream *s, int32_t at, iec_error *err) {
     if (p == inputs) GPU_TRY(gpu_host_infer(run, err));
     cl_mem buffer = memory(s, gpu_host_port(launch->host, p));
     if (!bytes || !buffer) continue;
-    cl_int code = p < inputs ? s->api->EnqueueReadBuffer(s->queue, buffer, CL_TRUE, 0, bytes, to, 0, NULL, NULL)
-                             : s->api->EnqueueWriteBuffer(s->queue, buffer, CL_FALSE, 0, bytes, to, 0, NULL, NULL);
-    if (code != CL_SUCCESS) return ocl_fail(err, code, p < inputs ? "clEnqueueReadBuffer" : "clEnqueueWriteBuffer", launch->op->layer);
+    cl_int code = p < inputs
+                      ? s->api->EnqueueReadBuffer(s->queue, buffer, CL_TRUE, 0, bytes, to, 0, NULL, NULL)
+                      : s->api->EnqueueWriteBuffer(s->queue, buffer, CL_FALSE, 0, bytes, to, 0, NULL, NULL);
+    if (code != CL_SUCCESS)
+      return ocl_fail(err, code, p < inputs ? "clEnqueueReadBuffer" : "clEnqueueWriteBuffer",
+                      launch->op->layer);
   }
   return IEC_OK;
 }
@@ -156,12 +163,12 @@ static iec_status enqueue(stream *s, int32_t at, iec_error *err) {
   cl_int code;
   if (launch->type == GPU_LAUNCH_HOST) return run_host(s, at, err);
   if (launch->type == GPU_LAUNCH_COPY) {
-    code = s->api->EnqueueCopyBuffer(s->queue, memory(s, launch->from), memory(s, launch->to), launch->from_offset, launch->to_offset,
-                                     launch->bytes, 0, NULL, event);
+    code = s->api->EnqueueCopyBuffer(s->queue, memory(s, launch->from), memory(s, launch->to),
+                                     launch->from_offset, launch->to_offset, launch->bytes, 0, NULL, event);
     return code == CL_SUCCESS ? IEC_OK : ocl_fail(err, code, "clEnqueueCopyBuffer", launch->op->layer);
   }
-  code = s->api->EnqueueNDRangeKernel(s->queue, s->kernels[at], 3, launch->offset, launch->global, launch->local, 0,
-                                      NULL, event);
+  code = s->api->EnqueueNDRangeKernel(s->queue, s->kernels[at], 3, launch->offset, launch->global,
+                                      launch->local, 0, NULL, event);
   return code == CL_SUCCESS ? IEC_OK : ocl_fail(err, code, "clEnqueueNDRangeKernel", launch->op->layer);
 }
 
@@ -199,8 +206,12 @@ static void take_times(stream *s, int64_t *times) {
     cl_ulong start = 0, end = 0;
     if (times) times[i] = 0;
     if (!s->events[i]) continue;
-    if (times && s->api->GetEventProfilingInfo(s->events[i], CL_PROFILING_COMMAND_START, sizeof start, &start, NULL) == CL_SUCCESS &&
-        s->api->GetEventProfilingInfo(s->events[i], CL_PROFILING_COMMAND_END, sizeof end, &end, NULL) == CL_SUCCESS && end > start)
+    if (times &&
+        s->api->GetEventProfilingInfo(s->events[i], CL_PROFILING_COMMAND_START, sizeof start, &start, NULL) ==
+            CL_SUCCESS &&
+        s->api->GetEventProfilingInfo(s->events[i], CL_PROFILING_COMMAND_END, sizeof end, &end, NULL) ==
+            CL_SUCCESS &&
+        end > start)
       times[i] = (int64_t)(end - start);
     s->api->ReleaseEvent(s->events[i]);
     s->events[i] = NULL;
@@ -220,10 +231,12 @@ static stream *take(gpu_streams *streams) {
   return found;
 }
 
-iec_status gpu_streams_run(gpu_streams *streams, const void *const *inputs, void *const *outputs, int64_t *times, iec_error *err) {
+iec_status gpu_streams_run(gpu_streams *streams, const void *const *inputs, void *const *outputs,
+                           int64_t *times, iec_error *err) {
   stream *s = take(streams);
   iec_status status = enqueue_all(s, inputs, outputs, err);
-  cl_int code = s->api->Finish(s->queue); /* also after a failure: what was enqueued uses the caller's memory */
+  cl_int code =
+      s->api->Finish(s->queue); /* also after a failure: what was enqueued uses the caller's memory */
   if (!status && code != CL_SUCCESS) status = ocl_fail(err, code, "clFinish", NULL);
   take_times(s, status ? NULL : times);
   pthread_mutex_lock(&streams->lock);

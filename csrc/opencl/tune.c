@@ -39,7 +39,8 @@ static void read_file(gpu_tuning *tuning) {
   if (!file) return;
   if (fgets(line, sizeof line, file) && strcmp(line, HEAD) == 0)
     while (fgets(line, sizeof line, file))
-      if (sscanf(line, "%16" SCNx64 " %" SCNd32 " %199[^\n]", &device, &variant, key) == 3) add(tuning, device, variant, key);
+      if (sscanf(line, "%16" SCNx64 " %" SCNd32 " %199[^\n]", &device, &variant, key) == 3)
+        add(tuning, device, variant, key);
   fclose(file);
 }
 
@@ -62,8 +63,8 @@ static void write_file(const gpu_tuning *tuning) {
   if (!file) return;
   int good = fputs(HEAD, file) >= 0;
   for (int32_t i = 0; i < tuning->count; i++)
-    good &= fprintf(file, "%016" PRIx64 " %" PRId32 " %s\n", tuning->choices[i].device, tuning->choices[i].variant,
-                    tuning->choices[i].key) > 0;
+    good &= fprintf(file, "%016" PRIx64 " %" PRId32 " %s\n", tuning->choices[i].device,
+                    tuning->choices[i].variant, tuning->choices[i].key) > 0;
   good = fclose(file) == 0 && good;
   if (!good || rename(temporary, tuning->path)) unlink(temporary);
 }
@@ -79,7 +80,8 @@ void gpu_tuning_close(gpu_tuning *tuning) {
 
 int32_t gpu_tuning_find(const gpu_tuning *tuning, const char *key) {
   for (int32_t i = 0; tuning && i < tuning->count; i++)
-    if (tuning->choices[i].device == tuning->device && strcmp(tuning->choices[i].key, key) == 0) return tuning->choices[i].variant;
+    if (tuning->choices[i].device == tuning->device && strcmp(tuning->choices[i].key, key) == 0)
+      return tuning->choices[i].variant;
   return -1;
 }
 
@@ -103,16 +105,17 @@ static cl_mem zeros(const gpu_plan *plan, const bench *b, size_t size) {
   cl_int code;
   void *memory = calloc(1, size + 4);
   if (!memory) return NULL;
-  cl_mem buffer = b->api->CreateBuffer(gpu_context_handle(plan->context), CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR, size + 4, memory,
-                                       &code);
+  cl_mem buffer = b->api->CreateBuffer(gpu_context_handle(plan->context),
+                                       CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR, size + 4, memory, &code);
   free(memory);
   return buffer;
 }
 
 static int prepare(const gpu_plan *plan, bench *b, const gpu_launch *launch) {
   cl_int code;
-  b->queue = b->api->CreateCommandQueue(gpu_context_handle(plan->context), gpu_context_device(plan->context)->id,
-                                        CL_QUEUE_PROFILING_ENABLE, &code);
+  b->queue =
+      b->api->CreateCommandQueue(gpu_context_handle(plan->context), gpu_context_device(plan->context)->id,
+                                 CL_QUEUE_PROFILING_ENABLE, &code);
   b->kernel = b->api->CreateKernel(launch->program, launch->kernel, &code);
   if (!b->queue || !b->kernel) return 0;
   for (int32_t i = 0; i < launch->arg_count; i++) {
@@ -122,8 +125,9 @@ static int prepare(const gpu_plan *plan, bench *b, const gpu_launch *launch) {
       buffer = b->buffers[i] = zeros(plan, b, gpu_value_bytes(plan->graph, arg->value));
       if (!buffer) return 0;
     }
-    code = arg->type == GPU_ARG_BYTES_COPY ? b->api->SetKernelArg(b->kernel, (cl_uint)i, arg->size, arg->bytes)
-                                           : b->api->SetKernelArg(b->kernel, (cl_uint)i, sizeof buffer, &buffer);
+    code = arg->type == GPU_ARG_BYTES_COPY
+               ? b->api->SetKernelArg(b->kernel, (cl_uint)i, arg->size, arg->bytes)
+               : b->api->SetKernelArg(b->kernel, (cl_uint)i, sizeof buffer, &buffer);
     if (code != CL_SUCCESS) return 0;
   }
   return 1;
@@ -132,11 +136,14 @@ static int prepare(const gpu_plan *plan, bench *b, const gpu_launch *launch) {
 static int64_t run_once(const bench *b, const gpu_launch *launch) {
   cl_event event;
   cl_ulong start = 0, end = 0;
-  if (b->api->EnqueueNDRangeKernel(b->queue, b->kernel, 3, NULL, launch->global, launch->local, 0, NULL, &event) != CL_SUCCESS)
+  if (b->api->EnqueueNDRangeKernel(b->queue, b->kernel, 3, NULL, launch->global, launch->local, 0, NULL,
+                                   &event) != CL_SUCCESS)
     return -1;
-  int good = b->api->Finish(b->queue) == CL_SUCCESS &&
-             b->api->GetEventProfilingInfo(event, CL_PROFILING_COMMAND_START, sizeof start, &start, NULL) == CL_SUCCESS &&
-             b->api->GetEventProfilingInfo(event, CL_PROFILING_COMMAND_END, sizeof end, &end, NULL) == CL_SUCCESS;
+  int good =
+      b->api->Finish(b->queue) == CL_SUCCESS &&
+      b->api->GetEventProfilingInfo(event, CL_PROFILING_COMMAND_START, sizeof start, &start, NULL) ==
+          CL_SUCCESS &&
+      b->api->GetEventProfilingInfo(event, CL_PROFILING_COMMAND_END, sizeof end, &end, NULL) == CL_SUCCESS;
   b->api->ReleaseEvent(event);
   return good && end >= start ? (int64_t)(end - start) : -1;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An extension for the tests: layer types CScale, CSplit and CRead, kernels for them, and one in place of the built-in Softmax. Macros
- * make it faulty in one way each. */
+/* An extension for the tests: layer types CScale, CSplit and CRead, kernels for them, and one in place of the
+ * built-in Softmax. Macros make it faulty in one way each. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,10 +34,11 @@ static int32_t always(const iec_host_api *host, const iec_graph *graph, const ie
 
 /* ---- CScale: x * factor; above 1000 it fails */
 
-static iec_status scale_shapes(const iec_host_api *host, const iec_graph *graph, const iec_node *node, iec_tensor *outputs,
-                               size_t output_count, iec_error *err) {
+static iec_status scale_shapes(const iec_host_api *host, const iec_graph *graph, const iec_node *node,
+                               iec_tensor *outputs, size_t output_count, iec_error *err) {
   iec_tensor x = {.struct_size = sizeof x};
-  if (host->graph->port_count(node, 0) != 1 || output_count != 1) return fail(err, IEC_PARAMETER_MISMATCH, "one input and output, not", 0);
+  if (host->graph->port_count(node, 0) != 1 || output_count != 1)
+    return fail(err, IEC_PARAMETER_MISMATCH, "one input and output, not", 0);
   iec_status status = host->graph->tensor(graph, host->graph->port(node, 0, 0), &x, err);
   if (status) return status;
   outputs[0].ndim = x.ndim;
@@ -53,11 +54,12 @@ static int32_t scale_supports(const iec_host_api *host, const iec_graph *graph, 
   return host->graph->tensor(graph, host->graph->port(node, 0, 0), &x, NULL) == IEC_OK && x.dtype == IEC_F32;
 }
 
-static iec_status scale_prepare(const iec_host_api *host, const iec_graph *graph, const iec_node *node, iec_kernel_state **out,
-                                size_t *out_scratch_size, iec_error *err) {
+static iec_status scale_prepare(const iec_host_api *host, const iec_graph *graph, const iec_node *node,
+                                iec_kernel_state **out, size_t *out_scratch_size, iec_error *err) {
   double factor = 0;
   iec_tensor x = {.struct_size = sizeof x};
-  if (!host->graph->attr_f64(node, "factor", &factor)) return fail(err, IEC_PARAMETER_MISMATCH, "factor is missing", 0);
+  if (!host->graph->attr_f64(node, "factor", &factor))
+    return fail(err, IEC_PARAMETER_MISMATCH, "factor is missing", 0);
   if (factor < 0) return fail(err, IEC_PARAMETER_MISMATCH, "factor, expected at least 0, is", factor);
   iec_status status = host->graph->tensor(graph, host->graph->port(node, 0, 0), &x, err);
   if (status) return status;
@@ -70,8 +72,9 @@ static iec_status scale_prepare(const iec_host_api *host, const iec_graph *graph
   return IEC_OK;
 }
 
-static iec_status scale_run(const iec_kernel_state *given, const iec_tensor *const *inputs, size_t input_count,
-                            iec_tensor *const *outputs, size_t output_count, void *scratch, iec_error *err) {
+static iec_status scale_run(const iec_kernel_state *given, const iec_tensor *const *inputs,
+                            size_t input_count, iec_tensor *const *outputs, size_t output_count,
+                            void *scratch, iec_error *err) {
   const scale_state *state = (const scale_state *)given;
   const float *x = inputs[0]->data;
   float *y = outputs[0]->data, *copy = scratch;
@@ -88,10 +91,11 @@ static void scale_release(iec_kernel_state *state) { free(state); }
 
 /* ---- CSplit: the rows' first and last columns, as 32-bit integers the latter */
 
-static iec_status split_shapes(const iec_host_api *host, const iec_graph *graph, const iec_node *node, iec_tensor *outputs,
-                               size_t output_count, iec_error *err) {
+static iec_status split_shapes(const iec_host_api *host, const iec_graph *graph, const iec_node *node,
+                               iec_tensor *outputs, size_t output_count, iec_error *err) {
   iec_tensor x = {.struct_size = sizeof x};
-  if (output_count != 2) return fail(err, IEC_PARAMETER_MISMATCH, "expected 2 outputs, got", (double)output_count);
+  if (output_count != 2)
+    return fail(err, IEC_PARAMETER_MISMATCH, "expected 2 outputs, got", (double)output_count);
   iec_status status = host->graph->tensor(graph, host->graph->port(node, 0, 0), &x, err);
   if (status) return status;
   outputs[0].ndim = outputs[1].ndim = 1;
@@ -100,8 +104,9 @@ static iec_status split_shapes(const iec_host_api *host, const iec_graph *graph,
   return IEC_OK;
 }
 
-static iec_status split_run(const iec_kernel_state *state, const iec_tensor *const *inputs, size_t input_count,
-                            iec_tensor *const *outputs, size_t output_count, void *scratch, iec_error *err) {
+static iec_status split_run(const iec_kernel_state *state, const iec_tensor *const *inputs,
+                            size_t input_count, iec_tensor *const *outputs, size_t output_count,
+                            void *scratch, iec_error *err) {
   const float *x = inputs[0]->data;
   int64_t rows = inputs[0]->shape[0], columns = inputs[0]->shape[1];
   (void)state, (void)input_count, (void)output_count, (void)scratch, (void)err;
@@ -115,16 +120,16 @@ static iec_status split_run(const iec_kernel_state *state, const iec_tensor *con
 
 /* ---- CRead: attributes in all their types, and a blob; the answer is a row of numbers */
 
-static iec_status read_shapes(const iec_host_api *host, const iec_graph *graph, const iec_node *node, iec_tensor *outputs,
-                              size_t output_count, iec_error *err) {
+static iec_status read_shapes(const iec_host_api *host, const iec_graph *graph, const iec_node *node,
+                              iec_tensor *outputs, size_t output_count, iec_error *err) {
   (void)host, (void)graph, (void)node, (void)output_count, (void)err;
   outputs[0].ndim = 1;
   outputs[0].shape[0] = 8;
   return IEC_OK;
 }
 
-static iec_status read_prepare(const iec_host_api *host, const iec_graph *graph, const iec_node *node, iec_kernel_state **out,
-                               size_t *out_scratch_size, iec_error *err) {
+static iec_status read_prepare(const iec_host_api *host, const iec_graph *graph, const iec_node *node,
+                               iec_kernel_state **out, size_t *out_scratch_size, iec_error *err) {
   const iec_graph_api *g = host->graph;
   float *found = malloc(8 * sizeof *found);
   if (!found) return fail(err, IEC_OUT_OF_MEMORY, "out of memory", 0);
@@ -143,7 +148,8 @@ static iec_status read_prepare(const iec_host_api *host, const iec_graph *graph,
   if (!g->attr_i64s(node, "list", &integers, &count)) found[4] = 0;
   if (g->attr_str(node, "list", &text)) found[5] = (float)strlen(text);
   if (g->attr_str(node, "blobs", &text)) found[6] = strcmp(text, "weights") == 0;
-  if (g->tensor(graph, g->port(node, 0, 1), &blob, NULL) == IEC_OK && blob.data) found[7] = ((const float *)blob.data)[1];
+  if (g->tensor(graph, g->port(node, 0, 1), &blob, NULL) == IEC_OK && blob.data)
+    found[7] = ((const float *)blob.data)[1];
   *out = (iec_kernel_state *)found;
   *out_scratch_size = 0;
   return IEC_OK;
@@ -158,16 +164,20 @@ static iec_status read_run(const iec_kernel_state *state, const iec_tensor *cons
 
 /* ---- Softmax: zeros, which no softmax gives */
 
-static iec_status zeros_run(const iec_kernel_state *state, const iec_tensor *const *inputs, size_t input_count,
-                            iec_tensor *const *outputs, size_t output_count, void *scratch, iec_error *err) {
+static iec_status zeros_run(const iec_kernel_state *state, const iec_tensor *const *inputs,
+                            size_t input_count, iec_tensor *const *outputs, size_t output_count,
+                            void *scratch, iec_error *err) {
   (void)state, (void)inputs, (void)input_count, (void)output_count, (void)scratch, (void)err;
   memset(outputs[0]->data, 0, outputs[0]->size_bytes);
   return IEC_OK;
 }
 
-static const iec_op_def scale_op = {.struct_size = sizeof scale_op, .type = "CScale", .infer_shapes = scale_shapes};
-static const iec_op_def split_op = {.struct_size = sizeof split_op, .type = "CSplit", .infer_shapes = split_shapes};
-static const iec_op_def read_op = {.struct_size = sizeof read_op, .type = "CRead", .infer_shapes = read_shapes};
+static const iec_op_def scale_op = {
+    .struct_size = sizeof scale_op, .type = "CScale", .infer_shapes = scale_shapes};
+static const iec_op_def split_op = {
+    .struct_size = sizeof split_op, .type = "CSplit", .infer_shapes = split_shapes};
+static const iec_op_def read_op = {
+    .struct_size = sizeof read_op, .type = "CRead", .infer_shapes = read_shapes};
 static const iec_op_def *const ops[] = {&scale_op, &split_op, &read_op};
 
 static const iec_kernel_def scale = {.struct_size = sizeof scale,

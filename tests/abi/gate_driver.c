@@ -22,7 +22,7 @@ struct iec_request {
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static int is_shut, inside, most_inside; /* guarded by mutex */
-static char order[4096];                 /* first input value of each inference, in the order of their begin */
+static char order[4096]; /* first input value of each inference, in the order of their begin */
 static atomic_int drivers, execs, requests;
 static char log_text[256];
 
@@ -35,7 +35,8 @@ static iec_status fail(iec_error *err, iec_status code, const char *message) {
   return code;
 }
 
-static iec_status open_driver(const iec_host_api *host, const iec_kv *options, size_t count, iec_driver **out, iec_error *err) {
+static iec_status open_driver(const iec_host_api *host, const iec_kv *options, size_t count, iec_driver **out,
+                              iec_error *err) {
   for (size_t i = 0; i < count; i++)
     if (!strcmp(options[i].key, "refuse")) return fail(err, IEC_GENERAL_ERROR, options[i].value);
   iec_driver *driver = calloc(1, sizeof *driver);
@@ -53,10 +54,12 @@ static void close_driver(iec_driver *driver) {
 }
 
 /* Supports every kind but "Odd". */
-static iec_status query(iec_driver *driver, const iec_graph *graph, uint8_t *supported, size_t count, iec_error *err) {
+static iec_status query(iec_driver *driver, const iec_graph *graph, uint8_t *supported, size_t count,
+                        iec_error *err) {
   (void)err;
   const iec_graph_api *api = driver->host->graph;
-  for (size_t i = 0; i < count; i++) supported[i] = strcmp(api->node_kind(api->node_at(graph, i)), "Odd") != 0;
+  for (size_t i = 0; i < count; i++)
+    supported[i] = strcmp(api->node_kind(api->node_at(graph, i)), "Odd") != 0;
   return IEC_OK;
 }
 
@@ -78,15 +81,17 @@ static void describe(const iec_graph_api *api, const iec_graph *graph) {
   api->attr_i64s(node, "is", &is, &is_count);
   api->attr_f64s(node, "fs", &fs, &fs_count);
   api->attr_graph(node, "body", &body);
-  snprintf(log_text, sizeof log_text, "%s %s/%s/%s/%s i=%lld f=%g fi=%g s=%s is=%zu:%lld fs=%zu:%g body=%s wrong=%d absent=%d",
-           api->name(graph), api->node_kind(node), api->node_name(node), api->node_layer(node), api->node_layer_type(node),
-           (long long)i, f, fi, s, is_count, is_count ? (long long)is[is_count - 1] : 0, fs_count, fs_count ? fs[0] : 0,
+  snprintf(log_text, sizeof log_text,
+           "%s %s/%s/%s/%s i=%lld f=%g fi=%g s=%s is=%zu:%lld fs=%zu:%g body=%s wrong=%d absent=%d",
+           api->name(graph), api->node_kind(node), api->node_name(node), api->node_layer(node),
+           api->node_layer_type(node), (long long)i, f, fi, s, is_count,
+           is_count ? (long long)is[is_count - 1] : 0, fs_count, fs_count ? fs[0] : 0,
            body ? api->name(body) : "", (int)api->attr_str(node, "i", &s),
            (int)(api->port(node, 0, api->port_count(node, 0) - 1) == IEC_NO_TENSOR));
 }
 
-static iec_status compile(iec_driver *driver, const iec_graph *graph, const iec_kv *config, size_t count, iec_exec **out,
-                          iec_error *err) {
+static iec_status compile(iec_driver *driver, const iec_graph *graph, const iec_kv *config, size_t count,
+                          iec_exec **out, iec_error *err) {
   iec_exec *exec = calloc(1, sizeof *exec);
   if (!exec) return fail(err, IEC_OUT_OF_MEMORY, "out of memory");
   exec->driver = driver;
@@ -96,7 +101,8 @@ static iec_status compile(iec_driver *driver, const iec_graph *graph, const iec_
       free(exec);
       return fail(err, IEC_PARAMETER_MISMATCH, config[i].value);
     }
-    if (!strcmp(config[i].key, "streams")) snprintf(exec->streams, sizeof exec->streams, "%s", config[i].value);
+    if (!strcmp(config[i].key, "streams"))
+      snprintf(exec->streams, sizeof exec->streams, "%s", config[i].value);
   }
   describe(driver->host->graph, graph);
   atomic_fetch_add(&execs, 1);
@@ -125,8 +131,8 @@ static void request_release(iec_request *request) {
   free(request);
 }
 
-static iec_status infer(iec_request *request, const iec_tensor *const *inputs, size_t input_count, iec_tensor *const *outputs,
-                        size_t output_count, iec_error *err) {
+static iec_status infer(iec_request *request, const iec_tensor *const *inputs, size_t input_count,
+                        iec_tensor *const *outputs, size_t output_count, iec_error *err) {
   (void)request;
   float first = input_count ? *(const float *)inputs[0]->data : 0;
   pthread_mutex_lock(&mutex);
@@ -152,14 +158,16 @@ static iec_status give(const char *text, char *buf, size_t *size, iec_error *err
   return IEC_OK;
 }
 
-static iec_status get_property(iec_driver *driver, iec_exec *exec, const char *key, char *buf, size_t *size, iec_error *err) {
+static iec_status get_property(iec_driver *driver, iec_exec *exec, const char *key, char *buf, size_t *size,
+                               iec_error *err) {
   (void)driver;
   char text[4200];
   pthread_mutex_lock(&mutex);
   if (exec && !strcmp(key, "STREAMS"))
     snprintf(text, sizeof text, "%s", exec->streams);
   else if (!strcmp(key, "live"))
-    snprintf(text, sizeof text, "%d %d %d", atomic_load(&drivers), atomic_load(&execs), atomic_load(&requests));
+    snprintf(text, sizeof text, "%d %d %d", atomic_load(&drivers), atomic_load(&execs),
+             atomic_load(&requests));
   else if (!strcmp(key, "order"))
     snprintf(text, sizeof text, "%s", order);
   else if (!strcmp(key, "inside"))
@@ -173,7 +181,8 @@ static iec_status get_property(iec_driver *driver, iec_exec *exec, const char *k
   return give(text, buf, size, err);
 }
 
-static iec_status set_property(iec_driver *driver, iec_exec *exec, const char *key, const char *value, iec_error *err) {
+static iec_status set_property(iec_driver *driver, iec_exec *exec, const char *key, const char *value,
+                               iec_error *err) {
   (void)driver, (void)exec;
   if (strcmp(key, "gate")) return fail(err, IEC_NOT_FOUND, "no such property");
   pthread_mutex_lock(&mutex);
@@ -186,9 +195,10 @@ static iec_status set_property(iec_driver *driver, iec_exec *exec, const char *k
 
 static iec_status perf_counts(iec_request *request, char *json, size_t *size, iec_error *err) {
   (void)request;
-  return give("[{\"layer\": \"a\", \"layer_type\": \"ReLU\", \"kind\": \"Unary\", \"exec_type\": \"twice\", \"status\": \"EXECUTED\", "
-              "\"real_time_us\": 3, \"cpu_time_us\": 2, \"order\": 0}]",
-              json, size, err);
+  return give(
+      "[{\"layer\": \"a\", \"layer_type\": \"ReLU\", \"kind\": \"Unary\", \"exec_type\": \"twice\", \"status\": \"EXECUTED\", "
+      "\"real_time_us\": 3, \"cpu_time_us\": 2, \"order\": 0}]",
+      json, size, err);
 }
 
 static const iec_driver_api table = {
@@ -212,8 +222,11 @@ static const iec_driver_api table = {
 
 iec_status iec_driver_query(uint32_t host_abi, const iec_driver_api **out, iec_error *err);
 
-__attribute__((visibility("default"))) iec_status iec_driver_query(uint32_t host_abi, const iec_driver_api **out, iec_error *err) {
-  if (host_abi >> 16 != IEC_ABI_MAJOR) return fail(err, IEC_ABI_MISMATCH, "built for another version of the host");
+__attribute__((visibility("default"))) iec_status iec_driver_query(uint32_t host_abi,
+                                                                   const iec_driver_api **out,
+                                                                   iec_error *err) {
+  if (host_abi >> 16 != IEC_ABI_MAJOR)
+    return fail(err, IEC_ABI_MISMATCH, "built for another version of the host");
 #ifdef OTHER_MAJOR
   static iec_driver_api other;
   other = table;

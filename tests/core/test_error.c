@@ -8,7 +8,8 @@
 int main(void) {
   iec_error err = {.struct_size = sizeof err};
   tap_ok(sizeof err == 1024, "an error record has 1024 bytes");
-  tap_ok(iec_fail(&err, IEC_NOT_FOUND, "place", "value %d, limit %d", 5, 4) == IEC_NOT_FOUND, "the code is returned");
+  tap_ok(iec_fail(&err, IEC_NOT_FOUND, "place", "value %d, limit %d", 5, 4) == IEC_NOT_FOUND,
+         "the code is returned");
   tap_ok(err.code == IEC_NOT_FOUND && !strcmp(err.where, "place") && !strcmp(err.message, "value 5, limit 4"),
          "code, place and text are written");
   tap_ok(iec_fail(&err, IEC_UNEXPECTED, "other", "later") == IEC_UNEXPECTED && err.code == IEC_NOT_FOUND,

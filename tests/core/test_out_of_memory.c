@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every allocation of a whole life (graph, device, executable, request, bind, start) fails once: always an error, never a leak.
- * Linked with --wrap for the allocation functions; the argument is the path of the null driver. */
+/* Every allocation of a whole life (graph, device, executable, request, bind, start) fails once: always an
+ * error, never a leak. Linked with --wrap for the allocation functions; the argument is the path of the null
+ * driver. */
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -28,7 +29,9 @@ static int fails(void) {
 }
 void *__wrap_malloc(size_t size) { return fails() ? NULL : __real_malloc(size); }
 void *__wrap_calloc(size_t count, size_t size) { return fails() ? NULL : __real_calloc(count, size); }
-void *__wrap_aligned_alloc(size_t align, size_t size) { return fails() ? NULL : __real_aligned_alloc(align, size); }
+void *__wrap_aligned_alloc(size_t align, size_t size) {
+  return fails() ? NULL : __real_aligned_alloc(align, size);
+}
 int __wrap_posix_memalign(void **out, size_t align, size_t size) {
   return fails() ? 12 : __real_posix_memalign(out, align, size);
 }
@@ -43,15 +46,29 @@ static iec_status whole_life(const char *driver, iec_error *err) {
   static const int64_t graphs[] = {0, 2, 1, 1, 1};
   static const int64_t tensors[] = {4, IEC_F32, 2, 0, 0, 6, IEC_F32, 2, 0, 0};
   static const int64_t nodes[] = {8, 14, 14, 8, 1, 1, 0};
-  const iec_graph_desc desc = {
-      .struct_size = sizeof desc, .strings = strings, .ints = ints, .ports = ports, .graphs = graphs, .tensors = tensors,
-      .nodes = nodes, .strings_size = sizeof strings, .int_count = 4, .port_count = 4, .graph_count = 1, .tensor_count = 2,
-      .node_count = 1};
+  const iec_graph_desc desc = {.struct_size = sizeof desc,
+                               .strings = strings,
+                               .ints = ints,
+                               .ports = ports,
+                               .graphs = graphs,
+                               .tensors = tensors,
+                               .nodes = nodes,
+                               .strings_size = sizeof strings,
+                               .int_count = 4,
+                               .port_count = 4,
+                               .graph_count = 1,
+                               .tensor_count = 2,
+                               .node_count = 1};
   float data[12] = {0};
   iec_tensor tensor[2];
   for (int i = 0; i < 2; i++)
-    tensor[i] = (iec_tensor){.struct_size = sizeof tensor[i], .dtype = IEC_F32, .ndim = 2, .shape = {2, 3}, .strides = {12, 4},
-                             .data = data + 6 * i, .size_bytes = 24};
+    tensor[i] = (iec_tensor){.struct_size = sizeof tensor[i],
+                             .dtype = IEC_F32,
+                             .ndim = 2,
+                             .shape = {2, 3},
+                             .strides = {12, 4},
+                             .data = data + 6 * i,
+                             .size_bytes = 24};
   iec_graph *graph = NULL;
   iec_device *device = NULL;
   iec_executable *executable = NULL;

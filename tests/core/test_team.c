@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Thread teams: every member runs once a run, barriers hold everybody, shared work is done by who comes, forked children get new
- * threads. */
+/* Thread teams: every member runs once a run, barriers hold everybody, shared work is done by who comes,
+ * forked children get new threads. */
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -58,7 +58,8 @@ static void divide(void *arg, int32_t member, int32_t members) {
   int32_t rank = 0, count = 1;
   take(arg, member, members);
   if (members > 1) count = iec_host_table.team_settle(s->team, member, &rank);
-  if (rank < 0 || rank >= count || count > members || (member == 0) != (rank == 0)) atomic_fetch_add(&s->wrong, 1);
+  if (rank < 0 || rank >= count || count > members || (member == 0) != (rank == 0))
+    atomic_fetch_add(&s->wrong, 1);
   for (int i = ITEMS * rank / count; i < ITEMS * (rank + 1) / count; i++) s->items[i] += 1000;
   if (members > 1) iec_host_table.team_barrier(s->team, member);
   for (int i = 0; i < ITEMS; i++)
@@ -114,12 +115,14 @@ int main(int argc, char **argv) {
   const iec_host_api *host = &iec_host_table;
   shared s = {0};
   iec_error err = {.struct_size = sizeof err};
-  tap_ok(host->team_create(host->self, 0, NULL, &s.team, &err) == IEC_OUT_OF_BOUNDS && !s.team, "a team of none is refused");
+  tap_ok(host->team_create(host->self, 0, NULL, &s.team, &err) == IEC_OUT_OF_BOUNDS && !s.team,
+         "a team of none is refused");
   tap_ok(strstr(err.message, "0 threads") != NULL, "the text names the number");
 
   const int32_t cpus[MEMBERS] = {0, 0, 5000, -1};
   iec_error none = {.struct_size = sizeof none};
-  tap_ok(host->team_create(host->self, MEMBERS, cpus, &s.team, &none) == IEC_OK, "a pinned team, cpus that are not there ignored");
+  tap_ok(host->team_create(host->self, MEMBERS, cpus, &s.team, &none) == IEC_OK,
+         "a pinned team, cpus that are not there ignored");
   tap_ok(runs_right(&s), "every member runs once a run, barriers hold (pinned)");
   host->team_release(s.team);
 

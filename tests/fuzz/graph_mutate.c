@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Mutations of the graph fuzzer: words, dimensions, attributes, ports, kinds and whole graphs change, and a case stays a case. */
+/* Mutations of the graph fuzzer: words, dimensions, attributes, ports, kinds and whole graphs change, and a
+ * case stays a case. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,7 +57,9 @@ static size_t write_scene(const scene *s, uint8_t *data, size_t max_size) {
   return size;
 }
 
-static int64_t *record(scene *s, int section, size_t i) { return s->at[section].words + i * (case_item[section] / 8); }
+static int64_t *record(scene *s, int section, size_t i) {
+  return s->at[section].words + i * (case_item[section] / 8);
+}
 
 /* Takes `out` items away at `place` and puts `in` items of zeros there. 0 when there is no room. */
 static int splice(scene *s, int section, size_t place, size_t out, size_t in) {
@@ -80,27 +83,182 @@ static int64_t text(scene *s, const char *wanted) {
   return (int64_t)count;
 }
 
-static const char *const kinds[] = {
-    "Conv", "Deconv", "DeformConv", "MaxPool", "AvgPool", "MatMul", "Binary", "Unary", "FakeQuantize", "Softmax", "LogSoftmax", "LRN",
-    "NormalizeL2", "MVN", "Reduce", "Concat", "Split", "Slice", "Reshape", "Transpose", "Tile", "Broadcast", "Pad", "Gather", "Select",
-    "Convert", "TopK", "Interpolate", "DetectionOutput", "CTCGreedyDecoder", "CTCGreedyDecoderSeqLen", "Proposal", "SimplerNMS",
-    "GenerateProposals", "ROIDetections", "ROIPooling", "PSROIPooling", "ROIAlign", "ROIFeatureExtractor", "NonMaxSuppression",
-    "MatrixNms", "MulticlassNms", "GatherTree", "CTCLoss", "Recurrent", "Loop", "If", "Scatter", "CumSum", "NonZero", "Unique",
-    "SparseFillEmptyRows", "DFT", "Inverse", "AdaptivePool"};
-static const char *const texts[] = {
-    "relu", "sigmoid", "tanh", "elu", "clamp", "power", "gelu", "not", "add", "sub", "mul", "div", "max", "min", "pow", "mod", "prelu",
-    "less", "logical_and", "bit_and", "shift_left", "mean", "sum", "prod", "l1", "l2", "log_sum_exp", "and", "or", "edge", "reflect",
-    "symmetric", "constant", "valid", "kernel", "legacy", "nearest", "linear", "linear_onnx", "cubic", "bilinear_pillow", "bilinear",
-    "bicubic_pillow", "bilinear_deformable", "half_pixel", "align_corners", "asymmetric", "value", "index", "none", "int32", "int64",
-    "float32", "uint8", "bool", "forward", "reverse", "bidirectional", "rnn", "gru", "lstm", "score", "classid", "gaussian", "average",
-    "average_x", "avg", "inside", "outside", "truncate", "caffe.PriorBoxParameter.CENTER_SIZE", ""};
-static const char *const names[] = {"axis",  "axes",   "op",     "mode",   "strides", "dilations",   "pads_begin", "kernel",
-                                    "order", "shape",  "k",      "sizes",  "scales",  "transpose_a", "transpose_b", "group_size",
-                                    "alpha", "levels", "lengths", "begins", "repeats", "batch_dims",  "wrap",       "eps"};
-static const int64_t dtypes[] = {IEC_F32, IEC_F32, IEC_I32, IEC_I64, IEC_U8, IEC_I8, IEC_BOOL, IEC_F16, IEC_F64, IEC_I16, IEC_U64};
-static const int64_t words[] = {0, 1, -1, 2, 3, 4, 7, 8, 15, 16, 17, 32, 33, 64, 255, 256, 1000, 1 << 15, INT32_MAX, -1LL - INT32_MAX,
-                                1LL << 31, 1LL << 32, (1LL << 32) + 1, 1LL << 40, 1LL << 62, INT64_MAX, INT64_MIN, INT64_MIN + 1};
-static const double numbers[] = {0, -0.0, 1, -1, 0.5, 2, 1e-30, 1e-45, 1e9, -1e9, 1e30, 1e300, -1e300, __builtin_inf(), -__builtin_inf(),
+static const char *const kinds[] = {"Conv",
+                                    "Deconv",
+                                    "DeformConv",
+                                    "MaxPool",
+                                    "AvgPool",
+                                    "MatMul",
+                                    "Binary",
+                                    "Unary",
+                                    "FakeQuantize",
+                                    "Softmax",
+                                    "LogSoftmax",
+                                    "LRN",
+                                    "NormalizeL2",
+                                    "MVN",
+                                    "Reduce",
+                                    "Concat",
+                                    "Split",
+                                    "Slice",
+                                    "Reshape",
+                                    "Transpose",
+                                    "Tile",
+                                    "Broadcast",
+                                    "Pad",
+                                    "Gather",
+                                    "Select",
+                                    "Convert",
+                                    "TopK",
+                                    "Interpolate",
+                                    "DetectionOutput",
+                                    "CTCGreedyDecoder",
+                                    "CTCGreedyDecoderSeqLen",
+                                    "Proposal",
+                                    "SimplerNMS",
+                                    "GenerateProposals",
+                                    "ROIDetections",
+                                    "ROIPooling",
+                                    "PSROIPooling",
+                                    "ROIAlign",
+                                    "ROIFeatureExtractor",
+                                    "NonMaxSuppression",
+                                    "MatrixNms",
+                                    "MulticlassNms",
+                                    "GatherTree",
+                                    "CTCLoss",
+                                    "Recurrent",
+                                    "Loop",
+                                    "If",
+                                    "Scatter",
+                                    "CumSum",
+                                    "NonZero",
+                                    "Unique",
+                                    "SparseFillEmptyRows",
+                                    "DFT",
+                                    "Inverse",
+                                    "AdaptivePool"};
+static const char *const texts[] = {"relu",
+                                    "sigmoid",
+                                    "tanh",
+                                    "elu",
+                                    "clamp",
+                                    "power",
+                                    "gelu",
+                                    "not",
+                                    "add",
+                                    "sub",
+                                    "mul",
+                                    "div",
+                                    "max",
+                                    "min",
+                                    "pow",
+                                    "mod",
+                                    "prelu",
+                                    "less",
+                                    "logical_and",
+                                    "bit_and",
+                                    "shift_left",
+                                    "mean",
+                                    "sum",
+                                    "prod",
+                                    "l1",
+                                    "l2",
+                                    "log_sum_exp",
+                                    "and",
+                                    "or",
+                                    "edge",
+                                    "reflect",
+                                    "symmetric",
+                                    "constant",
+                                    "valid",
+                                    "kernel",
+                                    "legacy",
+                                    "nearest",
+                                    "linear",
+                                    "linear_onnx",
+                                    "cubic",
+                                    "bilinear_pillow",
+                                    "bilinear",
+                                    "bicubic_pillow",
+                                    "bilinear_deformable",
+                                    "half_pixel",
+                                    "align_corners",
+                                    "asymmetric",
+                                    "value",
+                                    "index",
+                                    "none",
+                                    "int32",
+                                    "int64",
+                                    "float32",
+                                    "uint8",
+                                    "bool",
+                                    "forward",
+                                    "reverse",
+                                    "bidirectional",
+                                    "rnn",
+                                    "gru",
+                                    "lstm",
+                                    "score",
+                                    "classid",
+                                    "gaussian",
+                                    "average",
+                                    "average_x",
+                                    "avg",
+                                    "inside",
+                                    "outside",
+                                    "truncate",
+                                    "caffe.PriorBoxParameter.CENTER_SIZE",
+                                    ""};
+static const char *const names[] = {
+    "axis",  "axes",   "op",      "mode",   "strides", "dilations",   "pads_begin",  "kernel",
+    "order", "shape",  "k",       "sizes",  "scales",  "transpose_a", "transpose_b", "group_size",
+    "alpha", "levels", "lengths", "begins", "repeats", "batch_dims",  "wrap",        "eps"};
+static const int64_t dtypes[] = {IEC_F32,  IEC_F32, IEC_I32, IEC_I64, IEC_U8, IEC_I8,
+                                 IEC_BOOL, IEC_F16, IEC_F64, IEC_I16, IEC_U64};
+static const int64_t words[] = {0,
+                                1,
+                                -1,
+                                2,
+                                3,
+                                4,
+                                7,
+                                8,
+                                15,
+                                16,
+                                17,
+                                32,
+                                33,
+                                64,
+                                255,
+                                256,
+                                1000,
+                                1 << 15,
+                                INT32_MAX,
+                                -1LL - INT32_MAX,
+                                1LL << 31,
+                                1LL << 32,
+                                (1LL << 32) + 1,
+                                1LL << 40,
+                                1LL << 62,
+                                INT64_MAX,
+                                INT64_MIN,
+                                INT64_MIN + 1};
+static const double numbers[] = {0,
+                                 -0.0,
+                                 1,
+                                 -1,
+                                 0.5,
+                                 2,
+                                 1e-30,
+                                 1e-45,
+                                 1e9,
+                                 -1e9,
+                                 1e30,
+                                 1e300,
+                                 -1e300,
+                                 __builtin_inf(),
+                                 -__builtin_inf(),
                                  __builtin_nan("")};
 
 #define PICK(list) list[below(sizeof list / sizeof list[0])]
@@ -119,8 +277,8 @@ typedef struct place { /* where the parts of something begin in the streams */
   size_t graph; /* that it belongs to */
 } place;
 
-/* Streams at the beginning of tensor `tensor`, or when that is SIZE_MAX of node `node`, or else of attribute `attr`. 0 when the
- * description is not in order before it. */
+/* Streams at the beginning of tensor `tensor`, or when that is SIZE_MAX of node `node`, or else of attribute
+ * `attr`. 0 when the description is not in order before it. */
 static int find(scene *s, size_t tensor, size_t node, size_t attr, place *out) {
   size_t tensors = 0, nodes = 0;
   memset(out, 0, sizeof *out);
@@ -173,11 +331,12 @@ static void repair(scene *s) {
       r[4] = 0;
       continue;
     }
-    if (!find(s, i, SIZE_MAX, SIZE_MAX, &p) || r[2] < 0 || p.ints + (size_t)r[2] > s->count[CASE_INTS]) return;
-    int64_t size = r[1] == IEC_U8 || r[1] == IEC_I8 || r[1] == IEC_BOOL             ? 1
+    if (!find(s, i, SIZE_MAX, SIZE_MAX, &p) || r[2] < 0 || p.ints + (size_t)r[2] > s->count[CASE_INTS])
+      return;
+    int64_t size = r[1] == IEC_U8 || r[1] == IEC_I8 || r[1] == IEC_BOOL                        ? 1
                    : r[1] == IEC_F16 || r[1] == IEC_BF16 || r[1] == IEC_I16 || r[1] == IEC_U16 ? 2
-                   : r[1] == IEC_F32 || r[1] == IEC_I32 || r[1] == IEC_U32             ? 4
-                                                                                       : 8;
+                   : r[1] == IEC_F32 || r[1] == IEC_I32 || r[1] == IEC_U32                     ? 4
+                                                                                               : 8;
     for (int64_t k = 0; k < r[2]; k++)
       if (__builtin_mul_overflow(size, s->at[CASE_INTS].words[p.ints + (size_t)k], &size)) size = 0;
     r[4] = size;
@@ -187,7 +346,8 @@ static void repair(scene *s) {
 /* ---- mutations: 0 when there was nothing to do */
 
 static int change_word(scene *s) {
-  static const int sections[] = {CASE_INTS, CASE_INTS, CASE_INTS, CASE_ATTRS, CASE_ATTRS, CASE_TENSORS, CASE_NODES, CASE_GRAPHS, CASE_PORTS};
+  static const int sections[] = {CASE_INTS,    CASE_INTS,  CASE_INTS,   CASE_ATTRS, CASE_ATTRS,
+                                 CASE_TENSORS, CASE_NODES, CASE_GRAPHS, CASE_PORTS};
   int section = PICK(sections);
   size_t columns = case_item[section] / 8;
   if (!s->count[section]) return 0;
@@ -221,7 +381,8 @@ static int change_attr(scene *s) {
 /* A dimension, and the same number wherever it is a dimension or the item of a list. */
 static int change_dimension(scene *s) {
   if (!s->count[CASE_INTS]) return 0;
-  int64_t old = s->at[CASE_INTS].words[below(s->count[CASE_INTS])], new = below(4) ? (int64_t)below(20) : word(old);
+  int64_t old = s->at[CASE_INTS].words[below(s->count[CASE_INTS])],
+          new = below(4) ? (int64_t)below(20) : word(old);
   for (size_t i = 0; i < s->count[CASE_INTS]; i++)
     if (s->at[CASE_INTS].words[i] == old && below(8)) s->at[CASE_INTS].words[i] = new;
   return 1;
@@ -347,7 +508,8 @@ static int change_role(scene *s) {
   int64_t *graph = record(s, CASE_GRAPHS, 0);
   if (!s->count[CASE_GRAPHS] || !s->count[CASE_TENSORS]) return 0;
   int64_t tensor = (int64_t)below((size_t)graph[1] & 0xffff);
-  if ((size_t)tensor >= s->count[CASE_TENSORS] || graph[3] < 0 || (size_t)graph[3] > s->count[CASE_PORTS]) return 0;
+  if ((size_t)tensor >= s->count[CASE_TENSORS] || graph[3] < 0 || (size_t)graph[3] > s->count[CASE_PORTS])
+    return 0;
   int64_t *r = record(s, CASE_TENSORS, (size_t)tensor);
   if (r[3]) {
     if (!splice(s, CASE_PORTS, (size_t)graph[3], 0, 1)) return 0;
@@ -389,9 +551,12 @@ static int append(scene *s, const scene *other) {
   memcpy(old, s->count, sizeof old);
   size_t dims = 0, others = 0; /* ints that are shapes come before those of attributes */
   for (size_t i = 0; i < old[CASE_TENSORS]; i++) dims += (size_t)record(s, CASE_TENSORS, i)[2] & 15;
-  for (size_t i = 0; i < other->count[CASE_TENSORS]; i++) others += (size_t)other->at[CASE_TENSORS].words[5 * i + 2] & 15;
+  for (size_t i = 0; i < other->count[CASE_TENSORS]; i++)
+    others += (size_t)other->at[CASE_TENSORS].words[5 * i + 2] & 15;
   size_t border = inputs + outputs, theirs = (size_t)(more[3] + more[4]);
-  if (dims > old[CASE_INTS] || others > other->count[CASE_INTS] || border > old[CASE_PORTS] || theirs > other->count[CASE_PORTS]) return 0;
+  if (dims > old[CASE_INTS] || others > other->count[CASE_INTS] || border > old[CASE_PORTS] ||
+      theirs > other->count[CASE_PORTS])
+    return 0;
   if (old[CASE_TENSORS] != (size_t)graph[1] || !old[CASE_TENSORS]) return 0;
   for (int i = 0; i < CASE_SECTIONS; i++)
     if (i != CASE_GRAPHS && !splice(s, i, old[i], 0, other->count[i])) return 0;
@@ -449,9 +614,10 @@ static int append(scene *s, const scene *other) {
   return 1;
 }
 
-static int (*const mutations[])(scene *) = {change_word, change_word, change_number, change_attr, change_attr,      change_dimension,
-                                            change_dimension, change_dtype, change_rank, change_kind, drop_attr,   add_attr,
-                                            change_list, change_port, change_role, change_data, change_flags};
+static int (*const mutations[])(scene *) = {
+    change_word,      change_word,  change_number, change_attr, change_attr, change_dimension,
+    change_dimension, change_dtype, change_rank,   change_kind, drop_attr,   add_attr,
+    change_list,      change_port,  change_role,   change_data, change_flags};
 
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed) {
@@ -459,16 +625,17 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
   state = seed * 0x9E3779B97F4A7C15u + 1;
   next();
   if (!read_scene(&s, data, size)) return LLVMFuzzerMutate(data, size, max_size);
-  for (size_t left = 1 + below(3), tries = 20; left && tries; tries--) left -= (size_t)(PICK(mutations)(&s) != 0);
+  for (size_t left = 1 + below(3), tries = 20; left && tries; tries--)
+    left -= (size_t)(PICK(mutations)(&s) != 0);
   if (below(16)) repair(&s);
   size_t written = write_scene(&s, data, max_size);
   return written ? written : size;
 }
 
-size_t LLVMFuzzerCustomCrossOver(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size, uint8_t *out, size_t max_size,
-                                 unsigned seed);
-size_t LLVMFuzzerCustomCrossOver(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size, uint8_t *out, size_t max_size,
-                                 unsigned seed) {
+size_t LLVMFuzzerCustomCrossOver(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size,
+                                 uint8_t *out, size_t max_size, unsigned seed);
+size_t LLVMFuzzerCustomCrossOver(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size,
+                                 uint8_t *out, size_t max_size, unsigned seed) {
   static scene s, other;
   state = seed * 0x9E3779B97F4A7C15u + 1;
   next();

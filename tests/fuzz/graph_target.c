@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Fuzz target: a flat description from bytes is checked, loaded on the CPU driver, run and reported; an error is as good as a result.
+/* Fuzz target: a flat description from bytes is checked, loaded on the CPU driver, run and reported; an error
+ * is as good as a result.
  *
- * tests/fuzz/libfuzzer builds it with clang for libFuzzer. With -DREPLAY it has a main that runs the files and folders of files named on
- * the command line once. */
+ * tests/fuzz/libfuzzer builds it with clang for libFuzzer. With -DREPLAY it has a main that runs the files
+ * and folders of files named on the command line once. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,10 @@
 #include "graph_case.h"
 #include "iec/runtime.h"
 
-enum { MOST_BYTES = 1 << 20, MOST_TRIPS = 16 }; /* of all tensors together; of a loop: more only takes longer */
+enum {
+  MOST_BYTES = 1 << 20,
+  MOST_TRIPS = 16
+}; /* of all tensors together; of a loop: more only takes longer */
 
 static iec_device *device;
 static const char *outcome; /* of the last case: how far it came */
@@ -35,9 +39,16 @@ static void fill(uint8_t *to, size_t size, const uint8_t *data, size_t data_size
 
 static size_t element(int64_t dtype) {
   switch (dtype) {
-    case IEC_U8: case IEC_I8: case IEC_BOOL: return 1;
-    case IEC_F16: case IEC_BF16: case IEC_I16: case IEC_U16: return 2;
-    case IEC_F32: case IEC_I32: case IEC_U32: return 4;
+    case IEC_U8:
+    case IEC_I8:
+    case IEC_BOOL: return 1;
+    case IEC_F16:
+    case IEC_BF16:
+    case IEC_I16:
+    case IEC_U16: return 2;
+    case IEC_F32:
+    case IEC_I32:
+    case IEC_U32: return 4;
     default: return 8;
   }
 }
@@ -59,7 +70,8 @@ static iec_tensor tensor_type(const iec_graph_desc *d, size_t number) {
   return t;
 }
 
-/* 1 when all tensors together are small and loops short. The description has been checked, so the sizes do not overflow. */
+/* 1 when all tensors together are small and loops short. The description has been checked, so the sizes do
+ * not overflow. */
 static int is_small(const iec_graph_desc *d) {
   const int64_t *ints = d->ints, *tensor = d->tensors, *node = d->nodes, *attr = d->attrs;
   size_t total = 0;
@@ -73,7 +85,8 @@ static int is_small(const iec_graph_desc *d) {
     for (int64_t i = 0; i < graph[2]; i++, node += IEC_NODE_WORDS) {
       for (int64_t a = 0; a < node[6]; a++, attr += IEC_ATTR_WORDS) {
         if (attr[1] == IEC_ATTR_INTS) ints += attr[3];
-        if (attr[1] == IEC_ATTR_INT && !strcmp(d->strings + attr[0], "trip_count") && attr[2] > MOST_TRIPS) return 0;
+        if (attr[1] == IEC_ATTR_INT && !strcmp(d->strings + attr[0], "trip_count") && attr[2] > MOST_TRIPS)
+          return 0;
       }
     }
   }
@@ -101,7 +114,8 @@ static void report(iec_executable *executable, iec_infer_request *request) {
   }
 }
 
-static void run(const iec_graph_desc *d, iec_executable *executable, int times, const uint8_t *data, size_t data_size, size_t place) {
+static void run(const iec_graph_desc *d, iec_executable *executable, int times, const uint8_t *data,
+                size_t data_size, size_t place) {
   size_t inputs = (size_t)d->graphs[3], outputs = (size_t)d->graphs[4];
   iec_infer_request *request;
   if (iec_request_create(executable, &request, NULL) != IEC_OK) return;
@@ -121,7 +135,8 @@ static void run(const iec_graph_desc *d, iec_executable *executable, int times, 
   free(tensors);
 }
 
-static void load(const iec_graph_desc *d, const iec_graph *graph, int flags, const uint8_t *data, size_t data_size, size_t place) {
+static void load(const iec_graph_desc *d, const iec_graph *graph, int flags, const uint8_t *data,
+                 size_t data_size, size_t place) {
   outcome = "large";
   if (!is_small(d)) return;
   outcome = "refused";
@@ -132,7 +147,8 @@ static void load(const iec_graph_desc *d, const iec_graph *graph, int flags, con
   uint8_t *supported = block((size_t)d->graphs[2]);
   iec_device_query(device, graph, supported, (size_t)d->graphs[2], NULL);
   free(supported);
-  const iec_kv config[] = {{"CPU_THREADS_NUM", flags & CASE_THREADS ? "2" : "1"}, {"EXPORT", flags & CASE_EXPORT ? "YES" : "NO"}};
+  const iec_kv config[] = {{"CPU_THREADS_NUM", flags & CASE_THREADS ? "2" : "1"},
+                           {"EXPORT", flags & CASE_EXPORT ? "YES" : "NO"}};
   iec_executable *executable;
   iec_error err = {.struct_size = sizeof err};
   if (iec_device_compile(device, graph, config, 2, &executable, &err) == IEC_OK) {
@@ -173,11 +189,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
   for (int s = 0; s < CASE_SECTIONS; s++) table[s] = copy(at[s], count[s] * case_item[s]);
   void **memory = calloc(count[CASE_TENSORS] + 1, sizeof *memory);
   const iec_graph_desc d = {
-      .struct_size = sizeof d, .strings = table[CASE_STRINGS], .ints = table[CASE_INTS], .doubles = table[CASE_DOUBLES],
-      .ports = table[CASE_PORTS], .graphs = table[CASE_GRAPHS], .tensors = table[CASE_TENSORS], .nodes = table[CASE_NODES],
-      .attrs = table[CASE_ATTRS], .strings_size = count[CASE_STRINGS], .int_count = count[CASE_INTS],
-      .double_count = count[CASE_DOUBLES], .port_count = count[CASE_PORTS], .graph_count = count[CASE_GRAPHS],
-      .tensor_count = count[CASE_TENSORS], .node_count = count[CASE_NODES], .attr_count = count[CASE_ATTRS],
+      .struct_size = sizeof d,
+      .strings = table[CASE_STRINGS],
+      .ints = table[CASE_INTS],
+      .doubles = table[CASE_DOUBLES],
+      .ports = table[CASE_PORTS],
+      .graphs = table[CASE_GRAPHS],
+      .tensors = table[CASE_TENSORS],
+      .nodes = table[CASE_NODES],
+      .attrs = table[CASE_ATTRS],
+      .strings_size = count[CASE_STRINGS],
+      .int_count = count[CASE_INTS],
+      .double_count = count[CASE_DOUBLES],
+      .port_count = count[CASE_PORTS],
+      .graph_count = count[CASE_GRAPHS],
+      .tensor_count = count[CASE_TENSORS],
+      .node_count = count[CASE_NODES],
+      .attr_count = count[CASE_ATTRS],
   };
   iec_graph *graph = NULL;
   if (constants(table[CASE_TENSORS], count[CASE_TENSORS], table[CASE_DATA], count[CASE_DATA], memory) &&

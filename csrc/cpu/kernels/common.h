@@ -43,7 +43,8 @@ static inline int64_t op_product(const int64_t *dims, int from, int to) {
 /* Logical number of elements. */
 static inline int64_t op_count(const cpu_tensor *t) { return op_product(t->shape, 0, t->ndim); }
 
-/* 1 when input 0 and output 0 have the same shape: a kernel that runs in either layout needs more than as many elements. */
+/* 1 when input 0 and output 0 have the same shape: a kernel that runs in either layout needs more than as
+ * many elements. */
 static inline int op_keeps_shape(const cpu_node *node) {
   const cpu_tensor *x = node->inputs[0], *y = node->outputs[0];
   return x->ndim == y->ndim && memcmp(x->shape, y->shape, (size_t)x->ndim * sizeof x->shape[0]) == 0;

@@ -44,17 +44,17 @@ static inline __attribute__((always_inline)) void tile(const gemm_rows_args *g, 
   for (int i = one; i < one * chains; i++) acc[i] = (vf){0};
   int64_t k = 0;
 /* One row uses each weight once: the memory behind them is what counts. */
-#define STEP(c)                                                                                              \
-  {                                                                                                          \
-    vf row[8];                                                                                               \
-    if (rows == 1)                                                                                           \
-      _Pragma("GCC unroll 4") for (int v = 0; v < nb; v++)                                                   \
-          __builtin_prefetch(w + (c)*nb * 16 + v * 16 + PREFETCH);                                           \
-    _Pragma("GCC unroll 8") for (int v = 0; v < width; v++) row[v] = vf_load(w + (c)*nb * 16 + v * VL);      \
-    _Pragma("GCC unroll 9") for (int p = 0; p < rows; p++) {                                                 \
-      vf s = pinned(a[p][k + (c)]);                                                                          \
-      _Pragma("GCC unroll 8") for (int v = 0; v < width; v++) acc[(c)*one + p * width + v] += s * row[v];    \
-    }                                                                                                        \
+#define STEP(c)                                                                                             \
+  {                                                                                                         \
+    vf row[8];                                                                                              \
+    if (rows == 1)                                                                                          \
+      _Pragma("GCC unroll 4") for (int v = 0; v < nb; v++)                                                  \
+          __builtin_prefetch(w + (c) * nb * 16 + v * 16 + PREFETCH);                                        \
+    _Pragma("GCC unroll 8") for (int v = 0; v < width; v++) row[v] = vf_load(w + (c) * nb * 16 + v * VL);   \
+    _Pragma("GCC unroll 9") for (int p = 0; p < rows; p++) {                                                \
+      vf s = pinned(a[p][k + (c)]);                                                                         \
+      _Pragma("GCC unroll 8") for (int v = 0; v < width; v++) acc[(c) * one + p * width + v] += s * row[v]; \
+    }                                                                                                       \
   }
   const float *fetch = g->w + g->ahead;
 #pragma GCC unroll 1
@@ -81,6 +81,7 @@ static inline __attribute__((always_inline)) void tile(const gemm_rows_args *g, 
 
 typedef void (*tile_fn)(const gemm_rows_args *);
 
+/* clang-format off */
 /* The most rows of a tile, by blocks: its sums fit the registers together with weights and input, and its
  * row pointers fit as well. */
 #if defined(__AVX512F__)
@@ -112,6 +113,7 @@ TILE(1, 1, 1) TILE(2, 1, 1)
 static const int64_t widest[] = {0, 2};
 static const tile_fn tiles[2][3] = {{NULL}, {NULL, tile_1x1, tile_2x1}};
 #endif
+/* clang-format on */
 
 void gemm_rows(const gemm_rows_args *args, int32_t nb, int64_t rows) {
   gemm_rows_args g = *args;

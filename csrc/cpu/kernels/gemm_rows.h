@@ -15,8 +15,8 @@
 #endif
 
 typedef struct gemm_rows_args {
-  const float *a; /* row i at a + i * a_row, its inner elements one behind the other */
-  const float *w; /* [inner][nb * 16] */
+  const float *a;    /* row i at a + i * a_row, its inner elements one behind the other */
+  const float *w;    /* [inner][nb * 16] */
   const float *bias; /* nb * 16 floats, NULL: zero. Not read when accumulate is set */
   float *y;          /* row i at y + i * y_row */
   int64_t inner, a_row, y_row;

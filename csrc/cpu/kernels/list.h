@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every kernel, one line each; csrc/cpu/meson.build lists the sources. No include guard: included where CPU_KERNEL is defined. */
+/* Every kernel, one line each; csrc/cpu/meson.build lists the sources. No include guard: included where
+ * CPU_KERNEL is defined. */
 #ifndef CPU_KERNEL_DOT /* those that an instruction set with dot products of bytes has of its own */
 #define CPU_KERNEL_DOT CPU_KERNEL
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Kind LRN, float32, plain or blocked: x / (bias + alpha / size^axes * sum of squares in a clipped window)^beta. */
+/* Kind LRN, float32, plain or blocked: x / (bias + alpha / size^axes * sum of squares in a clipped
+ * window)^beta. */
 #include "cpu/kernels/common.h"
 #include "cpu/kernels/vmath.h"
 
@@ -8,7 +9,7 @@
 #define PIXELS 32       /* of a block that are squared before they are added up */
 
 typedef struct lrn_state {
-  int64_t count, reach; /* the window is i - reach .. i + reach */
+  int64_t count, reach;           /* the window is i - reach .. i + reach */
   int64_t images, blocks, pixels; /* of a blocked tensor; blocks 0: it is plain */
   op_tail tail;
   int32_t axes;
@@ -114,8 +115,8 @@ static void finish(const lrn_state *s, const float *x, const float *sum, float *
   }
 }
 
-/* `pixels` pixels of block `block`. Each pixel's squares lie beside the last of the block before and the first of the
- * one behind, so that a window is a run of them. */
+/* `pixels` pixels of block `block`. Each pixel's squares lie beside the last of the block before and the
+ * first of the one behind, so that a window is a run of them. */
 static void block_pixels(const lrn_state *s, int64_t block, const float *x, float *y, int64_t pixels) {
   float squares[PIXELS][16 + 2 * MOST_REACH];
   const float *before = x - s->pixels * 16, *behind = x + s->pixels * 16;

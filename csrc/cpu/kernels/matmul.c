@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Matrix products on register tiles: rows of a as they lie, b in panels packed at load or, when it is computed,
- * at run time. A fully connected layer is one with few rows. */
+/* Matrix products on register tiles: rows of a as they lie, b in panels packed at load or, when it is
+ * computed, at run time. A fully connected layer is one with few rows. */
 #include "cpu/kernels/gemm_rows.h"
 #include "cpu/kernels/matmul_common.h"
 #include "cpu/kernels/pack.h"
 #include "cpu/kernels/post.h"
 
-#define ITEM_ROWS 192                       /* rows of a work item at most */
-#define ITEM_GROUPS (4 / GEMM_MAX_BLOCKS)   /* gemm groups of a work item: 64 columns */
+#define ITEM_ROWS 192                     /* rows of a work item at most */
+#define ITEM_GROUPS (4 / GEMM_MAX_BLOCKS) /* gemm groups of a work item: 64 columns */
 #define MAX_FLOATS ((int64_t)1 << 31)
 
 typedef struct matmul {
@@ -16,10 +16,10 @@ typedef struct matmul {
   int32_t constant, has_bias; /* constant: b is packed, one matrix for all batches */
   int32_t gathers;            /* a's inner elements lie apart: its rows are copied first */
   int64_t out_blocks, groups;
-  int64_t batch, m;            /* batches and rows as run: batches that share b are rows of one */
-  int64_t a_floats, b_floats;  /* copied rows of one batch, packed b of one batch */
-  int64_t b_at, bias_at;       /* floats into the scratch memory */
-  float *weights, *bias;       /* constant ones; bias: out_blocks * 16 */
+  int64_t batch, m;           /* batches and rows as run: batches that share b are rows of one */
+  int64_t a_floats, b_floats; /* copied rows of one batch, packed b of one batch */
+  int64_t b_at, bias_at;      /* floats into the scratch memory */
+  float *weights, *bias;      /* constant ones; bias: out_blocks * 16 */
 } matmul;
 
 static int constant(const cpu_node *node) {
@@ -184,8 +184,8 @@ static void run_group(const matmul *s, const product *p, int64_t j, int64_t k, i
       memcpy(to + i * q->y_row, g.y + i * nb * 16, (size_t)(q->n - first * 16) * sizeof *to);
 }
 
-/* Rows [row, row + rows) of gemm groups [begin, end): the rows' part that one depth uses stays in L2. `after`:
- * the group that this thread will probably turn to next. */
+/* Rows [row, row + rows) of gemm groups [begin, end): the rows' part that one depth uses stays in L2.
+ * `after`: the group that this thread will probably turn to next. */
 static void run_item(const matmul *s, const cpu_run *r, const product *p, int64_t begin, int64_t end,
                      int64_t row, int64_t rows, int64_t after) {
   const matmul_geom *q = &s->geom;
@@ -194,9 +194,9 @@ static void run_item(const matmul *s, const cpu_run *r, const product *p, int64_
   for (int64_t k = 0; k < q->k; k += GEMM_ROWS_DEPTH)
     for (int64_t j = begin; j < end; j++) {
       int64_t depth = op_min(GEMM_ROWS_DEPTH, q->k - k);
-      int64_t next = j + 1 < end          ? panel_at(s, j + 1, k)
-                     : k + depth < q->k   ? panel_at(s, begin, k + depth)
-                                          : panel_at(s, after, 0);
+      int64_t next = j + 1 < end        ? panel_at(s, j + 1, k)
+                     : k + depth < q->k ? panel_at(s, begin, k + depth)
+                                        : panel_at(s, after, 0);
       run_group(s, p, j, k, depth, row, rows, next);
     }
   for (int64_t i = 0; s->posts.count && i < rows; i++)

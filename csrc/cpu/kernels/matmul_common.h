@@ -19,8 +19,8 @@ typedef struct matmul_view {
   int64_t shape[IEC_MAX_NDIM], step[IEC_MAX_NDIM];
 } matmul_view;
 
-/* `order`: the attribute with the order of a transpose; `behind`: the tensor is its result, not its input. 0 when it is no
- * order of the tensor's axes. */
+/* `order`: the attribute with the order of a transpose; `behind`: the tensor is its result, not its input. 0
+ * when it is no order of the tensor's axes. */
 static inline int matmul_view_of(const cpu_node *node, const cpu_tensor *t, const char *order, int behind,
                                  matmul_view *view) {
   size_t count;

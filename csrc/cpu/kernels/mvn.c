@@ -8,7 +8,7 @@ typedef struct mvn_state {
   axes_walk walk;
   op_tail tail;
   post_set posts; /* of a layer normalisation: a scale and a shift for each place on the last axis */
-  int64_t size; /* elements in memory */
+  int64_t size;   /* elements in memory */
   int32_t variance, outside;
   double eps;
 } mvn_state;
@@ -22,8 +22,8 @@ static int32_t supports(const cpu_node *node) {
 
 static int32_t can_fuse(const cpu_node *node, const cpu_post *post) {
   int last = node->inputs[0]->ndim - 1;
-  return last >= 1 && node->inputs[0]->shape[last] > 1 && axes_mask(node) == (int64_t)1 << last && post->type == CPU_POST_CHANNEL &&
-         post_can_fuse(node, post);
+  return last >= 1 && node->inputs[0]->shape[last] > 1 && axes_mask(node) == (int64_t)1 << last &&
+         post->type == CPU_POST_CHANNEL && post_can_fuse(node, post);
 }
 
 static void layouts(const cpu_node *node, cpu_layout *in, cpu_layout *out) {
@@ -80,11 +80,10 @@ static void run(const void *state, const cpu_run *r) {
   if (r->member == 0) op_tail_zero(&s->tail, y, 0, s->size);
 }
 
-const cpu_kernel IEC_ISA(cpu_kernel_mvn) = {
-    .kind = "MVN",
-    .name = "mvn",
-    .supports = supports,
-    .layouts = layouts,
-    .can_fuse = can_fuse,
-    .prepare = prepare,
-    .run = run};
+const cpu_kernel IEC_ISA(cpu_kernel_mvn) = {.kind = "MVN",
+                                            .name = "mvn",
+                                            .supports = supports,
+                                            .layouts = layouts,
+                                            .can_fuse = can_fuse,
+                                            .prepare = prepare,
+                                            .run = run};

@@ -6,9 +6,9 @@
 
 #include "cpu/kernels/common.h"
 
-/* One panel: to[t][c][i] = w[i][c][t] for i < rows, 0 for rows <= i < columns (a multiple of 16). Rows of w lie
- * `pitch` floats apart. Squares of 16 x 16 pass through a buffer of their own: rows a power of two apart would drive
- * each other out of the cache. */
+/* One panel: to[t][c][i] = w[i][c][t] for i < rows, 0 for rows <= i < columns (a multiple of 16). Rows of w
+ * lie `pitch` floats apart. Squares of 16 x 16 pass through a buffer of their own: rows a power of two apart
+ * would drive each other out of the cache. */
 static inline void pack_panel(const float *w, int64_t pitch, int64_t rows, int64_t columns, int64_t channels,
                               int64_t taps, float *to) {
   _Alignas(64) float square[16][16];

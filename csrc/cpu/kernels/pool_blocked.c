@@ -17,14 +17,18 @@ typedef struct pool_blocked {
 
 static int32_t supports_max(const cpu_node *node) {
   conv_geom q;
-  return pool_geometry(node, &q) && op_is(node, 0, IEC_F32) && !node->inputs[0]->data && !(node->output_count > 1 && node->outputs[1])
+  return pool_geometry(node, &q) && op_is(node, 0, IEC_F32) && !node->inputs[0]->data &&
+                 !(node->output_count > 1 && node->outputs[1])
              ? 20
              : 0;
 }
 
 static int32_t supports_avg(const cpu_node *node) {
   conv_geom q;
-  return pool_geometry(node, &q) && op_is(node, 0, IEC_F32) && !node->inputs[0]->data && pool_divisor_code(node) >= 0 ? 20 : 0;
+  return pool_geometry(node, &q) && op_is(node, 0, IEC_F32) && !node->inputs[0]->data &&
+                 pool_divisor_code(node) >= 0
+             ? 20
+             : 0;
 }
 
 static void layouts(const cpu_node *node, cpu_layout *in, cpu_layout *out) {
@@ -63,7 +67,8 @@ static inline __attribute__((always_inline)) vf join(const int max, vf a, vf b) 
 
 /* to = to joined with `rows` rows of `count` floats, or those rows alone. */
 static inline __attribute__((always_inline)) void join_rows(const int max, const int rows, int fresh,
-                                                            const float *const *from, float *to, int64_t count) {
+                                                            const float *const *from, float *to,
+                                                            int64_t count) {
   for (int64_t i = 0; i < count; i += VL) {
     vf acc = fresh ? vf_load(from[0] + i) : join(max, vf_load(to + i), vf_load(from[0] + i));
     for (int k = 1; k < rows; k++) acc = join(max, acc, vf_load(from[k] + i));
@@ -71,10 +76,10 @@ static inline __attribute__((always_inline)) void join_rows(const int max, const
   }
 }
 
-/* Maximum or sum over all axes but the last, for every column: these are shared by the windows of an output row.
- * A single row is used where it lies. */
-static inline __attribute__((always_inline)) const float *columns(const conv_geom *q, const window *w, const float *x,
-                                                                  float *to, const int max) {
+/* Maximum or sum over all axes but the last, for every column: these are shared by the windows of an output
+ * row. A single row is used where it lies. */
+static inline __attribute__((always_inline)) const float *columns(const conv_geom *q, const window *w,
+                                                                  const float *x, float *to, const int max) {
   const float *from[3];
   int64_t count = q->in[2] * 16;
   int rows = 0, fresh = 1;
@@ -92,8 +97,8 @@ static inline __attribute__((always_inline)) const float *columns(const conv_geo
 }
 
 /* Maximum or sum of one window of columns into acc. */
-static inline __attribute__((always_inline)) void reduce(const conv_geom *q, const window *w, const float *columns,
-                                                         vf *acc, const int max) {
+static inline __attribute__((always_inline)) void reduce(const conv_geom *q, const window *w,
+                                                         const float *columns, vf *acc, const int max) {
   for (int i = 0; i < PARTS; i++) acc[i] = vf_set(max ? -FLT_MAX : 0.0f);
   if (w->first[0] >= w->end[0] || w->first[1] >= w->end[1]) return;
   int64_t step = q->dil[2] * 16;
@@ -122,8 +127,7 @@ static inline __attribute__((always_inline)) void run_rows(const pool_blocked *s
         reduce(q, &w, line, acc, max);
         int64_t divisor = max ? 1 : extent * pool_extent(q, s->divisor, 2, ow);
         for (int k = 0; k < PARTS; k++) {
-          if (!max)
-            acc[k] = divisor > 0 || s->divisor == POOL_VALID ? acc[k] / (float)divisor : vf_set(0.0f);
+          if (!max) acc[k] = divisor > 0 || s->divisor == POOL_VALID ? acc[k] / (float)divisor : vf_set(0.0f);
           vf_store(y + ow * 16 + k * VL, acc[k]);
         }
       }

@@ -20,8 +20,8 @@ typedef struct recurrent_state {
   int64_t n, steps, d, size, dirs, gates, bias; /* gates and bias in rows: G * S and GB * S */
   int64_t wide;     /* S rounded up to 16: a gate's place in sums and in W x + b */
   int64_t sums;     /* G * wide */
-  float *w, *r, *b; /* packed constants, or NULL: [dirs][gate][gemm group][D or S][nb * 16]; [dirs][sums], then
-                       [dirs][wide] of a linear GRU's recurrent part */
+  float *w, *r, *b; /* packed constants, or NULL: [dirs][gate][gemm group][D or S][nb * 16]; [dirs][sums],
+                       then [dirs][wide] of a linear GRU's recurrent part */
   int32_t cell, reverse, linear, lengths_dtype; /* linear: linear_before_reset; lengths_dtype 0: all steps */
   int32_t act[2][3], last_h, last_c;            /* last_*: the output exists */
   float clip;
@@ -105,7 +105,8 @@ static void pack(const recurrent_state *s, const float *from, int64_t depth, flo
 static iec_status pack_constants(const iec_host_api *host, const cpu_node *node, recurrent_state *s,
                                  cpu_prepared *out, iec_error *err) {
   if (!node->inputs[W]->data || !node->inputs[R]->data || !node->inputs[B]->data || !s->size) return IEC_OK;
-  size_t rows = (size_t)(s->dirs * s->sums) * sizeof(float), biases = rows + (size_t)(s->dirs * s->wide) * sizeof(float);
+  size_t rows = (size_t)(s->dirs * s->sums) * sizeof(float),
+         biases = rows + (size_t)(s->dirs * s->wide) * sizeof(float);
   s->w = host->alloc(host->self, rows * (size_t)op_max(s->d, 1), 64);
   s->r = host->alloc(host->self, rows * (size_t)s->size, 64);
   s->b = host->alloc(host->self, biases, 64);
@@ -196,8 +197,9 @@ typedef struct recurrent_pair { /* one (batch row, direction) while it runs */
   int reverse;
 } recurrent_pair;
 
-/* sum = from + R h of gates [g0, g1), `from` beginning with g0, for units [j0, j1), which are whole gemm groups when R is packed. Every
- * other step goes through R backwards: what was read last is what the cache still has. */
+/* sum = from + R h of gates [g0, g1), `from` beginning with g0, for units [j0, j1), which are whole gemm
+ * groups when R is packed. Every other step goes through R backwards: what was read last is what the cache
+ * still has. */
 static void add_product(const recurrent_state *s, const recurrent_pair *p, int64_t step, const float *h,
                         const float *from, int g0, int g1, int64_t j0, int64_t j1) {
   if (!s->r) {
@@ -325,7 +327,8 @@ static int64_t inputs_panel(const recurrent_state *s, int64_t b) {
   return (b / groups * s->wide + gemm_group_start(blocks, b % groups) * 16) * s->d;
 }
 
-/* W x + b of all steps from packed weights, item by item; the panels of the next one are fetched on the way. */
+/* W x + b of all steps from packed weights, item by item; the panels of the next one are fetched on the way.
+ */
 static void packed_inputs(const recurrent_state *s, const cpu_run *r) {
   int64_t b, e, columns = s->n * s->steps, blocks = s->wide / 16, groups = gemm_groups(blocks);
   int64_t items = s->dirs * s->gates / s->size * groups;

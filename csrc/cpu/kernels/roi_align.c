@@ -110,7 +110,7 @@ static int find_view(const align_state *s, const cpu_run *r, int64_t region, ali
     float area = (roi[2] - roi[0]) * (roi[3] - roi[1]);
     if (!(area > 0) || !isfinite(area)) return 0;
     float at = floorf(2.0f + log2f(sqrtf(area) / 224.0f + 1e-6f));
-    level = at < 0 ? 0 : at > (float)(s->levels - 1) ? s->levels - 1 : (int64_t)at;
+    level = at<0 ? 0 : at>(float)(s->levels - 1) ? s->levels - 1 : (int64_t)at;
   } else {
     image = s->wide ? ((const int64_t *)r->inputs[2])[region] : ((const int32_t *)r->inputs[2])[region];
     if (image < 0 || image >= s->images) return 0;

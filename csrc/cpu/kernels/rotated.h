@@ -12,7 +12,8 @@ typedef struct rotated_point {
   double x, y;
 } rotated_point;
 
-/* Corners around the box (x and y of the centre, width, height, angle); `sign` turns the angle's direction. */
+/* Corners around the box (x and y of the centre, width, height, angle); `sign` turns the angle's direction.
+ */
 static inline void rotated_corners(const float *b, double sign, double from_x, double from_y,
                                    rotated_point *p) {
   double sine = sin((double)b[4] * sign), cosine = cos((double)b[4] * sign);
@@ -42,8 +43,7 @@ static inline double rotated_common(const float *a, const float *b, double sign)
       if (now >= 0) next[count++] = here;
       if ((now >= 0) == (after >= 0)) continue;
       double part = now / (now - after);
-      next[count++] =
-          (rotated_point){here.x + part * (then.x - here.x), here.y + part * (then.y - here.y)};
+      next[count++] = (rotated_point){here.x + part * (then.x - here.x), here.y + part * (then.y - here.y)};
     }
     rotated_point *t = p;
     p = next;

@@ -39,7 +39,8 @@ static float greatest(const float *x, int64_t n) {
   vf m = vf_set(-INFINITY);
   int64_t i = 0;
   for (; i + VL <= n; i += VL) m = vf_at_least(vf_load(x + i), m);
-  for (int half = VL / 2; half; half /= 2) m = vf_at_least(vf_turn(m, half), m); /* lane k meets lane k + half */
+  for (int half = VL / 2; half; half /= 2)
+    m = vf_at_least(vf_turn(m, half), m); /* lane k meets lane k + half */
   float top = m[0];
   for (; i < n; i++) top = x[i] > top ? x[i] : top;
   return top;

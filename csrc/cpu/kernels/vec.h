@@ -47,8 +47,8 @@ static inline void vf_store_n(float *p, vf x, int64_t n) {
 /* Lane-wise mask ? a : b, for masks made by comparisons. */
 static inline vf vf_sel(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); }
 
-/* Maximum and minimum as numpy has them: NaN wins, as in the instructions of AArch64. Those of x86 give b when
- * either is NaN. */
+/* Maximum and minimum as numpy has them: NaN wins, as in the instructions of AArch64. Those of x86 give b
+ * when either is NaN. */
 #if defined(__AVX512F__)
 static inline vf vf_max(vf a, vf b) {
   __mmask16 nan = _mm512_cmp_ps_mask((__m512)a, (__m512)a, _CMP_UNORD_Q);

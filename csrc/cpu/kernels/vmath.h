@@ -83,8 +83,8 @@ static inline vf vm_tanh(vf x) {
 static inline vf vm_erf(vf x) {
   static const float up[] = {1.128379146e+00f, 1.904021228e-01f, 5.274758695e-02f,
                              3.765292589e-03f, 2.848518849e-04f, 2.049804026e-06f};
-  static const float down[] = {1.0f,           5.020722315e-01f, 1.141068113e-01f,
-                               1.496856518e-02f, 1.162414120e-03f, 3.808718083e-05f};
+  static const float down[] = {
+      1.0f, 5.020722315e-01f, 1.141068113e-01f, 1.496856518e-02f, 1.162414120e-03f, 3.808718083e-05f};
   vf end = vf_set(3.92f), one = vf_set(1.0f);
   vf t = vf_at_most(vf_at_least(x, -end), end), s = t * t;
   vf y = t * vm_poly(s, up, 6) / vm_poly(s, down, 6);

@@ -7,7 +7,8 @@
 int32_t cpu_channel_axis(const cpu_op *op) {
   int32_t rank = op->outputs[0]->tensor.ndim;
   if (strcmp(op->kind, "MatMul") == 0) return rank - 1;
-  if (strcmp(op->kind, "MVN") == 0) { /* a layer normalisation's scale and shift belong to the axis it normalises */
+  if (strcmp(op->kind, "MVN") ==
+      0) { /* a layer normalisation's scale and shift belong to the axis it normalises */
     const int64_t *axis = cpu_op_i64s(op, "axes", 1);
     if (axis && *axis == rank - 1) return rank - 1;
   }

@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Transposes before and behind a matrix product move into it: its kernel steps through memory in their order. */
+/* Transposes before and behind a matrix product move into it: its kernel steps through memory in their order.
+ */
 #include <string.h>
 
 #include "cpu/passes.h"
 
-/* 1 when the kernel runs as fast on what the transpose reads: where rows of the first operand, rows or columns of the
- * second and rows of the result stay one behind the other. */
+/* 1 when the kernel runs as fast on what the transpose reads: where rows of the first operand, rows or
+ * columns of the second and rows of the result stay one behind the other. */
 static int suits(const cpu_op *op, int port, const int64_t *order, int32_t rank) {
   int64_t last = rank - 1;
   if (port == 0) return order[cpu_op_i64(op, "transpose_a", 0) ? last - 1 : last] == last;
   return order[last] == last || (port == 1 && order[last - 1] == last);
 }
 
-static iec_status absorb(cpu_graph *graph, cpu_op *op, int port, cpu_op *transpose, int *out_done, iec_error *err) {
+static iec_status absorb(cpu_graph *graph, cpu_op *op, int port, cpu_op *transpose, int *out_done,
+                         iec_error *err) {
   static const char *const names[] = {"order_a", "order_b", "order_y"};
   const int64_t *order = cpu_transpose_order(transpose);
   *out_done = 0;

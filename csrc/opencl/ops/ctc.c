@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Kinds CTCGreedyDecoder and CTCGreedyDecoderSeqLen: the best class of each step, then blanks and repeats are left out. A blank that
- * is not constant is left to the host. */
+/* Kinds CTCGreedyDecoder and CTCGreedyDecoderSeqLen: the best class of each step, then blanks and repeats are
+ * left out. A blank that is not constant is left to the host. */
 #include <stdio.h>
 #include <string.h>
 
@@ -19,7 +19,8 @@ static int supports_mask(const gpu_op *op) {
 
 static int supports_lengths(const gpu_op *op) {
   if (!gpu_ports(op, 2, 1)) return 0;
-  const gpu_value *x = op->inputs[0], *lengths = op->inputs[1], *blank = gpu_input(op, 2), *y = op->outputs[0];
+  const gpu_value *x = op->inputs[0], *lengths = op->inputs[1], *blank = gpu_input(op, 2),
+                  *y = op->outputs[0];
   const gpu_value *counts = op->output_count > 1 ? op->outputs[1] : NULL;
   if (x->dtype != IEC_F32 || x->ndim != 3 || !is_index(lengths) || lengths->count != x->shape[0]) return 0;
   if (blank && (!blank->data || !is_index(blank))) return 0;
@@ -38,7 +39,8 @@ static int64_t blank_of(const gpu_op *op, int64_t classes) {
 static iec_status plan_ctc(gpu_plan *plan, gpu_op *op, iec_error *err) {
   const int lengths = strcmp(op->kind, "CTCGreedyDecoderSeqLen") == 0;
   const gpu_value *x = op->inputs[0], *counts = lengths && op->output_count > 1 ? op->outputs[1] : NULL;
-  const int64_t batch = x->shape[lengths ? 0 : 1], steps = x->shape[lengths ? 1 : 0], classes = x->shape[2], rows = batch * steps;
+  const int64_t batch = x->shape[lengths ? 0 : 1], steps = x->shape[lengths ? 1 : 0], classes = x->shape[2],
+                rows = batch * steps;
   const int64_t groups[3] = {rows, 1, 1}, local[3] = {GROUP, 1, 1};
   char options[96] = "-DGROUP=32";
   gpu_value *best = gpu_scratch(plan, IEC_I32, 1, &rows, err);

@@ -6,10 +6,12 @@
 #include "opencl/ops/nd.h"
 
 /* Numbers: kernels/binary.cl and compare.cl. */
-static const char *const arithmetic_names[] = {"add", "sub",          "mul", "div",       "max",   "min",       "pow",
-                                               "squared_diff", "mod", "floor_mod", "prelu", "floor_div", NULL};
-static const char *const compare_names[] = {"equal",   "not_equal",     "less",        "less_equal", "greater",
-                                            "greater_equal", "logical_and", "logical_or", "logical_xor", NULL};
+static const char *const arithmetic_names[] = {
+    "add",          "sub", "mul",       "div",   "max",       "min", "pow",
+    "squared_diff", "mod", "floor_mod", "prelu", "floor_div", NULL};
+static const char *const compare_names[] = {
+    "equal",         "not_equal",   "less",       "less_equal",  "greater",
+    "greater_equal", "logical_and", "logical_or", "logical_xor", NULL};
 
 /* Channels of a result are those of axis 1. */
 static int64_t channels(const gpu_op *op, int64_t *inner) {
@@ -26,8 +28,8 @@ static iec_status add_posts(gpu_plan *plan, gpu_launch *launch, iec_error *err) 
   return gpu_arg_posts(plan, launch, err);
 }
 
-static gpu_launch *launch_op(gpu_plan *plan, gpu_op *op, const char *file, const char *kernel, const gpu_value *type, int32_t code,
-                             iec_error *err) {
+static gpu_launch *launch_op(gpu_plan *plan, gpu_op *op, const char *file, const char *kernel,
+                             const gpu_value *type, int32_t code, iec_error *err) {
   char options[64];
   snprintf(options, sizeof options, "%s -DOP=%d", gpu_type_option(type), code);
   return gpu_launch_kernel(plan, op, file, kernel, options, err);
@@ -78,10 +80,14 @@ static int32_t lists_of(const gpu_op *op, int32_t count, int32_t (*lists)[8]) {
 
 static int supports_binary(const gpu_op *op) {
   int32_t lists[8][8];
-  if (!gpu_ports(op, 2, 1) || op->inputs[0]->dtype != op->inputs[1]->dtype || lists_of(op, 2, lists) < 0) return 0;
+  if (!gpu_ports(op, 2, 1) || op->inputs[0]->dtype != op->inputs[1]->dtype || lists_of(op, 2, lists) < 0)
+    return 0;
   const char *name = gpu_str(op, "op", "");
-  const int32_t type = op->inputs[0]->dtype, result = op->outputs[0]->dtype, compare = gpu_index(name, compare_names);
-  if (compare >= 0) return result == IEC_BOOL && (type == IEC_BOOL || (compare < 6 && (type == IEC_F32 || type == IEC_I32 || type == IEC_I64)));
+  const int32_t type = op->inputs[0]->dtype, result = op->outputs[0]->dtype,
+                compare = gpu_index(name, compare_names);
+  if (compare >= 0)
+    return result == IEC_BOOL &&
+           (type == IEC_BOOL || (compare < 6 && (type == IEC_F32 || type == IEC_I32 || type == IEC_I64)));
   if (gpu_index(name, arithmetic_names) < 0 || result != type) return 0;
   if (type == IEC_F32) return 1;
   return (type == IEC_I32 || type == IEC_I64) && strcmp(name, "pow") && strcmp(name, "floor_div");
@@ -92,15 +98,16 @@ static iec_status plan_binary(gpu_plan *plan, gpu_op *op, iec_error *err) {
   const char *name = gpu_str(op, "op", "");
   const int32_t compare = gpu_index(name, compare_names);
   int32_t lists[8][8], rank = lists_of(op, 2, lists);
-  gpu_launch *launch = compare >= 0 ? launch_op(plan, op, "compare", "compare", op->inputs[0], compare, err)
-                                    : launch_op(plan, op, "binary", "binary", y, gpu_index(name, arithmetic_names), err);
+  gpu_launch *launch =
+      compare >= 0 ? launch_op(plan, op, "compare", "compare", op->inputs[0], compare, err)
+                   : launch_op(plan, op, "binary", "binary", y, gpu_index(name, arithmetic_names), err);
   if (!launch) return IEC_GENERAL_ERROR;
   gpu_arg_value(launch, op->inputs[0]);
   gpu_arg_value(launch, op->inputs[1]);
   gpu_arg_value(launch, y);
   gpu_arg_int(launch, y->count);
   gpu_arg_int(launch, rank);
-  GPU_TRY(gpu_arg_lists(plan, launch, (const int32_t(*)[8])lists, 3, err));
+  GPU_TRY(gpu_arg_lists(plan, launch, (const int32_t (*)[8])lists, 3, err));
   if (compare < 0 && y->dtype == IEC_F32) GPU_TRY(add_posts(plan, launch, err));
   gpu_launch_size(launch, y->count, 1, 1);
   return IEC_OK;
@@ -110,7 +117,8 @@ static iec_status plan_binary(gpu_plan *plan, gpu_op *op, iec_error *err) {
 
 static int supports_quantize(const gpu_op *op) {
   int32_t lists[8][8];
-  return gpu_ports(op, 5, 1) && gpu_all_float(op) && gpu_int(op, "levels", 0) > 1 && lists_of(op, 5, lists) > 0;
+  return gpu_ports(op, 5, 1) && gpu_all_float(op) && gpu_int(op, "levels", 0) > 1 &&
+         lists_of(op, 5, lists) > 0;
 }
 
 static iec_status plan_quantize(gpu_plan *plan, gpu_op *op, iec_error *err) {
@@ -123,7 +131,7 @@ static iec_status plan_quantize(gpu_plan *plan, gpu_op *op, iec_error *err) {
   gpu_arg_int(launch, y->count);
   gpu_arg_int(launch, rank);
   gpu_arg_float(launch, (double)(gpu_int(op, "levels", 2) - 1));
-  GPU_TRY(gpu_arg_lists(plan, launch, (const int32_t(*)[8])lists, 6, err));
+  GPU_TRY(gpu_arg_lists(plan, launch, (const int32_t (*)[8])lists, 6, err));
   GPU_TRY(add_posts(plan, launch, err));
   gpu_launch_size(launch, y->count, 1, 1);
   return IEC_OK;
@@ -148,7 +156,7 @@ static iec_status plan_select(gpu_plan *plan, gpu_op *op, iec_error *err) {
   gpu_arg_value(launch, y);
   gpu_arg_int(launch, y->count);
   gpu_arg_int(launch, rank);
-  GPU_TRY(gpu_arg_lists(plan, launch, (const int32_t(*)[8])lists, 4, err));
+  GPU_TRY(gpu_arg_lists(plan, launch, (const int32_t (*)[8])lists, 4, err));
   gpu_launch_size(launch, y->count, 1, 1);
   return IEC_OK;
 }
@@ -182,7 +190,8 @@ static int supports_convert(const gpu_op *op) {
 static iec_status plan_convert(gpu_plan *plan, gpu_op *op, iec_error *err) {
   const gpu_value *x = op->inputs[0], *y = op->outputs[0];
   const int half = plan->graph->half;
-  const int32_t from = half && x->dtype == IEC_F32 ? IEC_F16 : x->dtype, to = half && y->dtype == IEC_F32 ? IEC_F16 : y->dtype;
+  const int32_t from = half && x->dtype == IEC_F32 ? IEC_F16 : x->dtype,
+                to = half && y->dtype == IEC_F32 ? IEC_F16 : y->dtype;
   char options[160], cast[32] = "";
   int wrap = 0;
   if (from == to) return gpu_launch_copy(plan, op, x, 0, y, 0, gpu_value_bytes(plan->graph, y), err);
@@ -194,7 +203,8 @@ static iec_status plan_convert(gpu_plan *plan, gpu_op *op, iec_error *err) {
   } else {
     snprintf(cast, sizeof cast, "convert_%s", type_name(to));
   }
-  snprintf(options, sizeof options, "-DFROM=%s -DTO=%s -DFROM_HALF=%d -DTO_HALF=%d -DTO_BOOL=%d -DWRAP=%d -DCAST=%s", type_name(from),
+  snprintf(options, sizeof options,
+           "-DFROM=%s -DTO=%s -DFROM_HALF=%d -DTO_HALF=%d -DTO_BOOL=%d -DWRAP=%d -DCAST=%s", type_name(from),
            type_name(to), from == IEC_F16, to == IEC_F16, to == IEC_BOOL, wrap, cast);
   gpu_launch *launch = gpu_launch_kernel(plan, op, "convert", "convert", options, err);
   if (!launch) return IEC_GENERAL_ERROR;

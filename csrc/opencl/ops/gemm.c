@@ -17,8 +17,8 @@ static const tile *const SMALL = &TILES[1]; /* takes the least of a work-group *
 
 static int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-/* The big tile reads each element least often, but needs enough tiles for all compute units; a flat one wastes less on few
- * rows. */
+/* The big tile reads each element least often, but needs enough tiles for all compute units; a flat one
+ * wastes less on few rows. */
 static const tile *choose_tile(const gpu_device *device, const gpu_gemm *p, int64_t batches) {
   if (p->m <= 24) return &TILES[2];
   int64_t big = divide_up(p->m, TILES[0].m) * divide_up(p->n, TILES[0].n) * batches;
@@ -38,8 +38,8 @@ typedef struct product {
 
 static iec_status add_launch(gpu_plan *plan, const product *g, const tile *t, iec_error *err) {
   char options[160];
-  snprintf(options, sizeof options, "-DTILE_M=%d -DTILE_N=%d -DTILE_K=%d -DGROUP_X=%d -DGROUP_Y=%d -DCONV=%d", t->m, t->n, t->k,
-           t->group_x, t->group_y, g->taps != NULL);
+  snprintf(options, sizeof options, "-DTILE_M=%d -DTILE_N=%d -DTILE_K=%d -DGROUP_X=%d -DGROUP_Y=%d -DCONV=%d",
+           t->m, t->n, t->k, t->group_x, t->group_y, g->taps != NULL);
   gpu_launch *launch = gpu_launch_kernel(plan, g->op, "gemm", "gemm", options, err);
   if (!launch) return IEC_GENERAL_ERROR;
   gpu_arg_value(launch, g->a);
@@ -60,11 +60,12 @@ static iec_status add_launch(gpu_plan *plan, const product *g, const tile *t, ie
 }
 
 /* The fastest tile for a product of these sizes, `start` when none can be measured. */
-static iec_status tuned_tile(gpu_plan *plan, const product *g, const tile *start, const tile **out, iec_error *err) {
+static iec_status tuned_tile(gpu_plan *plan, const product *g, const tile *start, const tile **out,
+                             iec_error *err) {
   char key[160];
   *out = start;
-  snprintf(key, sizeof key, "gemm %d %d %d %d %d %lld %d %d", g->p->m, g->p->n, g->p->k, g->p->a_row == 1, g->p->b_col == 1,
-           (long long)g->batch_count, g->taps != NULL, plan->graph->half);
+  snprintf(key, sizeof key, "gemm %d %d %d %d %d %lld %d %d", g->p->m, g->p->n, g->p->k, g->p->a_row == 1,
+           g->p->b_col == 1, (long long)g->batch_count, g->taps != NULL, plan->graph->half);
   const int32_t kept = gpu_tuning_find(plan->tuning, key);
   if (kept >= 0 && kept < TILE_COUNT) *out = &TILES[kept];
   if ((kept >= 0 && kept < TILE_COUNT) || !gpu_tuning_measures(plan->tuning)) return IEC_OK;
@@ -72,7 +73,8 @@ static iec_status tuned_tile(gpu_plan *plan, const product *g, const tile *start
   for (int32_t i = 0; i < TILE_COUNT; i++) {
     const int32_t constants = plan->constant_count;
     GPU_TRY(add_launch(plan, g, &TILES[i], err));
-    const int64_t time = gpu_grid_fits(plan, &plan->launches[plan->launch_count - 1]) ? gpu_tune_measure(plan) : -1;
+    const int64_t time =
+        gpu_grid_fits(plan, &plan->launches[plan->launch_count - 1]) ? gpu_tune_measure(plan) : -1;
     gpu_launch_undo(plan, constants);
     if (time < 0 || (best >= 0 && time >= best)) continue;
     best = time;
@@ -82,8 +84,9 @@ static iec_status tuned_tile(gpu_plan *plan, const product *g, const tile *start
   return IEC_OK;
 }
 
-iec_status gpu_gemm_plan(gpu_plan *plan, gpu_op *op, const gpu_value *a, const gpu_value *b, const gpu_value *c, const gpu_gemm *p,
-                         const gpu_gemm_batch *batches, int64_t batch_count, const gpu_gemm_image *image, const gpu_gemm_tap *taps,
+iec_status gpu_gemm_plan(gpu_plan *plan, gpu_op *op, const gpu_value *a, const gpu_value *b,
+                         const gpu_value *c, const gpu_gemm *p, const gpu_gemm_batch *batches,
+                         int64_t batch_count, const gpu_gemm_image *image, const gpu_gemm_tap *taps,
                          iec_error *err) {
   const product g = {op, a, b, c, p, batches, batch_count, image, taps};
   const tile *t = choose_tile(gpu_context_device(plan->context), p, batch_count);
@@ -95,10 +98,11 @@ iec_status gpu_gemm_plan(gpu_plan *plan, gpu_op *op, const gpu_value *a, const g
   return add_launch(plan, &g, SMALL, err);
 }
 
-iec_status gpu_gemv_plan(gpu_plan *plan, gpu_op *op, const gpu_value *a, const gpu_value *b, const gpu_value *c, int64_t rows,
-                         int64_t n, int64_t k, int by_rows, iec_error *err) {
-  gpu_launch *launch =
-      gpu_launch_kernel(plan, op, "gemv", by_rows ? "gemv_rows" : "gemv_columns", "-DGROUP=64 -DSLICES=4", err);
+iec_status gpu_gemv_plan(gpu_plan *plan, gpu_op *op, const gpu_value *a, const gpu_value *b,
+                         const gpu_value *c, int64_t rows, int64_t n, int64_t k, int by_rows,
+                         iec_error *err) {
+  gpu_launch *launch = gpu_launch_kernel(plan, op, "gemv", by_rows ? "gemv_rows" : "gemv_columns",
+                                         "-DGROUP=64 -DSLICES=4", err);
   if (!launch) return IEC_GENERAL_ERROR;
   gpu_arg_value(launch, a);
   gpu_arg_value(launch, b);
@@ -106,7 +110,8 @@ iec_status gpu_gemv_plan(gpu_plan *plan, gpu_op *op, const gpu_value *a, const g
   gpu_arg_int(launch, n);
   gpu_arg_int(launch, k);
   GPU_TRY(gpu_arg_posts(plan, launch, err));
-  const int64_t by_row[2][3] = {{n, rows, 1}, {64, 1, 1}}, by_column[2][3] = {{divide_up(n, 16), 1, rows}, {16, 4, 1}};
+  const int64_t by_row[2][3] = {{n, rows, 1}, {64, 1, 1}},
+                by_column[2][3] = {{divide_up(n, 16), 1, rows}, {16, 4, 1}};
   gpu_launch_groups(launch, by_rows ? by_row[0] : by_column[0], by_rows ? by_row[1] : by_column[1]);
   return IEC_OK;
 }

@@ -18,16 +18,18 @@ typedef struct gpu_gemm_image { /* a convolution: sizes are depth, height, width
   int32_t in[3], out[3], stride[3], pad[3];
 } gpu_gemm_image;
 
-typedef struct gpu_gemm_tap { /* place of a row of the right matrix in the image, distances from the window's corner */
+typedef struct gpu_gemm_tap { /* place of a row of the right matrix in the image, distances from the window's
+                                 corner */
   int32_t at, z, y, x;
 } gpu_gemm_tap;
 
 /* Adds the launch. `taps` NULL: a plain product; else one a row of the right matrix (k of them). */
-iec_status gpu_gemm_plan(gpu_plan *plan, gpu_op *op, const gpu_value *a, const gpu_value *b, const gpu_value *c, const gpu_gemm *p,
-                         const gpu_gemm_batch *batches, int64_t batch_count, const gpu_gemm_image *image, const gpu_gemm_tap *taps,
+iec_status gpu_gemm_plan(gpu_plan *plan, gpu_op *op, const gpu_value *a, const gpu_value *b,
+                         const gpu_value *c, const gpu_gemm *p, const gpu_gemm_batch *batches,
+                         int64_t batch_count, const gpu_gemm_image *image, const gpu_gemm_tap *taps,
                          iec_error *err);
 /* c [rows][n] = a [rows][k] times b, [n][k] when `by_rows`, else [k][n]: for few rows. */
-iec_status gpu_gemv_plan(gpu_plan *plan, gpu_op *op, const gpu_value *a, const gpu_value *b, const gpu_value *c, int64_t rows,
-                         int64_t n, int64_t k, int by_rows, iec_error *err);
+iec_status gpu_gemv_plan(gpu_plan *plan, gpu_op *op, const gpu_value *a, const gpu_value *b,
+                         const gpu_value *c, int64_t rows, int64_t n, int64_t k, int by_rows, iec_error *err);
 
 #endif

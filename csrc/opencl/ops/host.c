@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Kinds that run on the host inside a plan: lists that are sorted, searched or decoded step by step, and loops. */
+/* Kinds that run on the host inside a plan: lists that are sorted, searched or decoded step by step, and
+ * loops. */
 #include "opencl/host.h"
 #include "opencl/kind.h"
 
@@ -11,8 +12,23 @@ static int supports(const gpu_op *op) {
 
 #define HOST(kind) {kind, supports, NULL, gpu_host_plan}
 
-const gpu_kind gpu_kinds_host[] = {HOST("DetectionOutput"), HOST("CTCGreedyDecoder"), HOST("CTCGreedyDecoderSeqLen"), HOST("CTCLoss"),
-                                   HOST("Proposal"), HOST("SimplerNMS"), HOST("GenerateProposals"), HOST("ROIDetections"),
-                                   HOST("NonMaxSuppression"), HOST("MatrixNms"), HOST("MulticlassNms"), HOST("GatherTree"),
-                                   HOST("Loop"), HOST("If"), HOST("TopK"), HOST("NonZero"), HOST("Unique"),
-                                   HOST("SparseFillEmptyRows"), HOST("Recurrent"), {0}};
+const gpu_kind gpu_kinds_host[] = {HOST("DetectionOutput"),
+                                   HOST("CTCGreedyDecoder"),
+                                   HOST("CTCGreedyDecoderSeqLen"),
+                                   HOST("CTCLoss"),
+                                   HOST("Proposal"),
+                                   HOST("SimplerNMS"),
+                                   HOST("GenerateProposals"),
+                                   HOST("ROIDetections"),
+                                   HOST("NonMaxSuppression"),
+                                   HOST("MatrixNms"),
+                                   HOST("MulticlassNms"),
+                                   HOST("GatherTree"),
+                                   HOST("Loop"),
+                                   HOST("If"),
+                                   HOST("TopK"),
+                                   HOST("NonZero"),
+                                   HOST("Unique"),
+                                   HOST("SparseFillEmptyRows"),
+                                   HOST("Recurrent"),
+                                   {0}};

@@ -30,9 +30,11 @@ static int describe(const gpu_op *op, product *p) {
   if (!gpu_ports(op, 2, 1) || !gpu_all_float(op)) return 0;
   const gpu_value *a = op->inputs[0], *b = op->inputs[1], *y = op->outputs[0], *bias = gpu_input(op, 2);
   if (a->ndim < 1 || b->ndim < 1) return 0;
-  const int ta = gpu_int(op, "transpose_a", 0) && a->ndim > 1, tb = gpu_int(op, "transpose_b", 0) && b->ndim > 1;
+  const int ta = gpu_int(op, "transpose_a", 0) && a->ndim > 1,
+            tb = gpu_int(op, "transpose_b", 0) && b->ndim > 1;
   const int64_t a_rows = a->ndim > 1 ? a->shape[a->ndim - 2] : 1, a_columns = a->shape[a->ndim - 1];
-  const int64_t b_rows = b->ndim > 1 ? b->shape[b->ndim - 2] : b->shape[0], b_columns = b->ndim > 1 ? b->shape[b->ndim - 1] : 1;
+  const int64_t b_rows = b->ndim > 1 ? b->shape[b->ndim - 2] : b->shape[0],
+                b_columns = b->ndim > 1 ? b->shape[b->ndim - 1] : 1;
   const int64_t m = ta ? a_columns : a_rows, k = ta ? a_rows : a_columns, n = tb ? b_rows : b_columns;
   if ((tb ? b_columns : b_rows) != k) return 0;
   p->batch_rank = y->ndim - (a->ndim > 1) - (b->ndim > 1);
@@ -41,7 +43,8 @@ static int describe(const gpu_op *op, product *p) {
   for (int32_t i = 0; i < p->batch_rank; i++) p->batches *= p->sizes[i] = y->shape[i];
   if (!batch_strides(a, 2, p, p->a_strides) || !batch_strides(b, 2, p, p->b_strides)) return 0;
   if (y->count != p->batches * m * n || (bias && (!bias->data || bias->count != n))) return 0;
-  p->g = (gpu_gemm){.m = (int32_t)m, .n = (int32_t)n, .k = (int32_t)k, .c_row = (int32_t)n, .c_col = 1, .by_column = 1};
+  p->g = (gpu_gemm){
+      .m = (int32_t)m, .n = (int32_t)n, .k = (int32_t)k, .c_row = (int32_t)n, .c_col = 1, .by_column = 1};
   p->g.a_row = ta ? 1 : (int32_t)k;
   p->g.a_col = ta ? (int32_t)m : 1;
   p->g.b_row = tb ? 1 : (int32_t)n;

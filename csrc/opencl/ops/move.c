@@ -7,18 +7,21 @@
 #include "opencl/ops/nd.h"
 
 /* Elements of `sizes` from one value to another: as a buffer copy, through tiles, or one by one. */
-static iec_status move(gpu_plan *plan, gpu_op *op, const gpu_value *x, int64_t x_offset, const gpu_value *y, int64_t y_offset,
-                       int32_t rank, const int64_t *sizes, int64_t (*strides)[GPU_ND], iec_error *err) {
+static iec_status move(gpu_plan *plan, gpu_op *op, const gpu_value *x, int64_t x_offset, const gpu_value *y,
+                       int64_t y_offset, int32_t rank, const int64_t *sizes, int64_t (*strides)[GPU_ND],
+                       iec_error *err) {
   int32_t lists[8][8];
   const int32_t joined = gpu_nd_join(rank, sizes, 2, strides, lists);
   const int64_t count = gpu_product(sizes, 0, rank);
   const size_t element = gpu_element_size(plan->graph, x);
   const int32_t *size = lists[0], *from = lists[1], *to = lists[2];
   if (joined == 1 && (count == 1 || (from[0] == 1 && to[0] == 1)))
-    return gpu_launch_copy(plan, op, x, (size_t)x_offset * element, y, (size_t)y_offset * element, (size_t)count * element, err);
+    return gpu_launch_copy(plan, op, x, (size_t)x_offset * element, y, (size_t)y_offset * element,
+                           (size_t)count * element, err);
   const int32_t last = joined - 1;
-  const int swapped = joined >= 2 && joined <= 3 && !x_offset && !y_offset && from[last - 1] == 1 && from[last] == size[last - 1] &&
-                      to[last] == 1 && to[last - 1] == size[last] && size[last] > 8 && size[last - 1] > 8 &&
+  const int swapped = joined >= 2 && joined <= 3 && !x_offset && !y_offset && from[last - 1] == 1 &&
+                      from[last] == size[last - 1] && to[last] == 1 && to[last - 1] == size[last] &&
+                      size[last] > 8 && size[last - 1] > 8 &&
                       (joined == 2 || (from[0] == size[1] * size[2] && to[0] == from[0])) &&
                       gpu_context_device(plan->context)->most_items >= 128;
   gpu_launch *launch =
@@ -29,13 +32,14 @@ static iec_status move(gpu_plan *plan, gpu_op *op, const gpu_value *x, int64_t x
   if (swapped) { /* x is [size[last]][size[last - 1]] */
     gpu_arg_int(launch, size[last]);
     gpu_arg_int(launch, size[last - 1]);
-    const int64_t groups[3] = {(size[last - 1] + 15) / 16, (size[last] + 15) / 16, joined == 3 ? size[0] : 1}, local[3] = {16, 8, 1};
+    const int64_t groups[3] = {(size[last - 1] + 15) / 16, (size[last] + 15) / 16, joined == 3 ? size[0] : 1},
+                  local[3] = {16, 8, 1};
     gpu_launch_groups(launch, groups, local);
     return IEC_OK;
   }
   gpu_arg_int(launch, count);
   gpu_arg_int(launch, joined);
-  GPU_TRY(gpu_arg_lists(plan, launch, (const int32_t(*)[8])lists, 3, err));
+  GPU_TRY(gpu_arg_lists(plan, launch, (const int32_t (*)[8])lists, 3, err));
   gpu_arg_int(launch, x_offset);
   gpu_arg_int(launch, y_offset);
   gpu_launch_size(launch, count, 1, 1);
@@ -63,12 +67,13 @@ static int supports_concat(const gpu_op *op) {
 }
 
 /* One block of an axis between a whole tensor and a part of it. */
-static iec_status move_part(gpu_plan *plan, gpu_op *op, const gpu_value *x, const gpu_value *y, const gpu_value *part,
-                            int64_t offset, iec_error *err) {
+static iec_status move_part(gpu_plan *plan, gpu_op *op, const gpu_value *x, const gpu_value *y,
+                            const gpu_value *part, int64_t offset, iec_error *err) {
   int64_t strides[2][GPU_ND];
   gpu_nd_strides(x->shape, x->ndim, strides[0]);
   gpu_nd_strides(y->shape, y->ndim, strides[1]);
-  return move(plan, op, x, part == y ? offset : 0, y, part == y ? 0 : offset, part->ndim, part->shape, strides, err);
+  return move(plan, op, x, part == y ? offset : 0, y, part == y ? 0 : offset, part->ndim, part->shape,
+              strides, err);
 }
 
 static iec_status plan_concat(gpu_plan *plan, gpu_op *op, iec_error *err) {
@@ -86,12 +91,15 @@ static iec_status plan_concat(gpu_plan *plan, gpu_op *op, iec_error *err) {
 }
 
 static int supports_split(const gpu_op *op) {
-  if (op->input_count != 1 || op->output_count < 1 || !op->inputs[0] || op->inputs[0]->count > INT32_MAX || op->inputs[0]->count < 1)
+  if (op->input_count != 1 || op->output_count < 1 || !op->inputs[0] || op->inputs[0]->count > INT32_MAX ||
+      op->inputs[0]->count < 1)
     return 0;
   const int64_t axis = gpu_int(op, "axis", -1);
   if (axis < 0 || axis >= op->inputs[0]->ndim) return 0;
   for (int32_t i = 0; i < op->output_count; i++)
-    if (!op->outputs[i] || op->outputs[i]->dtype != op->inputs[0]->dtype || op->outputs[i]->ndim != op->inputs[0]->ndim) return 0;
+    if (!op->outputs[i] || op->outputs[i]->dtype != op->inputs[0]->dtype ||
+        op->outputs[i]->ndim != op->inputs[0]->ndim)
+      return 0;
   return 1;
 }
 
@@ -111,8 +119,10 @@ static iec_status plan_split(gpu_plan *plan, gpu_op *op, iec_error *err) {
 
 /* ---- Slice, Transpose, Broadcast, Tile, Reshape: strides of the input under the output */
 
-/* Strides and offset of the input for each axis of `sizes` (of GPU_ND at most), `rank` of them; 0 when the node does not fit. */
-static int walk(const gpu_op *op, int32_t *rank, int64_t *sizes, int64_t *from, int64_t *to, int64_t *offset) {
+/* Strides and offset of the input for each axis of `sizes` (of GPU_ND at most), `rank` of them; 0 when the
+ * node does not fit. */
+static int walk(const gpu_op *op, int32_t *rank, int64_t *sizes, int64_t *from, int64_t *to,
+                int64_t *offset) {
   const gpu_value *x = op->inputs[0], *y = op->outputs[0];
   int64_t own[IEC_MAX_NDIM];
   gpu_nd_strides(x->shape, x->ndim, own);
@@ -164,7 +174,8 @@ static int supports_walk(const gpu_op *op) {
   int32_t rank, lists[8][8];
   int64_t sizes[GPU_ND], strides[2][GPU_ND], offset;
   return op->input_count > 0 && gpu_ports(op, 1, 1) && op->inputs[0]->dtype == op->outputs[0]->dtype &&
-         walk(op, &rank, sizes, strides[0], strides[1], &offset) && gpu_nd_join(rank, sizes, 2, strides, lists) > 0;
+         walk(op, &rank, sizes, strides[0], strides[1], &offset) &&
+         gpu_nd_join(rank, sizes, 2, strides, lists) > 0;
 }
 
 static iec_status plan_walk(gpu_plan *plan, gpu_op *op, iec_error *err) {
@@ -179,8 +190,11 @@ static iec_status plan_walk(gpu_plan *plan, gpu_op *op, iec_error *err) {
 static const char *const pad_modes[] = {"constant", "edge", "reflect", "symmetric", NULL};
 
 static int supports_pad(const gpu_op *op) {
-  if (!gpu_ports(op, 1, 1) || op->inputs[0]->dtype != op->outputs[0]->dtype || op->inputs[0]->ndim != op->outputs[0]->ndim) return 0;
-  return gpu_ints_of(op, "pads_begin", (size_t)op->inputs[0]->ndim) && gpu_index(gpu_str(op, "mode", ""), pad_modes) >= 0;
+  if (!gpu_ports(op, 1, 1) || op->inputs[0]->dtype != op->outputs[0]->dtype ||
+      op->inputs[0]->ndim != op->outputs[0]->ndim)
+    return 0;
+  return gpu_ints_of(op, "pads_begin", (size_t)op->inputs[0]->ndim) &&
+         gpu_index(gpu_str(op, "mode", ""), pad_modes) >= 0;
 }
 
 /* The padding value as the bytes of an element. */
@@ -218,7 +232,7 @@ static iec_status plan_pad(gpu_plan *plan, gpu_op *op, iec_error *err) {
   gpu_arg_value(launch, y);
   gpu_arg_int(launch, y->count);
   gpu_arg_int(launch, x->ndim);
-  GPU_TRY(gpu_arg_lists(plan, launch, (const int32_t(*)[8])lists, 4, err));
+  GPU_TRY(gpu_arg_lists(plan, launch, (const int32_t (*)[8])lists, 4, err));
   gpu_arg_int(launch, gpu_index(gpu_str(op, "mode", ""), pad_modes));
   size_t size = pad_value(plan, x, gpu_float(op, "value", 0), value);
   gpu_arg_bytes(launch, value, size);
@@ -232,16 +246,18 @@ static int supports_gather(const gpu_op *op) {
   if (!gpu_ports(op, 2, 1) || op->inputs[0]->dtype != op->outputs[0]->dtype) return 0;
   const gpu_value *x = op->inputs[0], *indices = op->inputs[1];
   const int64_t axis = gpu_int(op, "axis", 0), batch = gpu_int(op, "batch_dims", 0);
-  return (indices->dtype == IEC_I32 || indices->dtype == IEC_I64) && axis >= 0 && axis < x->ndim && batch >= 0 && batch <= axis &&
-         batch <= indices->ndim &&
-         op->outputs[0]->count == x->count / x->shape[axis] * gpu_product(indices->shape, (int32_t)batch, indices->ndim);
+  return (indices->dtype == IEC_I32 || indices->dtype == IEC_I64) && axis >= 0 && axis < x->ndim &&
+         batch >= 0 && batch <= axis && batch <= indices->ndim &&
+         op->outputs[0]->count ==
+             x->count / x->shape[axis] * gpu_product(indices->shape, (int32_t)batch, indices->ndim);
 }
 
 static iec_status plan_gather(gpu_plan *plan, gpu_op *op, iec_error *err) {
   const gpu_value *x = op->inputs[0], *indices = op->inputs[1], *y = op->outputs[0];
   const int32_t axis = (int32_t)gpu_int(op, "axis", 0), batch = (int32_t)gpu_int(op, "batch_dims", 0);
   char options[64];
-  snprintf(options, sizeof options, "%s -DI=%s", gpu_word_option(plan, x), indices->dtype == IEC_I32 ? "int" : "long");
+  snprintf(options, sizeof options, "%s -DI=%s", gpu_word_option(plan, x),
+           indices->dtype == IEC_I32 ? "int" : "long");
   gpu_launch *launch = gpu_launch_kernel(plan, op, "move", "gather", options, err);
   if (!launch) return IEC_GENERAL_ERROR;
   gpu_arg_value(launch, x);
@@ -257,13 +273,9 @@ static iec_status plan_gather(gpu_plan *plan, gpu_op *op, iec_error *err) {
   return IEC_OK;
 }
 
-const gpu_kind gpu_kinds_move[] = {{"Concat", supports_concat, NULL, plan_concat},
-                                   {"Split", supports_split, NULL, plan_split},
-                                   {"Slice", supports_walk, NULL, plan_walk},
-                                   {"Transpose", supports_walk, NULL, plan_walk},
-                                   {"Tile", supports_walk, NULL, plan_walk},
-                                   {"Broadcast", supports_walk, NULL, plan_walk},
-                                   {"Reshape", supports_walk, NULL, plan_walk},
-                                   {"Pad", supports_pad, NULL, plan_pad},
-                                   {"Gather", supports_gather, NULL, plan_gather},
-                                   {0}};
+const gpu_kind gpu_kinds_move[] = {
+    {"Concat", supports_concat, NULL, plan_concat}, {"Split", supports_split, NULL, plan_split},
+    {"Slice", supports_walk, NULL, plan_walk},      {"Transpose", supports_walk, NULL, plan_walk},
+    {"Tile", supports_walk, NULL, plan_walk},       {"Broadcast", supports_walk, NULL, plan_walk},
+    {"Reshape", supports_walk, NULL, plan_walk},    {"Pad", supports_pad, NULL, plan_pad},
+    {"Gather", supports_gather, NULL, plan_gather}, {0}};

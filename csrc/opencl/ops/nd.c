@@ -25,13 +25,15 @@ int gpu_nd_broadcast(const gpu_value *value, const gpu_value *out, int64_t *stri
   return 1;
 }
 
-int32_t gpu_nd_join(int32_t rank, const int64_t *sizes, int32_t tensors, int64_t (*strides)[GPU_ND], int32_t (*lists)[8]) {
+int32_t gpu_nd_join(int32_t rank, const int64_t *sizes, int32_t tensors, int64_t (*strides)[GPU_ND],
+                    int32_t (*lists)[8]) {
   int32_t joined = 0;
   int64_t size[GPU_ND] = {1}, stride[8][GPU_ND] = {{0}};
   for (int32_t i = 0; i < rank; i++) {
     if (sizes[i] == 1) continue;
     int together = joined > 0;
-    for (int32_t t = 0; t < tensors && together; t++) together = stride[t][joined - 1] == strides[t][i] * sizes[i];
+    for (int32_t t = 0; t < tensors && together; t++)
+      together = stride[t][joined - 1] == strides[t][i] * sizes[i];
     int32_t at = together ? joined - 1 : joined++;
     size[at] = together ? size[at] * sizes[i] : sizes[i];
     for (int32_t t = 0; t < tensors; t++) stride[t][at] = strides[t][i];

@@ -10,9 +10,11 @@ enum { GPU_ND = 16 }; /* axes before joining */
 void gpu_nd_strides(const int64_t *sizes, int32_t rank, int64_t *strides);
 /* Strides of a value under an output of that shape, 0 where it is repeated; 0 when it does not fit. */
 int gpu_nd_broadcast(const gpu_value *value, const gpu_value *out, int64_t *strides);
-/* Drops axes of size 1 and joins those that all tensors have in one piece. lists[0] receives the sizes, lists[1 + t] the
- * strides of tensor t. Returns the rank, at least 1; -1 when it is above 8 or a number above 31 bits. */
-int32_t gpu_nd_join(int32_t rank, const int64_t *sizes, int32_t tensors, int64_t (*strides)[GPU_ND], int32_t (*lists)[8]);
+/* Drops axes of size 1 and joins those that all tensors have in one piece. lists[0] receives the sizes,
+ * lists[1 + t] the strides of tensor t. Returns the rank, at least 1; -1 when it is above 8 or a number above
+ * 31 bits. */
+int32_t gpu_nd_join(int32_t rank, const int64_t *sizes, int32_t tensors, int64_t (*strides)[GPU_ND],
+                    int32_t (*lists)[8]);
 
 /* Puts a constant bias in front of the posts. */
 void gpu_bias_post(gpu_op *op, const gpu_value *bias);

@@ -17,11 +17,16 @@ static int describe(const gpu_op *op, window *p) {
     if (op->outputs[i] && (op->outputs[i]->user_count || op->outputs[i]->output_count)) return 0;
   const gpu_value *x = op->inputs[0], *y = op->outputs[0];
   const int32_t spatial = x->ndim - 2;
-  if (spatial < 1 || spatial > 3 || y->ndim != x->ndim || x->shape[0] != y->shape[0] || x->shape[1] != y->shape[1]) return 0;
-  const int64_t *kernel = gpu_ints_of(op, "kernel", (size_t)spatial), *strides = gpu_ints_of(op, "strides", (size_t)spatial),
-                *pads = gpu_ints_of(op, "pads_begin", (size_t)spatial), *dilations = gpu_ints_of(op, "dilations", (size_t)spatial);
+  if (spatial < 1 || spatial > 3 || y->ndim != x->ndim || x->shape[0] != y->shape[0] ||
+      x->shape[1] != y->shape[1])
+    return 0;
+  const int64_t *kernel = gpu_ints_of(op, "kernel", (size_t)spatial),
+                *strides = gpu_ints_of(op, "strides", (size_t)spatial),
+                *pads = gpu_ints_of(op, "pads_begin", (size_t)spatial),
+                *dilations = gpu_ints_of(op, "dilations", (size_t)spatial);
   if (!kernel || !strides || !pads) return 0;
-  *p = (window){.channels = (int32_t)x->shape[1], .divisor = gpu_index(gpu_str(op, "divisor", "valid"), divisors)};
+  *p = (window){.channels = (int32_t)x->shape[1],
+                .divisor = gpu_index(gpu_str(op, "divisor", "valid"), divisors)};
   for (int i = 0; i < 3; i++) {
     const int32_t a = i - (3 - spatial);
     p->in[i] = a < 0 ? 1 : (int32_t)x->shape[2 + a];
@@ -47,14 +52,17 @@ static int64_t channels(const gpu_op *op, int64_t *inner) {
 static iec_status plan_pool(gpu_plan *plan, gpu_op *op, iec_error *err) {
   window p;
   describe(op, &p);
-  gpu_launch *launch = gpu_launch_kernel(plan, op, "pool", strcmp(op->kind, "MaxPool") == 0 ? "max_pool" : "avg_pool", "", err);
+  gpu_launch *launch = gpu_launch_kernel(plan, op, "pool",
+                                         strcmp(op->kind, "MaxPool") == 0 ? "max_pool" : "avg_pool", "", err);
   if (!launch) return IEC_GENERAL_ERROR;
   gpu_arg_value(launch, op->inputs[0]);
   gpu_arg_value(launch, op->outputs[0]);
   gpu_arg_bytes(launch, &p, sizeof p);
   GPU_TRY(gpu_arg_posts(plan, launch, err));
-  gpu_launch_size(launch, (int64_t)p.out[0] * p.out[1] * p.out[2], op->inputs[0]->shape[0] * op->inputs[0]->shape[1], 1);
+  gpu_launch_size(launch, (int64_t)p.out[0] * p.out[1] * p.out[2],
+                  op->inputs[0]->shape[0] * op->inputs[0]->shape[1], 1);
   return IEC_OK;
 }
 
-const gpu_kind gpu_kinds_pool[] = {{"MaxPool", supports, channels, plan_pool}, {"AvgPool", supports, channels, plan_pool}, {0}};
+const gpu_kind gpu_kinds_pool[] = {
+    {"MaxPool", supports, channels, plan_pool}, {"AvgPool", supports, channels, plan_pool}, {0}};

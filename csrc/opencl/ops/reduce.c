@@ -7,8 +7,8 @@
 #include "opencl/ops/nd.h"
 
 /* Numbers: kernels/reduce.cl. */
-static const char *const reduce_names[] = {"sum",     "mean",        "max",        "min", "prod", "l1", "l2", "log_sum",
-                                           "log_sum_exp", "sum_square", "and", "or", NULL};
+static const char *const reduce_names[] = {"sum",     "mean",        "max",        "min", "prod", "l1", "l2",
+                                           "log_sum", "log_sum_exp", "sum_square", "and", "or",   NULL};
 enum { REDUCE_MAX = 2, REDUCE_MIN = 3, REDUCE_PROD = 4, REDUCE_AND = 10 };
 
 typedef struct split { /* axes of a tensor that stay and that are reduced: sizes, strides */
@@ -47,8 +47,8 @@ static int64_t group_of(const gpu_plan *plan, int64_t count) {
   return count >= 512 && most >= 128 ? 128 : count >= 64 && most >= 32 ? 32 : 8;
 }
 
-static gpu_launch *launch_groups(gpu_plan *plan, gpu_op *op, const char *kernel, const char *type, int64_t results, int64_t count,
-                                 iec_error *err) {
+static gpu_launch *launch_groups(gpu_plan *plan, gpu_op *op, const char *kernel, const char *type,
+                                 int64_t results, int64_t count, iec_error *err) {
   char options[96];
   const int64_t groups[3] = {results, 1, 1}, local[3] = {group_of(plan, count), 1, 1};
   snprintf(options, sizeof options, "%s -DGROUP=%d", type, (int)local[0]);
@@ -69,7 +69,10 @@ static int supports_reduce(const gpu_op *op) {
 }
 
 static void start_value(gpu_launch *launch, int32_t type, int32_t code) {
-  const float f = code == REDUCE_MAX ? -INFINITY : code == REDUCE_MIN ? INFINITY : code == REDUCE_PROD ? 1 : 0;
+  const float f = code == REDUCE_MAX    ? -INFINITY
+                  : code == REDUCE_MIN  ? INFINITY
+                  : code == REDUCE_PROD ? 1
+                                        : 0;
   const int32_t i = code == REDUCE_MAX ? INT32_MIN : code == REDUCE_MIN ? INT32_MAX : code == REDUCE_PROD;
   const int64_t l = code == REDUCE_MAX ? INT64_MIN : code == REDUCE_MIN ? INT64_MAX : code == REDUCE_PROD;
   const uint8_t b = code == REDUCE_AND;
@@ -97,7 +100,7 @@ static iec_status plan_reduce(gpu_plan *plan, gpu_op *op, iec_error *err) {
   gpu_arg_int(launch, s.reduced);
   gpu_arg_int(launch, s.count);
   start_value(launch, x->dtype, code);
-  return gpu_arg_lists(plan, launch, (const int32_t(*)[8])s.lists, 4, err);
+  return gpu_arg_lists(plan, launch, (const int32_t (*)[8])s.lists, 4, err);
 }
 
 /* ---- Softmax, LogSoftmax */
@@ -111,9 +114,11 @@ static int supports_softmax(const gpu_op *op) {
 static iec_status plan_softmax(gpu_plan *plan, gpu_op *op, iec_error *err) {
   const gpu_value *x = op->inputs[0];
   const int32_t axis = (int32_t)gpu_int(op, "axis", 0);
-  const int64_t size = x->shape[axis], stride = gpu_product(x->shape, axis + 1, x->ndim), vectors = x->count / size;
+  const int64_t size = x->shape[axis], stride = gpu_product(x->shape, axis + 1, x->ndim),
+                vectors = x->count / size;
   const int across = stride >= 16 || size < 16;
-  gpu_launch *launch = launch_groups(plan, op, across ? "softmax_across" : "softmax", "-DT_FLOAT=1", vectors, size, err);
+  gpu_launch *launch =
+      launch_groups(plan, op, across ? "softmax_across" : "softmax", "-DT_FLOAT=1", vectors, size, err);
   if (!launch) return IEC_GENERAL_ERROR;
   gpu_arg_value(launch, x);
   gpu_arg_value(launch, op->outputs[0]);
@@ -131,7 +136,8 @@ static iec_status plan_softmax(gpu_plan *plan, gpu_op *op, iec_error *err) {
 
 static int supports_normalize(const gpu_op *op) {
   split s;
-  return gpu_ports(op, 1, 1) && gpu_all_float(op) && gpu_same_shape(op->inputs[0], op->outputs[0]) && describe(op, &s);
+  return gpu_ports(op, 1, 1) && gpu_all_float(op) && gpu_same_shape(op->inputs[0], op->outputs[0]) &&
+         describe(op, &s);
 }
 
 static iec_status plan_normalize(gpu_plan *plan, gpu_op *op, iec_error *err) {
@@ -139,7 +145,8 @@ static iec_status plan_normalize(gpu_plan *plan, gpu_op *op, iec_error *err) {
   const int mvn = strcmp(op->kind, "MVN") == 0;
   const char *eps_mode = gpu_str(op, "eps_mode", "");
   describe(op, &s);
-  gpu_launch *launch = launch_groups(plan, op, mvn ? "mvn" : "normalize_l2", "-DT_FLOAT=1", s.results, s.count, err);
+  gpu_launch *launch =
+      launch_groups(plan, op, mvn ? "mvn" : "normalize_l2", "-DT_FLOAT=1", s.results, s.count, err);
   if (!launch) return IEC_GENERAL_ERROR;
   gpu_arg_value(launch, op->inputs[0]);
   gpu_arg_value(launch, op->outputs[0]);
@@ -151,7 +158,7 @@ static iec_status plan_normalize(gpu_plan *plan, gpu_op *op, iec_error *err) {
   else
     gpu_arg_int(launch, strcmp(eps_mode, "max") == 0);
   gpu_arg_float(launch, gpu_float(op, "eps", 0));
-  return gpu_arg_lists(plan, launch, (const int32_t(*)[8])s.lists, 4, err);
+  return gpu_arg_lists(plan, launch, (const int32_t (*)[8])s.lists, 4, err);
 }
 
 /* ---- LRN */
@@ -184,7 +191,7 @@ static iec_status plan_lrn(gpu_plan *plan, gpu_op *op, iec_error *err) {
   gpu_arg_float(launch, gpu_float(op, "alpha", 1) / pow((double)size, (double)axis_count));
   gpu_arg_float(launch, gpu_float(op, "beta", 1));
   gpu_arg_float(launch, gpu_float(op, "bias", 1));
-  GPU_TRY(gpu_arg_lists(plan, launch, (const int32_t(*)[8])lists, 3, err));
+  GPU_TRY(gpu_arg_lists(plan, launch, (const int32_t (*)[8])lists, 3, err));
   gpu_launch_size(launch, x->count, 1, 1);
   return IEC_OK;
 }

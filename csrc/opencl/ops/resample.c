@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Kind Interpolate: every filter is a product of one-dimensional ones, whose taps are computed here, once, into tables. */
+/* Kind Interpolate: every filter is a product of one-dimensional ones, whose taps are computed here, once,
+ * into tables. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,9 +9,12 @@
 
 enum { NEAREST, LINEAR, LINEAR_ONNX, CUBIC, BILINEAR_PILLOW, BICUBIC_PILLOW };
 enum { HALF_PIXEL, PYTORCH_HALF_PIXEL, ASYMMETRIC, TF_HALF_PIXEL, ALIGN_CORNERS };
-static const char *const modes[] = {"nearest", "linear", "linear_onnx", "cubic", "bilinear_pillow", "bicubic_pillow", NULL};
-static const char *const coordinates[] = {"half_pixel", "pytorch_half_pixel", "asymmetric", "tf_half_pixel_for_nn", "align_corners", NULL};
-static const char *const roundings[] = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil", "simple", NULL};
+static const char *const modes[] = {"nearest",         "linear",         "linear_onnx", "cubic",
+                                    "bilinear_pillow", "bicubic_pillow", NULL};
+static const char *const coordinates[] = {"half_pixel",           "pytorch_half_pixel", "asymmetric",
+                                          "tf_half_pixel_for_nn", "align_corners",      NULL};
+static const char *const roundings[] = {
+    "round_prefer_floor", "round_prefer_ceil", "floor", "ceil", "simple", NULL};
 
 typedef struct axis {
   int64_t in, out;
@@ -48,10 +52,12 @@ static int describe(const gpu_op *op, resize *r) {
                 .coordinates = gpu_index(gpu_str(op, "coordinates", ""), coordinates),
                 .rounding = gpu_index(gpu_str(op, "nearest", ""), roundings),
                 .cube = gpu_float(op, "cube_coeff", -0.75)};
-  if (r->mode < 0 || r->coordinates < 0 || r->rounding < 0 || count != scale_count || x->ndim != y->ndim) return 0;
+  if (r->mode < 0 || r->coordinates < 0 || r->rounding < 0 || count != scale_count || x->ndim != y->ndim)
+    return 0;
   axis all[IEC_MAX_NDIM];
   double least = 1;
-  for (int32_t i = 0; i < x->ndim; i++) all[i] = (axis){x->shape[i], y->shape[i], 1, x->shape[i] == y->shape[i]};
+  for (int32_t i = 0; i < x->ndim; i++)
+    all[i] = (axis){x->shape[i], y->shape[i], 1, x->shape[i] == y->shape[i]};
   for (size_t i = 0; i < count; i++) {
     if (list[i] < 0 || list[i] >= x->ndim || !(scales[i] > 0)) return 0;
     axis *a = &all[list[i]];
@@ -92,7 +98,9 @@ static float position(const resize *r, const axis *a, int64_t o) {
   return (at + 0.5f) / scale - 0.5f;
 }
 
-static int64_t inside(double at, int64_t size) { return at < 0 ? 0 : at > (double)(size - 1) ? size - 1 : (int64_t)at; }
+static int64_t inside(double at, int64_t size) {
+  return at<0 ? 0 : at>(double)(size - 1) ? size - 1 : (int64_t)at;
+}
 
 static int64_t nearest(const resize *r, const axis *a, float at) {
   double v = 0;
@@ -107,7 +115,9 @@ static int64_t nearest(const resize *r, const axis *a, float at) {
 }
 
 static int64_t reach_of(const resize *r, const axis *a) { /* of mode linear, to either side */
-  return a->scale > 1 ? 2 : (int64_t)fmin(ceil(2 / (r->antialias ? (double)(float)a->scale : 1.0)), (double)a->in);
+  return a->scale > 1
+             ? 2
+             : (int64_t)fmin(ceil(2 / (r->antialias ? (double)(float)a->scale : 1.0)), (double)a->in);
 }
 
 static double support_of(const resize *r, const axis *a) {
@@ -133,7 +143,8 @@ static void normalise(float *weights, double *wide, int64_t count) {
   for (int64_t k = 0; k < count; k++) weights[k] = total != 0 ? (float)(wide[k] / total) : 0;
 }
 
-static void linear_taps(const resize *r, const axis *a, float at, int64_t most, int64_t *places, double *wide) {
+static void linear_taps(const resize *r, const axis *a, float at, int64_t most, int64_t *places,
+                        double *wide) {
   const int64_t centre = (int64_t)(at < 0 ? ceil(at - 0.5) : floor(at + 0.5)), reach = reach_of(r, a);
   const double scale = r->antialias ? (double)(float)a->scale : 1.0;
   for (int64_t k = 0; k < most; k++) {
@@ -143,8 +154,10 @@ static void linear_taps(const resize *r, const axis *a, float at, int64_t most, 
   }
 }
 
-static void pillow_taps(const resize *r, const axis *a, int64_t o, int64_t most, int64_t *places, double *wide) {
-  const double ratio = 1 / a->scale, stretch = fmax(ratio, 1), support = support_of(r, a), centre = ((double)o + 0.5) * ratio;
+static void pillow_taps(const resize *r, const axis *a, int64_t o, int64_t most, int64_t *places,
+                        double *wide) {
+  const double ratio = 1 / a->scale, stretch = fmax(ratio, 1), support = support_of(r, a),
+               centre = ((double)o + 0.5) * ratio;
   const int64_t first = (int64_t)fmax(trunc(centre - support + 0.5), 0);
   const int64_t last = (int64_t)fmin(trunc(centre + support + 0.5), (double)a->in);
   for (int64_t k = 0; k < most; k++) {
@@ -154,7 +167,8 @@ static void pillow_taps(const resize *r, const axis *a, int64_t o, int64_t most,
   }
 }
 
-static void taps_of(const resize *r, const axis *a, int64_t o, int64_t most, int64_t *places, double *wide, float *weights) {
+static void taps_of(const resize *r, const axis *a, int64_t o, int64_t most, int64_t *places, double *wide,
+                    float *weights) {
   const float at = position(r, a, o);
   if (a->identity || r->mode == NEAREST) {
     places[0] = a->identity ? o : nearest(r, a, at);
@@ -204,7 +218,8 @@ static int add_axis(const resize *r, const axis *a, int64_t stride, int64_t most
 static iec_status launch(gpu_plan *plan, gpu_op *op, const params *p, const tables *t, iec_error *err) {
   const gpu_value *x = op->inputs[0], *y = op->outputs[0];
   const int real = x->dtype == IEC_F32;
-  gpu_launch *made = gpu_launch_kernel(plan, op, "resample", "resample", real ? "-DT_REAL=1" : gpu_word_option(plan, x), err);
+  gpu_launch *made = gpu_launch_kernel(plan, op, "resample", "resample",
+                                       real ? "-DT_REAL=1" : gpu_word_option(plan, x), err);
   if (!made) return IEC_GENERAL_ERROR;
   gpu_arg_value(made, x);
   gpu_arg_value(made, y);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The driver of ACME, a device that knows three functions of single elements: nodes of kind Unary with op relu, abs and neg. Others
- * run elsewhere: HETERO:ACME,CPU. */
+/* The driver of ACME, a device that knows three functions of single elements: nodes of kind Unary with op
+ * relu, abs and neg. Others run elsewhere: HETERO:ACME,CPU. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -59,7 +59,8 @@ static void *take(const iec_host_api *host, size_t size) {
 
 /* ---- device */
 
-static iec_status open_driver(const iec_host_api *host, const iec_kv *options, size_t count, iec_driver **out, iec_error *err) {
+static iec_status open_driver(const iec_host_api *host, const iec_kv *options, size_t count, iec_driver **out,
+                              iec_error *err) {
   *out = NULL;
   if (count) return fail(err, IEC_NOT_FOUND, "ACME", "unknown option %s, there are none", options[0].key);
   iec_driver *driver = take(host, sizeof *driver);
@@ -78,14 +79,20 @@ static int function_of(const iec_graph_api *api, const iec_graph *graph, const i
   const char *op = NULL;
   iec_tensor x = {.struct_size = sizeof x};
   if (strcmp(api->node_kind(node), "Unary") != 0 || !api->attr_str(node, "op", &op)) return UNKNOWN;
-  if (api->tensor(graph, api->port(node, 0, 0), &x, NULL) != IEC_OK || x.dtype != IEC_F32 || x.data) return UNKNOWN;
-  return strcmp(op, "relu") == 0 ? RELU : strcmp(op, "abs") == 0 ? ABS : strcmp(op, "neg") == 0 ? NEG : UNKNOWN;
+  if (api->tensor(graph, api->port(node, 0, 0), &x, NULL) != IEC_OK || x.dtype != IEC_F32 || x.data)
+    return UNKNOWN;
+  return strcmp(op, "relu") == 0  ? RELU
+         : strcmp(op, "abs") == 0 ? ABS
+         : strcmp(op, "neg") == 0 ? NEG
+                                  : UNKNOWN;
 }
 
-static iec_status query(iec_driver *driver, const iec_graph *graph, uint8_t *supported, size_t count, iec_error *err) {
+static iec_status query(iec_driver *driver, const iec_graph *graph, uint8_t *supported, size_t count,
+                        iec_error *err) {
   const iec_graph_api *api = driver->host->graph;
   (void)err;
-  for (size_t i = 0; i < count; i++) supported[i] = function_of(api, graph, api->node_at(graph, i)) != UNKNOWN;
+  for (size_t i = 0; i < count; i++)
+    supported[i] = function_of(api, graph, api->node_at(graph, i)) != UNKNOWN;
   return IEC_OK;
 }
 
@@ -104,7 +111,8 @@ static iec_status add_step(iec_exec *exec, const iec_graph *graph, const iec_nod
   step *s = &exec->steps[exec->step_count++];
   s->function = function_of(api, graph, node);
   if (s->function == UNKNOWN)
-    return fail(err, IEC_NOT_IMPLEMENTED, "ACME", "node %s of kind %s", api->node_name(node), api->node_kind(node));
+    return fail(err, IEC_NOT_IMPLEMENTED, "ACME", "node %s of kind %s", api->node_name(node),
+                api->node_kind(node));
   s->input = api->port(node, 0, 0);
   s->output = api->port(node, 1, 0);
   iec_tensor y = {.struct_size = sizeof y};
@@ -130,12 +138,13 @@ static iec_status fill(iec_exec *exec, const iec_graph *graph, iec_error *err) {
   for (size_t i = 0; i < exec->output_count; i++) exec->places[api->output_at(graph, i)] = (place){OUTPUT, i};
   for (size_t i = 0; i < exec->input_count; i++) exec->places[api->input_at(graph, i)] = (place){INPUT, i};
   iec_status status = IEC_OK;
-  for (size_t i = 0; status == IEC_OK && i < nodes; i++) status = add_step(exec, graph, api->node_at(graph, i), err);
+  for (size_t i = 0; status == IEC_OK && i < nodes; i++)
+    status = add_step(exec, graph, api->node_at(graph, i), err);
   return status;
 }
 
-static iec_status compile(iec_driver *driver, const iec_graph *graph, const iec_kv *config, size_t count, iec_exec **out,
-                          iec_error *err) {
+static iec_status compile(iec_driver *driver, const iec_graph *graph, const iec_kv *config, size_t count,
+                          iec_exec **out, iec_error *err) {
   *out = NULL;
   if (count) return fail(err, IEC_NOT_FOUND, "ACME", "unknown key %s, there are none", config[0].key);
   iec_exec *exec = take(driver->host, sizeof *exec);
@@ -178,13 +187,16 @@ static float apply(int function, float x) {
   return function == ABS ? -x : 0;
 }
 
-static float *address(const iec_request *request, size_t tensor, const iec_tensor *const *inputs, iec_tensor *const *outputs) {
+static float *address(const iec_request *request, size_t tensor, const iec_tensor *const *inputs,
+                      iec_tensor *const *outputs) {
   place p = request->exec->places[tensor];
-  return p.kind == INPUT ? inputs[p.index]->data : p.kind == OUTPUT ? outputs[p.index]->data : request->buffers + p.index;
+  return p.kind == INPUT    ? inputs[p.index]->data
+         : p.kind == OUTPUT ? outputs[p.index]->data
+                            : request->buffers + p.index;
 }
 
-static iec_status infer(iec_request *request, const iec_tensor *const *inputs, size_t input_count, iec_tensor *const *outputs,
-                        size_t output_count, iec_error *err) {
+static iec_status infer(iec_request *request, const iec_tensor *const *inputs, size_t input_count,
+                        iec_tensor *const *outputs, size_t output_count, iec_error *err) {
   const iec_exec *exec = request->exec;
   (void)input_count, (void)output_count, (void)err; /* the host has compared them with the network */
   for (size_t i = 0; i < exec->step_count; i++) {
@@ -198,12 +210,14 @@ static iec_status infer(iec_request *request, const iec_tensor *const *inputs, s
 
 /* ---- what users ask */
 
-static iec_status get_property(iec_driver *driver, iec_exec *exec, const char *key, char *buf, size_t *size, iec_error *err) {
+static iec_status get_property(iec_driver *driver, iec_exec *exec, const char *key, char *buf, size_t *size,
+                               iec_error *err) {
   (void)driver, (void)exec;
   const char *text = strcmp(key, "FULL_DEVICE_NAME") == 0 ? "ACME element-wise accelerator" : NULL;
   if (!text) return fail(err, IEC_NOT_FOUND, key, "unknown property; known is FULL_DEVICE_NAME");
   size_t needed = strlen(text) + 1;
-  if (buf && *size < needed) return fail(err, IEC_OUT_OF_BOUNDS, key, "%zu bytes are needed, there are %zu", needed, *size);
+  if (buf && *size < needed)
+    return fail(err, IEC_OUT_OF_BOUNDS, key, "%zu bytes are needed, there are %zu", needed, *size);
   if (buf) memcpy(buf, text, needed);
   *size = needed;
   return IEC_OK;
@@ -228,10 +242,13 @@ static const iec_driver_api table = {
 
 iec_status iec_driver_query(uint32_t host_abi, const iec_driver_api **out, iec_error *err);
 
-__attribute__((visibility("default"))) iec_status iec_driver_query(uint32_t host_abi, const iec_driver_api **out, iec_error *err) {
+__attribute__((visibility("default"))) iec_status iec_driver_query(uint32_t host_abi,
+                                                                   const iec_driver_api **out,
+                                                                   iec_error *err) {
   *out = NULL;
   if (host_abi >> 16 != IEC_ABI_MAJOR)
-    return fail(err, IEC_ABI_MISMATCH, "ACME", "built for ABI %u, the host has %u", IEC_ABI_MAJOR, host_abi >> 16);
+    return fail(err, IEC_ABI_MISMATCH, "ACME", "built for ABI %u, the host has %u", IEC_ABI_MAJOR,
+                host_abi >> 16);
   *out = &table;
   return IEC_OK;
 }
