@@ -57,9 +57,22 @@ static size_t write_scene(const scene *s, uint8_t *data, size_t max_size) {
   return size;
 }
 
-static int64_t *record(scene *s, int section, size_t i) {
-  return s->at[section].words + i * (case_item[section] / 8);
+/* Cases that ran: most new cases are refused, and what is made of those is refused again. */
+enum { KEPT = 512, LONGEST = 8192 };
+static struct {
+  size_t size;
+  uint8_t bytes[LONGEST];
+} kept[KEPT];
+static size_t kept_count;
+
+void case_ran(const uint8_t *data, size_t size) {
+  if (size > LONGEST) return;
+  size_t place = kept_count < KEPT ? kept_count++ : below(KEPT);
+  kept[place].size = size;
+  memcpy(kept[place].bytes, data, size);
 }
+
+static int64_t *record(scene *s, int section, size_t i) { return s->at[section].words + i * (case_item[section] / 8); }
 
 /* Takes `out` items away at `place` and puts `in` items of zeros there. 0 when there is no room. */
 static int splice(scene *s, int section, size_t place, size_t out, size_t in) {
@@ -624,6 +637,8 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
   static scene s;
   state = seed * 0x9E3779B97F4A7C15u + 1;
   next();
+  size_t other = kept_count && below(4) ? below(kept_count) : KEPT;
+  if (other < KEPT && kept[other].size <= max_size) memcpy(data, kept[other].bytes, size = kept[other].size);
   if (!read_scene(&s, data, size)) return LLVMFuzzerMutate(data, size, max_size);
   for (size_t left = 1 + below(3), tries = 20; left && tries; tries--)
     left -= (size_t)(PICK(mutations)(&s) != 0);

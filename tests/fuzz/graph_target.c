@@ -211,6 +211,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
   if (constants(table[CASE_TENSORS], count[CASE_TENSORS], table[CASE_DATA], count[CASE_DATA], memory) &&
       iec_graph_create(&d, &graph, NULL) == IEC_OK)
     load(&d, graph, bytes[0], table[CASE_DATA], count[CASE_DATA], bytes[1]);
+  if (case_ran && !strcmp(outcome, "ran")) case_ran(bytes, size);
   iec_graph_release(graph);
   for (size_t i = 0; i < count[CASE_TENSORS]; i++) free(memory[i]);
   free(memory);
