@@ -93,7 +93,7 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   int8_conv_geometry(node, q, &s->pad);
   s->in_blocks = op_div_up(q->cg, 16);
   s->out_blocks = op_div_up(q->og, 16);
-  s->zero = (uint8_t)node->inputs[0]->grid->zero;
+  s->zero = int8_zero(node->inputs[0]->grid);
   size_t blocks = (size_t)(q->g * s->out_blocks);
   s->panels = host->alloc(host->self, blocks * sizeof *s->panels, 64);
   s->pixels = host->alloc(host->self, (size_t)q->out_size * sizeof *s->pixels, 64);

@@ -16,6 +16,9 @@ typedef struct int8_padding { /* a copy with a frame of zeros: pixels of each ax
   int32_t needed;
 } int8_padding;
 
+/* The byte of padding. A zero between two levels or beyond them has none, and then nothing is padded. */
+static inline uint8_t int8_zero(const cpu_grid *grid) { return grid->whole ? (uint8_t)grid->zero : 0; }
+
 /* Geometry of a Conv of bytes and integer weights; 0 when kernels of bytes cannot run it. */
 static inline int int8_conv_geometry(const cpu_node *node, conv_geom *q, int8_padding *pad) {
   const cpu_tensor *x = op_in(node, 0), *w = op_in(node, 1);

@@ -66,7 +66,7 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   int8_conv_geometry(node, q, &s->pad);
   s->blocks = op_div_up(q->c, 16);
   s->pairs = op_div_up(q->taps, 2);
-  s->zero = (uint8_t)node->inputs[0]->grid->zero;
+  s->zero = int8_zero(node->inputs[0]->grid);
   s->weights = host->alloc(host->self, (size_t)(s->blocks * s->pairs * PAIR) * sizeof *s->weights, 64);
   s->offsets = host->alloc(host->self, (size_t)s->pairs * 2 * sizeof *s->offsets, 64);
   s->pixels = host->alloc(host->self, (size_t)q->out_size * sizeof *s->pixels, 64);

@@ -118,7 +118,7 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   s->columns = op_div_up(q->out[2], 2);
   s->image_rows = op_div_up(q->out[1], 2);
   s->rows = q->n * s->image_rows;
-  s->zero = (uint8_t)node->inputs[0]->grid->zero;
+  s->zero = int8_zero(node->inputs[0]->grid);
   int64_t row_bytes = POINTS * s->in_blocks * s->columns * 32;
   int64_t item_rows = op_max(op_div_up(ITEM_TILES, s->columns), 1);
   item_rows = op_max(op_min(item_rows, ITEM_BYTES / row_bytes), 1);
