@@ -189,6 +189,17 @@ def test_images_of_few_channels_and_what_is_no_number(channels: int) -> None:
     executable.close()
 
 
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("channels", [17, 20, 35])
+def test_few_channels_in_the_last_block_have_limits_of_their_own(channels: int) -> None:
+    rng = np.random.default_rng(channels)
+    b = Builder()
+    x = b.input(1, channels, 7, 37)
+    y = fake_quantize(b, x, 0, np.float32(2.0) ** rng.integers(-3, 3, (1, channels, 1, 1)).astype(np.float32))
+    b.output(b.node("Conv", y, b.const(integer_weights(rng, (channels, 1, 1, 2, 2), 60)), **window()))
+    assert "int8_depthwise" in exact(b, [rng.integers(-300, 300, (1, channels, 7, 37)).astype(np.float32)])
+
+
 def window(rank: int = 2) -> dict[str, tuple[int, ...]]:
     return {"strides": (1,) * rank, "dilations": (1,) * rank, "pads_begin": (0,) * rank, "pads_end": (0,) * rank}
 

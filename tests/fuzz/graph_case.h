@@ -32,8 +32,10 @@ static const size_t case_item[CASE_SECTIONS] = {8, 8, 8, 40, 40, 56, 32, 1, 1};
 /* graph_mutate.c: told of every case that ran to the end. */
 void case_ran(const uint8_t *data, size_t size) __attribute__((weak));
 
-/* Finds the sections in `data`: their first bytes and numbers of items. 0 when they do not fill it exactly. */
-static inline int case_sections(const uint8_t *data, size_t size, const uint8_t *at[CASE_SECTIONS], size_t count[CASE_SECTIONS]) {
+/* Finds the sections in `data`: their first bytes and numbers of items. 0 when they do not fill it exactly.
+ */
+static inline int case_sections(const uint8_t *data, size_t size, const uint8_t *at[CASE_SECTIONS],
+                                size_t count[CASE_SECTIONS]) {
   if (size < CASE_HEADER) return 0;
   size_t place = CASE_HEADER;
   for (int s = 0; s < CASE_SECTIONS; s++) {

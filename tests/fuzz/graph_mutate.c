@@ -72,7 +72,9 @@ void case_ran(const uint8_t *data, size_t size) {
   memcpy(kept[place].bytes, data, size);
 }
 
-static int64_t *record(scene *s, int section, size_t i) { return s->at[section].words + i * (case_item[section] / 8); }
+static int64_t *record(scene *s, int section, size_t i) {
+  return s->at[section].words + i * (case_item[section] / 8);
+}
 
 /* Takes `out` items away at `place` and puts `in` items of zeros there. 0 when there is no room. */
 static int splice(scene *s, int section, size_t place, size_t out, size_t in) {

@@ -90,17 +90,18 @@ static inline void store(uint8_t *y, vf q, int64_t step, int64_t count) {
   for (int64_t i = 0; i < count; i++) y[i * step] = (uint8_t)bytes[i];
 }
 
-/* Pixels of the only block, of at most four plain channels: a pixel's bytes are one number that is stored at
- * once. */
-static void quantize_few(const border *s, const float *x, uint8_t *y, int64_t begin, int64_t end) {
+/* Pixels of a block of at most four plain channels, from channel `first`: a pixel's bytes are one number that
+ * is stored at once. */
+static void quantize_few(const border *s, const float *x, uint8_t *y, int64_t first, int64_t channels,
+                         int64_t begin, int64_t end) {
   typedef int32_t pixel __attribute__((vector_size(16), aligned(1), may_alias));
   for (int64_t p = begin; p < end; p += VL) {
     int64_t count = op_min(VL, end - p);
     vi bytes = {0};
-    for (int64_t c = 0; c < s->channels; c++) {
+    for (int64_t c = 0; c < channels; c++) {
       const float *from = x + c * s->pixels + p;
       vf v = count == VL ? vf_load(from) : vf_load_n(from, count);
-      v = to_steps(v, vf_set(s->low[c]), vf_set(s->scale[c]), s->top);
+      v = to_steps(v, vf_set(s->low[first + c]), vf_set(s->scale[first + c]), s->top);
       bytes |= __builtin_convertvector(vf_sel(v == v, v, vf_set(0)), vi) << (int)(8 * c);
     }
     for (int64_t i = 0; i < count; i++) *(pixel *)(y + (p + i) * 16) = (pixel){bytes[i]};
@@ -123,7 +124,7 @@ static void quantize_block(const border *s, const float *x, uint8_t *y, int64_t 
     return;
   }
   if (channels <= 4) {
-    quantize_few(s, x, y, begin, end);
+    quantize_few(s, x, y, block * 16, channels, begin, end);
     return;
   }
   if (channels < 16) memset(y + begin * 16, 0, (size_t)(end - begin) * 16);
