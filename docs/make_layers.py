@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write docs/layers.md: every layer type that can be read, in which dialect, what it becomes, where its code and its tests are.
+"""Write docs/layers.md: every layer type that can be read, in which versions of IR, on which devices, with which numbers, where its code
+and its tests are.
 
-python docs/make_layers.py
+    python docs/make_layers.py
+
+The numbers come from docs/layers.json, which docs/probe_layers.py makes.
 """
 
 from __future__ import annotations
 
 import inspect
+import json
 import pathlib
 import re
 
@@ -15,15 +19,22 @@ from ie_ctypes.model.ops.registry import LEGACY, OPSET, Translator
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "layers.md"
+NUMBERS = ROOT / "docs" / "layers.json"
 HEAD = """# Layer types
 
-Made by `python docs/make_layers.py`; a test fails when this page and the code disagree. *Legacy* is the layer dialect of IR v2 to v7;
-*opset* names the operation sets for which a type has a translator of its own ("all": one serves every version). Types are matched in
-any case. Every type runs on `REFERENCE`, and on `CPU` as far as the last line says. Code lies in `ie_ctypes/model/ops/`, tests in
-`tests/ops/` and `tests/onnx/`, that of states in `tests/api/`.
+Made by `python docs/make_layers.py`; a test fails when this page and the code disagree. *v2-v7*: the type is one of the layer dialect of
+those IR versions. *v10, v11*: the operation sets of these versions for which it has a translator of its own ("all": one serves every
+set). Types are matched in any case.
 
-| type | legacy | opset | code | tests |
-|---|---|---|---|---|
+*CPU* and *GPU* list the numbers with which the device takes the layer, by those of its first input; a network of FP16 runs in FP32.
+Every type runs on `REFERENCE` with at least the numbers of CPU, and so on `HETERO` and `MULTI` of these devices. The lists are what
+`python docs/probe_layers.py` has tried with the layers of the tests (docs/layers.json); "-": the layer leaves nothing to be run, or is
+another name of one in this table and tried under that.
+
+Code lies in `ie_ctypes/model/ops/`, tests in `tests/ops/` and `tests/onnx/`, that of states in `tests/api/`.
+
+| type | v2-v7 | v10, v11 | CPU | GPU | code | tests |
+|---|---|---|---|---|---|---|
 """
 
 
@@ -54,6 +65,7 @@ def page() -> str:
     folders = [(ROOT / "tests" / name).glob("test_*.py") for name in ("ops", "onnx")]
     tests = {path.name: path.read_text() for folder in folders for path in sorted(folder)}
     tests["test_states.py"] = (ROOT / "tests" / "api" / "test_states.py").read_text()
+    tried = json.loads(NUMBERS.read_text())
     rows = []
     for key in sorted({*LEGACY, *(t for t, _ in OPSET)}):
         versions = [v for t, v in OPSET if t == key]
@@ -62,7 +74,8 @@ def page() -> str:
         files = {module(f) for f in (LEGACY.get(key), *(f for (t, _), f in OPSET.items() if t == key)) if f is not None}
         found = [name for name, text in tests.items() if f'"{key}"' in text.lower()]
         near = [name for name in tests if name.removeprefix("test_") in files and name not in found]
-        row = (names.get(key, key), "yes" if key in LEGACY else "", opsets, ", ".join(sorted(files)), ", ".join(found or near))
+        takes = [tried[key].get(device, "") if key in tried else "-" for device in ("CPU", "GPU")]
+        row = (names.get(key, key), "yes" if key in LEGACY else "", opsets, *takes, ", ".join(sorted(files)), ", ".join(found or near))
         rows.append("| " + " | ".join(row) + " |")
     missing = sorted(set(KINDS) - kernels() - {"Reshape"})
     tail = f"\nKinds without a kernel of their own on CPU: {', '.join(missing) or 'none'}.\n"

@@ -31,3 +31,11 @@ def test_every_type_has_a_test() -> None:
 
 def test_every_kind_has_a_kernel() -> None:
     assert load().page().splitlines()[-1].endswith("on CPU: none.")  # type: ignore[attr-defined]
+
+
+def test_numbers_of_new_types_are_probed() -> None:
+    module = load()
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in module.page().splitlines() if line.startswith("| ")][1:]  # type: ignore[attr-defined]
+    unknown = [row[0] for row in rows if row[3] == "-"]
+    assert len(unknown) <= 12, f"run python docs/probe_layers.py for {unknown}"
+    assert [row[0] for row in rows if not row[3]] == []
