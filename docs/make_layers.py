@@ -26,10 +26,10 @@ Made by `python docs/make_layers.py`; a test fails when this page and the code d
 those IR versions. *v10, v11*: the operation sets of these versions for which it has a translator of its own ("all": one serves every
 set). Types are matched in any case.
 
-*CPU* and *GPU* list the numbers with which the device takes the layer, by those of its first input; a network of FP16 runs in FP32.
-Every type runs on `REFERENCE` with at least the numbers of CPU, and so on `HETERO` and `MULTI` of these devices. The lists are what
-`python docs/probe_layers.py` has tried with the layers of the tests (docs/layers.json); "-": the layer leaves nothing to be run, or is
-another name of one in this table and tried under that.
+*CPU* and *GPU* list the numbers with which the device was seen to take the layer, by those of its first input; nothing: HETERO gives it
+to another device. A network of FP16 runs in FP32. Every type runs on `REFERENCE` as well. The lists are what `python docs/probe_layers.py`
+tried with the layers of the tests (docs/layers.json): other numbers may do too. "-": the layer is computed at load or is a state, and
+leaves nothing to be run.
 
 Code lies in `ie_ctypes/model/ops/`, tests in `tests/ops/` and `tests/onnx/`, that of states in `tests/api/`.
 

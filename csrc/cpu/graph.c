@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cpu/extension.h"
+#include "cpu/machine.h"
 
 typedef struct cpu_block {
   struct cpu_block *next;
@@ -270,10 +271,24 @@ static iec_status select_op(cpu_graph *graph, cpu_view *view, const cpu_op *op, 
   return cpu_fail(err, IEC_NOT_IMPLEMENTED, op->name, "unsupported kind %s, node %s", op->kind, op->name);
 }
 
+/* Kernels make tables of sizes: what cannot be computed anyway is not to keep them busy for minutes. */
+static iec_status check_sizes(const cpu_graph *graph, iec_error *err) {
+  size_t memory = cpu_machine_memory();
+  for (int32_t i = 0; i < graph->value_count; ++i) {
+    const cpu_value *value = graph->values[i];
+    size_t bytes = cpu_tensor_bytes(&value->tensor);
+    if (bytes > memory)
+      return cpu_fail(err, IEC_OUT_OF_MEMORY, value->name, "a tensor of %zu bytes, this machine has %zu", bytes,
+                      memory);
+  }
+  return IEC_OK;
+}
+
 iec_status cpu_graph_check(cpu_graph *graph, iec_error *err) {
   cpu_view view;
   const cpu_kernel *kernel;
-  iec_status status = cpu_view_create(graph, &view, err);
+  iec_status status = check_sizes(graph, err);
+  if (!status) status = cpu_view_create(graph, &view, err);
   for (int32_t i = 0; !status && i < graph->op_count; ++i)
     status = select_op(graph, &view, graph->ops[i], &kernel, err);
   return status;

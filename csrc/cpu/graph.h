@@ -114,7 +114,7 @@ void cpu_graph_release(cpu_graph *graph);
 void *cpu_graph_alloc(cpu_graph *graph, size_t size);
 iec_status cpu_graph_no_memory(iec_error *err);
 
-/* An op that no kernel accepts is an error. */
+/* An op that no kernel accepts is an error, and a tensor greater than the machine's memory. */
 iec_status cpu_graph_check(cpu_graph *graph, iec_error *err);
 /* Chooses op->kernel for every live op; an op that nobody can run is an error. */
 iec_status cpu_graph_select(cpu_graph *graph, iec_error *err);

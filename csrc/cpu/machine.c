@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static int32_t read_number(int cpu, const char *file, int32_t absent) {
   char path[128];
@@ -42,6 +43,11 @@ static int32_t places(place *out) {
   }
   qsort(out, (size_t)count, sizeof *out, before);
   return count;
+}
+
+size_t cpu_machine_memory(void) {
+  long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+  return pages > 0 && page > 0 ? (size_t)pages * (size_t)page : SIZE_MAX;
 }
 
 int32_t cpu_machine_cores(void) {

@@ -2,6 +2,7 @@
 /* What the CPU driver knows of the machine. */
 #ifndef IEC_CPU_MACHINE_H
 #define IEC_CPU_MACHINE_H
+#include <stddef.h>
 #include <stdint.h>
 
 /* Physical cores behind the processors that this process may use; at least 1. Threads: any. */
@@ -10,6 +11,9 @@ int32_t cpu_machine_cores(void);
 /* Writes up to `capacity` processors that this process may use and returns how many: one of each core first,
  * package by package, then their siblings. Threads: any. */
 int32_t cpu_machine_cpus(int32_t *out, int32_t capacity);
+
+/* Bytes of memory that the machine has; SIZE_MAX when the system does not tell. */
+size_t cpu_machine_memory(void);
 
 /* Packages (sockets) among them; at least 1. */
 int32_t cpu_machine_packages(void);

@@ -60,6 +60,13 @@ def test_a_unary_result_of_another_shape_is_refused():
         load(program)
 
 
+def test_a_tensor_greater_than_the_memory_is_refused_before_anything_is_made_for_it():
+    b = Builder()
+    program = b.output(b.node("Pad", b.input(2, 3), pads_begin=(0, 0), pads_end=(0, 1 << 39), mode="constant", value=0.0)).program
+    with pytest.raises(IEError, match=r"pad0.*a tensor of \d+ bytes, this machine has \d+"):
+        load(program)
+
+
 def test_a_batch_in_a_child_names_the_case_that_dies(monkeypatch):
     monkeypatch.setattr(fuzz, "SECONDS", 60)
     assert fuzz.batch("graph", 0, 3) == ""

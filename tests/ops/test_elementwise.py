@@ -52,6 +52,22 @@ def test_integer_operation_equals_scalar_arithmetic(op, dtype):
     assert y.tolist() == [SCALAR[op](int(p), int(q)) for p, q in zip(a, b, strict=True)]
 
 
+@pytest.mark.parametrize(("type", "op"), [("Div", operator.truediv), ("Mul", operator.mul)])
+def test_short_names_of_the_old_dialect(type, op):
+    a, b = random(2, 3, low=1), random(2, 3, seed=1, low=1)
+    np.testing.assert_allclose(run_one(type, [a, b]), op(a, b), rtol=1e-6)
+
+
+def test_square_multiplies_by_itself():
+    x = random(2, 3)
+    np.testing.assert_allclose(run_one("Square", [x]), x * x, rtol=1e-6)
+
+
+def test_xor_of_truths():
+    a, b = np.array([[False, True]]), np.array([[False], [True]])
+    np.testing.assert_array_equal(run_one("Xor", [a, b], version="opset1", result="BOOL"), [[False, True], [True, False]])
+
+
 def test_integer_division_truncates_and_zero_divisor_gives_zero():
     a, b = np.array([7, -7, 7, -7, 5], np.int32), np.array([2, 2, -2, -2, 0], np.int32)
     assert run_kind("Binary", [a, b], op="div")[0].tolist() == [3, -3, -3, 3, 0]

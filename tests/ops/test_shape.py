@@ -165,3 +165,8 @@ def test_fill_repeats_a_value_that_is_not_constant():
 )
 def test_corpus(path):
     corpus.check(path)
+
+
+def test_expand_is_the_old_name_of_broadcast():
+    got = run_one("Expand", [X[..., :1], np.array([3, *X.shape])], constants=[1])
+    np.testing.assert_array_equal(got, np.broadcast_to(X[..., :1], (3, *X.shape)))
