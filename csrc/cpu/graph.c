@@ -278,8 +278,8 @@ static iec_status check_sizes(const cpu_graph *graph, iec_error *err) {
     const cpu_value *value = graph->values[i];
     size_t bytes = cpu_tensor_bytes(&value->tensor);
     if (bytes > memory)
-      return cpu_fail(err, IEC_OUT_OF_MEMORY, value->name, "a tensor of %zu bytes, this machine has %zu", bytes,
-                      memory);
+      return cpu_fail(err, IEC_OUT_OF_MEMORY, value->name, "a tensor of %zu bytes, this machine has %zu",
+                      bytes, memory);
   }
   return IEC_OK;
 }

@@ -10,6 +10,9 @@
 #ifndef MAJOR
 #define MAJOR IEC_ABI_MAJOR
 #endif
+#ifndef REPLACED
+#define REPLACED "Softmax"
+#endif
 #ifndef PRIORITY
 #define PRIORITY 200
 #endif
@@ -162,7 +165,7 @@ static iec_status read_run(const iec_kernel_state *state, const iec_tensor *cons
   return IEC_OK;
 }
 
-/* ---- Softmax: zeros, which no softmax gives */
+/* ---- REPLACED, a kind that CPU has: zeros, which it would not give */
 
 static iec_status zeros_run(const iec_kernel_state *state, const iec_tensor *const *inputs,
                             size_t input_count, iec_tensor *const *outputs, size_t output_count,
@@ -212,17 +215,17 @@ static const iec_kernel_def elsewhere = {.struct_size = sizeof elsewhere,
                                          .impl_name = "elsewhere",
                                          .supports = always,
                                          .run = zeros_run};
-static const iec_kernel_def softmax = {.struct_size = sizeof softmax,
-                                       .priority = PRIORITY,
-                                       .device = "CPU",
-                                       .kind = "Softmax",
-                                       .impl_name = "zeros",
-                                       .supports = always,
+static const iec_kernel_def replacing = {.struct_size = sizeof replacing,
+                                         .priority = PRIORITY,
+                                         .device = "CPU",
+                                         .kind = REPLACED,
+                                         .impl_name = "zeros",
+                                         .supports = always,
 #ifndef NO_RUN
-                                       .run = zeros_run
+                                         .run = zeros_run
 #endif
 };
-static const iec_kernel_def *const kernels[] = {&scale, &split, &read_all, &elsewhere, &softmax};
+static const iec_kernel_def *const kernels[] = {&scale, &split, &read_all, &elsewhere, &replacing};
 
 static const iec_extension_api table = {
 #ifdef SHORT_TABLE

@@ -119,6 +119,19 @@ def test_a_kernel_of_higher_priority_replaces_a_built_in_one(
     np.testing.assert_allclose(softmax(core).sum(1), 1, rtol=1e-6)
 
 
+def test_no_pass_takes_a_layer_from_the_extension_that_wants_it(manager: PluginManager, build_driver: Callable[..., str]) -> None:
+    b = NetworkBuilder.opset("products")
+    x = b.input("x", (2, 5, 3))
+    turned = b.layer("Transpose", "turned", [x, b.constant("order", np.array([1, 0, 2]))], [(5, 2, 3)])
+    b.result(b.layer("MatMul", "product", [turned, b.constant("w", np.ones((3, 4), np.float32))], [(5, 2, 4)]))
+    core = IECore(plugin_manager=manager)
+    net = core.read_network(*ir_bytes(b.graph()))
+    feed = {"x": np.ones((2, 5, 3), np.float32)}
+    assert (core.load_network(net, "CPU").infer(feed)["product"] == 3).all()
+    core.add_extension(build_driver(SOURCE, '-DREPLACED="Transpose"'), "CPU")
+    assert (core.load_network(net, "CPU").infer(feed)["product"] == 0).all()
+
+
 def test_c_runs_what_python_describes(core: IECore, manager: PluginManager) -> None:
     slow = Kernel(type="CScale", function=lambda params, x: x * 3, shape=lambda params, x: x.shape, priority=50)
     core.add_extension(slow, "CPU")

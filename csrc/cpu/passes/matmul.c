@@ -18,6 +18,8 @@ static iec_status absorb(cpu_graph *graph, cpu_op *op, int port, cpu_op *transpo
   static const char *const names[] = {"order_a", "order_b", "order_y"};
   const int64_t *order = cpu_transpose_order(transpose);
   *out_done = 0;
+  if (order && transpose->kernel && transpose->kernel->closure)
+    return IEC_OK; /* an extension wants to run it */
   if (!order || transpose->inputs[0]->tensor.dtype != IEC_F32) return IEC_OK;
   int32_t rank = transpose->inputs[0]->tensor.ndim;
   if (rank < 2 || !suits(op, port, order, rank) || cpu_op_i64s(op, names[port], (size_t)rank)) return IEC_OK;
