@@ -6,6 +6,10 @@
 
 #include "cpu/kernels/common.h"
 
+/* Samples of a bin on an axis, at most: a bin is that many pixels wide only where numbers are broken, and
+ * then the mean of fewer samples serves as well; without a limit such a region takes minutes. */
+#define ROI_MAX_SAMPLES 1024
+
 /* Regions before the one with image -1, which ends the list. */
 static inline int64_t roi_listed(const float *rois, int64_t count) {
   int64_t n = 0;

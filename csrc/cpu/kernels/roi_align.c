@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Kinds ROIAlign and ROIFeatureExtractor: bilinear samples inside each bin of a region, averaged or their
  * maximum. */
-#include <math.h>
-
-#include "cpu/kernels/common.h"
+#include "cpu/kernels/roi.h"
 
 #define MAX_LEVELS 16
-#define MAX_SAMPLES 16384 /* on an axis of a bin: regions of broken networks end somewhere */
-#define LANES 16          /* channels that share the positions of the samples */
+#define LANES 16 /* channels that share the positions of the samples */
 
 typedef struct align_state {
   int64_t regions, channels, bins_h, bins_w, levels; /* levels 0: ROIAlign */
@@ -56,7 +53,7 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   s->channels = y->shape[1];
   s->bins_h = y->shape[2];
   s->bins_w = y->shape[3];
-  s->ratio = (int32_t)op_min(op_int(node, "sampling_ratio", 0), MAX_SAMPLES);
+  s->ratio = (int32_t)op_min(op_int(node, "sampling_ratio", 0), ROI_MAX_SAMPLES);
   s->take_max = strcmp(op_text(node, "mode", "avg"), "max") == 0;
   int extractor = strcmp(node->kind, "ROIFeatureExtractor") == 0;
   s->levels = extractor ? node->input_count - 1 : 0;
@@ -99,7 +96,7 @@ typedef struct align_view { /* one region */
 
 static int64_t samples_of(const align_state *s, float bin) {
   if (s->ratio) return isfinite(bin) ? s->ratio : 0;
-  return bin > 0 && isfinite(bin) ? (int64_t)fminf(ceilf(bin), MAX_SAMPLES) : 0;
+  return bin > 0 && isfinite(bin) ? (int64_t)fminf(ceilf(bin), ROI_MAX_SAMPLES) : 0;
 }
 
 /* Finds the map of a region; 0 when it has none. */

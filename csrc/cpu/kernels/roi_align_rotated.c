@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Kind ROIAlignRotated: turned regions of feature maps, the mean of bilinear samples inside each bin. */
-#include <math.h>
-
-#include "cpu/kernels/common.h"
-
-#define MAX_SAMPLES 16384 /* on an axis of a bin: regions of broken networks end somewhere */
+#include "cpu/kernels/roi.h"
 
 enum { X, REGIONS, IMAGES };
 
@@ -37,7 +33,7 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   s->regions = y->shape[0];
   s->bins_h = y->shape[2];
   s->bins_w = y->shape[3];
-  s->ratio = op_min(op_int(node, "sampling_ratio", 0), MAX_SAMPLES);
+  s->ratio = op_min(op_int(node, "sampling_ratio", 0), ROI_MAX_SAMPLES);
   s->scale = (float)op_float(node, "spatial_scale", 1);
   s->sign = op_int(node, "clockwise", 0) ? 1.0f : -1.0f;
   s->wide = node->inputs[IMAGES]->dtype == IEC_I64;
@@ -54,7 +50,7 @@ typedef struct rotated_view { /* one region */
 
 static int64_t samples_of(const rotated_state *s, float bin) {
   if (s->ratio) return s->ratio;
-  return bin > 0 ? (int64_t)fminf(ceilf(bin), MAX_SAMPLES) : 0;
+  return bin > 0 ? (int64_t)fminf(ceilf(bin), ROI_MAX_SAMPLES) : 0;
 }
 
 /* 0 when the region has no samples. */

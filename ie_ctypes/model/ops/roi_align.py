@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ie_ctypes.model.lowering import Layer
 
 ALIGNED = ("asymmetric", "half_pixel_for_nn", "half_pixel")
-MAX_SAMPLES = 1 << 14  # on an axis of a bin: regions of broken networks end somewhere
+MAX_SAMPLES = 1 << 10  # on an axis of a bin: regions of broken numbers take no minutes
 
 
 def _align_type(attrs: Attrs, types: Sequence[TensorType | None]) -> list[TensorType]:
