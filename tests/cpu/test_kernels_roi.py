@@ -89,6 +89,7 @@ def test_roi_align_rotated(isa: str, ratio: int, clockwise: int) -> None:
     rng = np.random.default_rng(8)
     rois = np.concatenate([rng.uniform(-3, 25, (9, 2)), rng.uniform(-2, 20, (9, 2)), rng.uniform(-4, 4, (9, 1))], 1).astype(np.float32)
     rois[3, 2], rois[4, 4] = np.nan, np.inf
+    rois[0], rois[2], rois[8] = (4, 5, 400, 300, 0.7), (9, 3, 60, 900, 0), (8, 8, 3e38, 20, 1.2)  # mostly outside
     attrs = {"pooled_h": 2, "pooled_w": 3, "sampling_ratio": ratio, "spatial_scale": 0.5, "clockwise": clockwise}
     for dtype in ("int32", "int64"):
         images = np.array([0, 1, 0, 1, 0, -1, 2, 1, 0], dtype)

@@ -70,6 +70,11 @@ static iec_tensor tensor_type(const iec_graph_desc *d, size_t number) {
   return t;
 }
 
+/* 1 when the attribute says how often something is done. */
+static int is_count(const char *name) {
+  return !strcmp(name, "trip_count") || !strcmp(name, "sampling_ratio");
+}
+
 /* 1 when all tensors together are small and loops short. The description has been checked, so the sizes do
  * not overflow. */
 static int is_small(const iec_graph_desc *d) {
@@ -85,8 +90,7 @@ static int is_small(const iec_graph_desc *d) {
     for (int64_t i = 0; i < graph[2]; i++, node += IEC_NODE_WORDS) {
       for (int64_t a = 0; a < node[6]; a++, attr += IEC_ATTR_WORDS) {
         if (attr[1] == IEC_ATTR_INTS) ints += attr[3];
-        if (attr[1] == IEC_ATTR_INT && !strcmp(d->strings + attr[0], "trip_count") && attr[2] > MOST_TRIPS)
-          return 0;
+        if (attr[1] == IEC_ATTR_INT && attr[2] > MOST_TRIPS && is_count(d->strings + attr[0])) return 0;
       }
     }
   }

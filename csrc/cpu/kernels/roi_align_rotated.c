@@ -90,12 +90,26 @@ static void add_sample(const rotated_state *s, const float *x, float across, flo
     sums[c * bins] += upper[left] * w0 + upper[right] * w1 + lower[left] * w2 + lower[right] * w3;
 }
 
+/* Leaves of the samples [*from, *to) those whose coordinate start + b * step may lie in [-1, size]; one more
+ * at either end, for roundings. */
+static void clip(float start, float step, int64_t size, int64_t *from, int64_t *to) {
+  if (fabsf(step) < 1e-6f) return; /* add_sample looks at each */
+  float first = (-1 - start) / step, last = ((float)size - start) / step;
+  float least = fminf(first, last) - 1, most = fmaxf(first, last) + 2;
+  if (least > (float)*from) *from = (int64_t)fminf(least, (float)*to);
+  if (most < (float)*to) *to = (int64_t)fmaxf(most, 0);
+}
+
 static void one_bin(const rotated_state *s, const rotated_view *v, int64_t i, int64_t j, float *sums,
                     int64_t bins) {
   float step_y = v->bin_y / (float)v->samples_y, step_x = v->bin_x / (float)v->samples_x;
   for (int64_t a = 0; a < v->samples_y; a++) {
     float down = -v->height / 2 + ((float)(i * v->samples_y + a) + 0.5f) * step_y;
-    for (int64_t b = 0; b < v->samples_x; b++) {
+    float left = -v->width / 2 + ((float)(j * v->samples_x) + 0.5f) * step_x;
+    int64_t from = 0, to = v->samples_x;
+    clip(left * v->cosine - down * v->sine + v->centre_x, step_x * v->cosine, s->width, &from, &to);
+    clip(left * v->sine + down * v->cosine + v->centre_y, step_x * v->sine, s->height, &from, &to);
+    for (int64_t b = from; b < to; b++) {
       float across = -v->width / 2 + ((float)(j * v->samples_x + b) + 0.5f) * step_x;
       add_sample(s, v->x, across * v->cosine - down * v->sine + v->centre_x,
                  across * v->sine + down * v->cosine + v->centre_y, sums, bins);
