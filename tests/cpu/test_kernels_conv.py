@@ -227,3 +227,14 @@ def test_deformable_convolution_reads_nothing_at_absurd_offsets(isa: str) -> Non
         request = executable.create_request()
         request.infer([np.ones((1, 1, 4, 4), np.float32), np.full((1, 2, 4, 4), far, np.float32)], [out])
         assert not out.any()
+
+
+@pytest.mark.parametrize("kind", ["Conv", "Deconv"])
+@pytest.mark.parametrize(("n", "c", "o", "size"), [(1, 16, 0, 5), (1, 0, 16, 5), (0, 16, 16, 5), (1, 16, 16, 0), (0, 0, 0, 5)])
+def test_convolutions_of_nothing(isa: str, kind: str, n: int, c: int, o: int, size: int) -> None:
+    shape = (1, o, c, 3, 3) if kind == "Conv" else (1, c, o, 3, 3)
+    attrs = window(2, begin=1) if kind == "Conv" else window(2, begin=1, output_padding=(0, 0))
+    if size == 0:
+        attrs |= {"pads_begin": (2, 2), "pads_end": (2, 2)} if kind == "Conv" else {"pads_begin": (-2, -2)}
+    for bias in (None, np.ones(o, np.float32)):
+        node(kind, [np.ones((n, c, size, size), np.float32), np.ones(shape, np.float32), bias], const=(1, 2), **attrs)

@@ -62,8 +62,10 @@ static inline int conv_window(const cpu_node *node, conv_geom *geom) {
          conv_ints(node, "pads_begin", rank, 0, INT32_MIN, geom->pad);
 }
 
-/* 1 when the weights can be packed and the input can come in channel blocks: constants stay plain. */
+/* 1 when the weights can be packed and the input can come in channel blocks: constants stay plain, and blocks
+ * want something in them. */
 static inline int conv_can_block(const cpu_node *node) {
+  if (!op_count(node->inputs[0]) || !op_count(node->inputs[1]) || !op_count(node->outputs[0])) return 0;
   return node->inputs[1]->data && !node->inputs[0]->data && (!op_in(node, 2) || node->inputs[2]->data);
 }
 

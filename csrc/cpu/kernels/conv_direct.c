@@ -58,7 +58,7 @@ static int32_t supports(const cpu_node *node) {
   conv_gather gather;
   int64_t merged;
   if (!plan(node, &q, &gather, &merged) || !conv_bias_ok(node, 2, q.o) || !conv_can_block(node)) return 0;
-  return q.out_size > 0 && q.n > 0 ? merged > 1 ? 15 : 20 : 0;
+  return merged > 1 ? 15 : 20;
 }
 
 static void layouts(const cpu_node *node, cpu_layout *in, cpu_layout *out) {

@@ -24,6 +24,7 @@ static inline int int8_conv_geometry(const cpu_node *node, conv_geom *q, int8_pa
   const cpu_tensor *x = op_in(node, 0), *w = op_in(node, 1);
   if (!x || !w || !x->grid || !w->grid || x->dtype != IEC_U8 || w->dtype != IEC_I8 || !w->data) return 0;
   if (!conv_shapes(node, 0, 1, q) || !conv_bias_ok(node, 2, q->o) || q->n < 1 || q->out_size < 1) return 0;
+  if (q->c < 1 || q->o < 1) return 0;
   if (op_in(node, 2) && !node->inputs[2]->data) return 0;
   memset(pad, 0, sizeof *pad);
   pad->plane = 1;
