@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -31,7 +32,9 @@ def values(rng: np.random.Generator, shape: Sequence[int], zero: int = 128) -> n
 
 def steps(b: Builder) -> list[str]:
     """Names of the kernels that run, without reorders and instruction sets."""
-    names = [step["primitiveType"].rsplit("_", 2)[0] for step in load(b.program).exec_graph()]
+    names = [
+        re.sub("_(scalar|avx2|avx512|avx512_vnni|neon)_[A-Z0-9]+$", "", step["primitiveType"]) for step in load(b.program).exec_graph()
+    ]
     return [name for name in names if name != "reorder"]
 
 
