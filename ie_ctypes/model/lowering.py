@@ -136,10 +136,10 @@ _PACKED = {"BIN": 8, "U4": 2, "I4": 2}  # elements of a byte
 
 
 def _unpack(blob: Blob) -> np.ndarray:
-    """Packed elements as one byte each, the lowest bits of a byte first."""
+    """Packed elements as one byte each: 4-bit ones begin with the low bits of a byte, single bits with the highest."""
     octets = blob.data.view(np.uint8)
     if blob.precision == "BIN":
-        return np.unpackbits(octets, bitorder="little")
+        return np.unpackbits(octets)
     halves = np.stack([octets & 15, octets >> 4], -1).ravel()
     return halves if blob.precision == "U4" else ((halves ^ 8).astype(np.int8) - np.int8(8))
 

@@ -102,7 +102,7 @@ def test_chains_of_many_layers_and_of_many_constants_lower():
 @pytest.mark.parametrize(
     ("precision", "data", "expected"),
     [
-        ("BIN", np.array([0b10010110, 0b1], np.uint8), [0, 1, 1, 0, 1, 0, 0, 1, 1]),
+        ("BIN", np.array([0b10010110, 0b1], np.uint8), [1, 0, 0, 1, 0, 1, 1, 0, 0]),
         ("U4", np.array([0x21, 0xF0], np.uint8), [1, 2, 0]),
         ("I4", np.array([0x8F, 0x07], np.uint8), [-1, -8, 7]),
         ("BF16", np.array([0x3F80, 0xC000], np.uint16), [1, -2]),

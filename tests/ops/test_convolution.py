@@ -10,7 +10,11 @@ import numpy as np
 import pytest
 from layers import random, run_kind, run_one
 
+from ie_ctypes.devices.reference import evaluate
 from ie_ctypes.errors import ModelError
+from ie_ctypes.model.builder import NetworkBuilder
+from ie_ctypes.model.graph import Blob
+from ie_ctypes.model.network import Network
 
 
 def conv_loops(x, w, strides, dilations, begin, end, transposed=False):
@@ -163,6 +167,22 @@ def test_binary_convolution_counts_equal_bits(pad_value):
     signs = np.pad(np.where(x > 0, 1, -1), [(0, 0), (0, 0), (1, 1), (1, 1)], constant_values=pad_value)
     expected = conv_loops(signs, np.where(bits, 1, -1)[None], (1, 1), (1, 1), (0, 0), (0, 0))
     np.testing.assert_array_equal(y, expected)
+
+
+@pytest.mark.parametrize("shape", [(2, 8, 2, 2), (1, 3, 1, 1)])
+def test_packed_constants_of_binary_convolution_begin_with_the_low_bits(shape):
+    bits = random(*shape, seed=1) > 0
+    b = NetworkBuilder.opset()
+    x, w = b.input("x", (1, shape[1], 3, 3)), b.constant("w", bits)
+    w.outputs[0].precision = w.precision = "BIN"
+    w.blobs["custom"] = Blob("BIN", np.packbits(bits.ravel(), bitorder="little"))
+    size = 4 - shape[2]
+    params = {"strides": "1,1", "pads_begin": "0,0", "pads_end": "0,0", "dilations": "1,1", "mode": "xnor-popcount", "pad_value": 0}
+    b.result(b.layer("BinaryConvolution", "y", [x, w], [(1, shape[0], size, size)], params=params))
+    data = random(1, shape[1], 3, 3)
+    (y,) = evaluate(Network(b.graph()).lower(), [data])
+    want = conv_loops(np.where(data > 0, 1, -1), np.where(bits, 1, -1)[None], (1, 1), (1, 1), (0, 0), (0, 0))
+    np.testing.assert_array_equal(y, want)
 
 
 @pytest.mark.parametrize(

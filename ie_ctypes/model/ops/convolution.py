@@ -15,6 +15,7 @@ from ie_ctypes.model.ops.windows import Window, legacy_window, opset_window, out
 from ie_ctypes.model.program import Shape, TensorType
 
 if TYPE_CHECKING:
+    from ie_ctypes.model.graph import Blob
     from ie_ctypes.model.lowering import Layer, Value
 
 
@@ -284,19 +285,21 @@ def _plus_minus(layer: Layer, bits: Value) -> Value:
     return layer.emit("Unary", [layer.convert(bits, "float32")], op="power", alpha=1.0, beta=2.0, gamma=-1.0)
 
 
+def _weight_bits(layer: Layer, blob: Blob, shape: Shape) -> Value:
+    """The bits of a blob from the lowest of each byte on, unlike those of a constant that other layers read."""
+    octets = blob.data.view(np.uint8)
+    if octets.size * 8 < prod(shape):
+        raise layer.fail(f"blob 'weights' has {octets.size * 8} bits, expected {prod(shape)} for shape {list(shape)}")
+    return layer.value(np.unpackbits(octets, bitorder="little")[: prod(shape)].reshape(shape), "weights")
+
+
 @legacy("BinaryConvolution")
 def binary_convolution_legacy(layer: Layer) -> None:
     """The blob is packed bits whatever precision the file gives it (before IR v6 it gave that of the layer)."""
     x, window, outputs, groups = _legacy_head(layer)
     shape = (groups, outputs // groups, x.shape[1] // groups, *window.kernel)
     blob = layer.node.blobs.get("weights")
-    if blob is None:
-        bits = _weights(layer, 1, shape)
-    else:
-        octets = blob.data.view(np.uint8)
-        if octets.size * 8 < prod(shape):
-            raise layer.fail(f"blob 'weights' has {octets.size * 8} bits, expected {prod(shape)} for shape {list(shape)}")
-        bits = layer.value(np.unpackbits(octets, bitorder="little")[: prod(shape)].reshape(shape), "weights")
+    bits = _weights(layer, 1, shape) if blob is None else _weight_bits(layer, blob, shape)
     layer.set_output(0, _binary_conv(layer, x, _plus_minus(layer, bits), window))
 
 
@@ -347,6 +350,10 @@ def deconvolution_opset(layer: Layer) -> None:
 @opset("BinaryConvolution")
 def binary_convolution_opset(layer: Layer) -> None:
     x, w = _opset_operands(layer, False)
+    source = layer.node.sources[1]
+    blob = source[0].blobs.get("custom") if source else None
+    if blob is not None and blob.precision == "BIN":
+        w = _weight_bits(layer, blob, w.shape)
     layer.set_output(0, _binary_conv(layer, x, _plus_minus(layer, w), opset_window(layer, w.shape[3:])))
 
 

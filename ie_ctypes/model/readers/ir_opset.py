@@ -113,16 +113,17 @@ class OpsetReader(FileReader):
         blob = self.segment(data, stored, no_file if self.weights is None else "Incorrect weights in bin file!")
         count = math.prod(port.shape)
         expected = (count * PACKED[packed].bits + 7) // 8 if packed in PACKED else BY_NAME[port.precision].bytes_for(count)
-        if blob.data.nbytes != expected:
+        if blob.data.nbytes < expected:
             raise self.fail(
                 data,
                 f"Attribute and shape size are inconsistent for Const op! size is {blob.data.nbytes} bytes,"
-                f" expected {expected} for shape {list(port.shape)} of {packed if packed in PACKED else port.precision}",
+                f" expected at least {expected} for shape {list(port.shape)} of {packed if packed in PACKED else port.precision}",
             )
-        values = blob.data
         if packed in PACKED:
-            values = unpacked(packed, values, count)
+            values = unpacked(packed, blob.data, count)
             node.params["element_type"] = BY_NAME[port.precision].element_type
+        else:
+            values = blob.data[: expected // blob.data.itemsize]
         node.blobs["custom"] = Blob(port.precision, values)
         node.params.pop("offset")
         node.params.pop("size")

@@ -11,10 +11,11 @@ from ie_ctypes.record import Record
 
 
 class PackedType(Record, frozen=True):
-    """``bits`` of an element, the precision that holds all its values."""
+    """``bits`` of an element, the precision that holds all its values; ``low`` of the bits lie apart from the others."""
 
     bits: int
     precision: str
+    low: int = 0
 
 
 PACKED = {
@@ -24,6 +25,8 @@ PACKED = {
     "F4E2M1": PackedType(bits=4, precision="FP32"),
     "NF4": PackedType(bits=4, precision="FP32"),
     "U2": PackedType(bits=2, precision="U8"),
+    "U3": PackedType(bits=3, precision="U8", low=2),
+    "U6": PackedType(bits=6, precision="U8", low=4),
 }
 
 # Dettmers et al., QLoRA: quantiles of the normal distribution, symmetric around an exact 0.
@@ -62,10 +65,21 @@ def _table(name: str) -> np.ndarray:
     return values
 
 
+def _codes(octets: np.ndarray, bits: int, *, high_first: bool = False) -> np.ndarray:
+    """Codes of ``bits`` bits, which divide 8, along the last axis."""
+    shifts = np.arange(0, 8, bits, dtype=np.uint8)[:: -1 if high_first else 1]
+    return np.asarray(octets[..., None] >> shifts & np.uint8((1 << bits) - 1)).reshape(*octets.shape[:-1], -1)
+
+
 def unpacked(name: str, octets: np.ndarray, count: int) -> np.ndarray:
-    """The first ``count`` elements of type ``name``; several in a byte begin with its lowest bits."""
-    bits = PACKED[name].bits
-    if bits < 8:
-        shifts = np.arange(0, 8, bits, dtype=np.uint8)
-        octets = (octets[:, None] >> shifts & np.uint8((1 << bits) - 1)).ravel()
-    return np.asarray(_table(name)[octets[:count]])
+    """The first ``count`` elements of type ``name``; several in a byte begin with its lowest bits.
+
+    In three bytes of U3 and U6 the first two hold the low bits of all elements and the third one the high bits, from the highest bits down.
+    """
+    packed = PACKED[name]
+    if packed.low:
+        rows = np.append(octets, np.zeros(-octets.size % 3, np.uint8)).reshape(-1, 3)
+        high = _codes(rows[:, 2:], packed.bits - packed.low, high_first=True) << np.uint8(packed.low)
+        return np.asarray(_codes(rows[:, :2], packed.low, high_first=True) | high).ravel()[:count]
+    codes = _codes(octets, packed.bits) if packed.bits < 8 else octets
+    return np.asarray(_table(name)[codes[:count]])
