@@ -88,6 +88,32 @@ def test_branch_with_a_size_of_its_own(device):
     np.testing.assert_array_equal(net.infer({"x": x, "cond": [False]})["choice"], [[7], [8]])
 
 
+@DEVICES
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("length", [1, 4])
+def test_a_number_beside_a_list_is_a_list_of_one(device, turned, length):
+    def number(b, x):
+        return b.layer("ReduceSum", "sum", [x, b.constant("all", np.array([0, 1]))], [()], params={"keep_dims": "false"})
+
+    def row(b, x):
+        corner = part(1, length)(b, x)
+        return b.layer("Squeeze", "row", [corner, b.constant("axis", np.array([0]))], [(length,)])
+
+    sides = (row, number) if turned else (number, row)
+    net = load(network(*sides, shape=(length,)), device)
+    for cond in (True, False):
+        (y,) = net.infer({"x": X, "cond": [cond]}).values()
+        np.testing.assert_allclose(y, X[0, :length] if cond == turned else [X.sum()], rtol=1e-5)
+
+
+def test_branches_of_different_ranks_are_refused():
+    def row(b, x):
+        return b.layer("ReduceSum", "row", [x, b.constant("axis", np.array([0]))], [(4,)], params={"keep_dims": "false"})
+
+    with pytest.raises(ModelError, match=r"output 0 is float32 \[1, 4\] or float32 \[4\], by a condition"):
+        network(part(1, 4), row).lower()
+
+
 @pytest.mark.parametrize("layer", ["ReduceSum", "ShapeOf", "If"])
 def test_layers_that_would_see_the_padding_are_refused(layer):
     def behind(b, y):

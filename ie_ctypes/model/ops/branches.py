@@ -55,11 +55,19 @@ def _count(branch: _Branch, value: Value, axis: int) -> Value:
     return branch.tools.copy(branch.tools.value(np.array([value.shape[axis]], np.int32), "size"))
 
 
+def _as_list(branch: _Branch, value: Value, other: Value) -> Value:
+    """A single number beside a list of numbers, which the other branch gives, is a list of one, as in the original."""
+    return branch.tools.reshape(value, (1,)) if not value.shape and len(other.shape) == 1 else value
+
+
 def _bounded(layer: Layer, branches: Sequence[_Branch]) -> list[tuple[int, int, bool]]:
     """Pad outputs to the larger size. (output, axis, whether the sizes differ) of each count that is a further output."""
     rows = []
-    for i, pair in enumerate(zip(*(b.outputs[:] for b in branches), strict=True)):
+    for i, given in enumerate(zip(*(b.outputs[:] for b in branches), strict=True)):
+        pair = [_as_list(b, value, other) for b, value, other in zip(branches, given, given[::-1], strict=True)]
         one, two = pair
+        for b, value in zip(branches, pair, strict=True):
+            b.outputs[i] = value
         axes = {s.axis for v in pair for s in v.true_sizes}
         if one.type == two.type and not axes:
             continue
