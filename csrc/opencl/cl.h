@@ -53,6 +53,7 @@ enum {
   CL_PROGRAM_BINARY_SIZES = 0x1165,
   CL_PROGRAM_BINARIES = 0x1166,
   CL_PROGRAM_BUILD_LOG = 0x1183,
+  CL_KERNEL_NUM_ARGS = 0x1191,
   CL_KERNEL_WORK_GROUP_SIZE = 0x11B0,
   CL_KERNEL_LOCAL_MEM_SIZE = 0x11B2,
   CL_PROFILING_COMMAND_START = 0x1282,
@@ -86,6 +87,7 @@ enum {
   X(ReleaseProgram, cl_int, (cl_program))                                                                    \
   X(CreateKernel, cl_kernel, (cl_program, const char *, cl_int *))                                           \
   X(SetKernelArg, cl_int, (cl_kernel, cl_uint, size_t, const void *))                                        \
+  X(GetKernelInfo, cl_int, (cl_kernel, cl_uint, size_t, void *, size_t *))                                   \
   X(GetKernelWorkGroupInfo, cl_int, (cl_kernel, cl_device_id, cl_uint, size_t, void *, size_t *))            \
   X(ReleaseKernel, cl_int, (cl_kernel))                                                                      \
   X(EnqueueNDRangeKernel, cl_int,                                                                            \

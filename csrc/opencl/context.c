@@ -166,13 +166,21 @@ cl_context gpu_context_handle(const gpu_context *context) { return context->hand
 
 /* ---- programs */
 
+/* What a program is made of. */
+typedef struct recipe {
+  const char *name; /* a file of kernels/ without suffix, "custom" */
+  const char *texts[2];
+  const char *options, *folder; /* folder "": no cache */
+  const gpu_custom_source *custom;
+} recipe;
+
 static const char *source_of(const char *file) {
   for (const gpu_source *s = gpu_sources; s->name; s++)
     if (strcmp(s->name, file) == 0) return s->text;
   return NULL;
 }
 
-static iec_status fail_build(gpu_context *context, cl_program handle, cl_int code, const char *file,
+static iec_status fail_build(gpu_context *context, cl_program handle, cl_int code, const recipe *r,
                              iec_error *err) {
   char log[800] = "";
   char *full = NULL;
@@ -183,8 +191,12 @@ static iec_status fail_build(gpu_context *context, cl_program handle, cl_int cod
     snprintf(log, sizeof log, "%s", full);
     free(full);
   }
-  return gpu_fail(err, IEC_GENERAL_ERROR, context->device.name, "kernels %s.cl cannot be built: %s: %s", file,
-                  ocl_error_name(code), log);
+  if (r->custom)
+    return gpu_fail(err, IEC_PARAMETER_MISMATCH, r->custom->layer,
+                    "%s: custom layer %s: its sources cannot be built with the options '%s': %s: %s",
+                    r->custom->file, r->custom->layer_type, r->options, ocl_error_name(code), log);
+  return gpu_fail(err, IEC_GENERAL_ERROR, context->device.name, "kernels %s.cl cannot be built: %s: %s",
+                  r->name, ocl_error_name(code), log);
 }
 
 static cl_program from_binary(gpu_context *context, const char *options, const void *binary, size_t size) {
@@ -200,16 +212,14 @@ static cl_program from_binary(gpu_context *context, const char *options, const v
   return NULL;
 }
 
-static iec_status from_source(gpu_context *context, const char *file, const char *options, cl_program *out,
-                              iec_error *err) {
-  const char *texts[] = {source_of("common"), source_of(file)};
-  if (!texts[1]) return gpu_fail(err, IEC_UNEXPECTED, file, "there are no such kernels");
+static iec_status from_source(gpu_context *context, const recipe *r, cl_program *out, iec_error *err) {
+  const char *texts[] = {r->texts[0], r->texts[1]};
   cl_int code;
   cl_program handle = context->api->CreateProgramWithSource(context->handle, 2, texts, NULL, &code);
-  if (!handle) return ocl_fail(err, code, "clCreateProgramWithSource", file);
-  code = context->api->BuildProgram(handle, 1, &context->device.id, options, NULL, NULL);
+  if (!handle) return ocl_fail(err, code, "clCreateProgramWithSource", r->name);
+  code = context->api->BuildProgram(handle, 1, &context->device.id, r->options, NULL, NULL);
   if (code != CL_SUCCESS) {
-    iec_status status = fail_build(context, handle, code, file, err);
+    iec_status status = fail_build(context, handle, code, r, err);
     context->api->ReleaseProgram(handle);
     return status;
   }
@@ -230,26 +240,24 @@ static void save(gpu_context *context, cl_program handle, const char *folder, co
 }
 
 /* All that a binary depends on. */
-static void cache_key(const gpu_context *context, const char *file, const char *options, char out[1024]) {
+static void cache_key(const gpu_context *context, const recipe *r, char out[1024]) {
   const gpu_device *d = &context->device;
-  const char *common = source_of("common"), *text = source_of(file);
-  uint64_t hash = gpu_hash(0, common, strlen(common));
-  hash = gpu_hash(hash, text ? text : "", text ? strlen(text) : 0);
-  snprintf(out, 1024, "%s\n%s\n%s\n%s\n%s %s\n%016llx", d->platform_name, d->name, d->version, d->driver,
-           file, options, (unsigned long long)hash);
+  uint64_t hash = gpu_hash(0, r->options, strlen(r->options));
+  for (int i = 0; i < 2; i++) hash = gpu_hash(hash, r->texts[i], strlen(r->texts[i]));
+  snprintf(out, 1024, "%s\n%s\n%s\n%s\n%016llx\n%s %s", d->platform_name, d->name, d->version, d->driver,
+           (unsigned long long)hash, r->name, r->options);
 }
 
-static iec_status build(gpu_context *context, const char *file, const char *options, const char *folder,
-                        cl_program *out, iec_error *err) {
+static iec_status build(gpu_context *context, const recipe *r, cl_program *out, iec_error *err) {
   char key[1024];
   size_t size;
-  cache_key(context, file, options, key);
-  void *binary = *folder ? gpu_cache_read(folder, key, &size) : NULL;
-  if (binary) *out = from_binary(context, options, binary, size);
+  cache_key(context, r, key);
+  void *binary = *r->folder ? gpu_cache_read(r->folder, key, &size) : NULL;
+  if (binary) *out = from_binary(context, r->options, binary, size);
   free(binary);
   if (*out) return IEC_OK;
-  GPU_TRY(from_source(context, file, options, out, err));
-  if (*folder) save(context, *out, folder, key);
+  GPU_TRY(from_source(context, r, out, err));
+  if (*r->folder) save(context, *out, r->folder, key);
   return IEC_OK;
 }
 
@@ -259,36 +267,60 @@ static program *find(gpu_context *context, const char *key) {
   return NULL;
 }
 
-static iec_status get(gpu_context *context, const char *file, const char *options, const char *folder,
-                      cl_program *out, iec_error *err) {
-  char name[512];
-  snprintf(name, sizeof name, "%s %s", file, options);
+/* Name and options, and the text of the user's programs. */
+static char *program_key(const recipe *r) {
+  const char *text = r->custom ? r->custom->text : "";
+  const size_t size = strlen(r->name) + strlen(r->options) + strlen(text) + 3;
+  char *key = malloc(size);
+  if (key) snprintf(key, size, "%s %s\n%s", r->name, r->options, text);
+  return key;
+}
+
+static iec_status get(gpu_context *context, const recipe *r, cl_program *out, iec_error *err) {
+  char *name = program_key(r);
+  if (!name) return gpu_no_memory(err);
   program *known = find(context, name);
   if (known) { /* built before a cache was asked for: it is written now */
     char key[1024];
-    cache_key(context, file, options, key);
-    if (*folder && !gpu_cache_has(folder, key)) save(context, known->handle, folder, key);
+    free(name);
+    cache_key(context, r, key);
+    if (*r->folder && !gpu_cache_has(r->folder, key)) save(context, known->handle, r->folder, key);
     *out = known->handle;
     return IEC_OK;
   }
-  if (!gpu_grow(&context->programs, sizeof *context->programs, context->program_count,
-                &context->program_capacity))
-    return gpu_no_memory(err);
-  char *kept = strdup(name);
-  if (!kept) return gpu_no_memory(err);
-  iec_status status = build(context, file, options, folder, out, err);
+  iec_status status = gpu_grow(&context->programs, sizeof *context->programs, context->program_count,
+                               &context->program_capacity)
+                          ? build(context, r, out, err)
+                          : gpu_no_memory(err);
   if (status)
-    free(kept);
+    free(name);
   else
-    context->programs[context->program_count++] = (program){kept, *out};
+    context->programs[context->program_count++] = (program){name, *out};
+  return status;
+}
+
+static iec_status get_locked(gpu_context *context, const recipe *r, cl_program *out, iec_error *err) {
+  *out = NULL;
+  pthread_mutex_lock(&context->lock);
+  iec_status status = get(context, r, out, err);
+  pthread_mutex_unlock(&context->lock);
   return status;
 }
 
 iec_status gpu_program(gpu_context *context, const char *file, const char *options, const char *cache_dir,
                        cl_program *out, iec_error *err) {
-  *out = NULL;
-  pthread_mutex_lock(&context->lock);
-  iec_status status = get(context, file, options, cache_dir, out, err);
-  pthread_mutex_unlock(&context->lock);
-  return status;
+  const recipe r = {
+      .name = file, .texts = {source_of("common"), source_of(file)}, .options = options, .folder = cache_dir};
+  if (!r.texts[1]) return gpu_fail(err, IEC_UNEXPECTED, file, "there are no such kernels");
+  return get_locked(context, &r, out, err);
+}
+
+iec_status gpu_program_custom(gpu_context *context, const gpu_custom_source *source, const char *options,
+                              const char *cache_dir, cl_program *out, iec_error *err) {
+  const recipe r = {.name = "custom",
+                    .texts = {source->text, "\n"},
+                    .options = options,
+                    .folder = cache_dir,
+                    .custom = source};
+  return get_locked(context, &r, out, err);
 }

@@ -52,6 +52,15 @@ cl_context gpu_context_handle(const gpu_context *context);
 iec_status gpu_program(gpu_context *context, const char *file, const char *options, const char *cache_dir,
                        cl_program *out, iec_error *err);
 
+/* A kernel of the user's: all of its text, and the names for messages. */
+typedef struct gpu_custom_source {
+  const char *text, *file, *layer, *layer_type;
+} gpu_custom_source;
+
+/* The same for such a text. */
+iec_status gpu_program_custom(gpu_context *context, const gpu_custom_source *source, const char *options,
+                              const char *cache_dir, cl_program *out, iec_error *err);
+
 /* cache.c: binaries of programs in a folder. `key` says all that they depend on. A file that does not fit is
  * ignored. */
 void *gpu_cache_read(const char *folder, const char *key, size_t *size);

@@ -24,7 +24,8 @@ int gpu_grid_fits(const gpu_plan *plan, const gpu_launch *launch) {
  * lets through. */
 static int32_t too_long(const gpu_launch *launch, size_t most_groups) {
   for (int32_t axis = 1; axis < 3; axis++)
-    if (launch->type == GPU_LAUNCH_KERNEL && launch->global[axis] / launch->local[axis] > most_groups)
+    if (launch->type == GPU_LAUNCH_KERNEL && !launch->whole &&
+        launch->global[axis] / launch->local[axis] > most_groups)
       return axis;
   return -1;
 }

@@ -10,6 +10,7 @@ static const gpu_kind *const lists[] = {
     gpu_kinds_pool, gpu_kinds_reduce, gpu_kinds_resample, gpu_kinds_recurrent, gpu_kinds_host};
 
 const gpu_kind *gpu_kind_find(const gpu_op *op) {
+  if (gpu_is_custom(op)) return gpu_kind_custom.supports(op) ? &gpu_kind_custom : NULL;
   for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
     for (const gpu_kind *kind = lists[i]; kind->kind; kind++)
       if (strcmp(kind->kind, op->kind) == 0 && kind->supports(op)) return kind;

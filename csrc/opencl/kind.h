@@ -22,6 +22,10 @@ extern const gpu_kind gpu_kinds_conv[], gpu_kinds_ctc[], gpu_kinds_eltwise[], gp
     gpu_kinds_matmul[], gpu_kinds_move[], gpu_kinds_pool[], gpu_kinds_reduce[], gpu_kinds_resample[],
     gpu_kinds_recurrent[];
 
+/* The kind of nodes that bring their own kernel, whatever their kind is called. */
+extern const gpu_kind gpu_kind_custom;
+int gpu_is_custom(const gpu_op *op);
+
 /* At least the first `inputs` inputs and `outputs` outputs are there, none is empty or has nearly INT32_MAX
  * elements. */
 int gpu_ports(const gpu_op *op, int32_t inputs, int32_t outputs);

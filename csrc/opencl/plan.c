@@ -41,6 +41,11 @@ gpu_launch *gpu_launch_kernel(gpu_plan *plan, gpu_op *op, const char *file, cons
   snprintf(full, sizeof full, "-cl-std=CL1.2 -DHALF=%d -DNARROW=%d -DPOSTS=%d %s", plan->graph->half, narrow,
            posts_level(op), options);
   if (gpu_program(plan->context, file, full, plan->settings->cache_dir, &program, err)) return NULL;
+  return gpu_launch_program(plan, op, program, kernel, err);
+}
+
+gpu_launch *gpu_launch_program(gpu_plan *plan, gpu_op *op, cl_program program, const char *kernel,
+                               iec_error *err) {
   gpu_launch *launch = add_launch(plan, op, err);
   if (!launch) return NULL;
   launch->type = GPU_LAUNCH_KERNEL;

@@ -22,7 +22,8 @@ typedef struct gpu_launch { /* one command of an inference */
   const char *kernel;
   gpu_arg args[GPU_MAX_ARGS];
   int32_t arg_count;
-  size_t offset[3], global[3], local[3];
+  size_t offset[3], global[3], local[3]; /* local[0] 0: OpenCL chooses */
+  int32_t whole;                         /* may not be cut */
   /* COPY: bytes from one value to another */
   const gpu_value *from, *to;
   size_t from_offset, to_offset, bytes;
@@ -57,6 +58,9 @@ void gpu_plan_release(gpu_plan *plan);
 /* A launch of a kernel of `file` (a name of kernels/ without suffix) built with `options`. */
 gpu_launch *gpu_launch_kernel(gpu_plan *plan, gpu_op *op, const char *file, const char *kernel,
                               const char *options, iec_error *err);
+/* A launch of a kernel of a program; without a failure of its own but memory. */
+gpu_launch *gpu_launch_program(gpu_plan *plan, gpu_op *op, cl_program program, const char *kernel,
+                               iec_error *err);
 /* Every item of global size x, y, z has something to do or checks that; x is rounded up to the work-group. */
 void gpu_launch_size(gpu_launch *launch, int64_t x, int64_t y, int64_t z);
 /* Exact work-groups. */

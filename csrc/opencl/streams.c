@@ -168,7 +168,7 @@ static iec_status enqueue(stream *s, int32_t at, iec_error *err) {
     return code == CL_SUCCESS ? IEC_OK : ocl_fail(err, code, "clEnqueueCopyBuffer", launch->op->layer);
   }
   code = s->api->EnqueueNDRangeKernel(s->queue, s->kernels[at], 3, launch->offset, launch->global,
-                                      launch->local, 0, NULL, event);
+                                      launch->local[0] ? launch->local : NULL, 0, NULL, event);
   return code == CL_SUCCESS ? IEC_OK : ocl_fail(err, code, "clEnqueueNDRangeKernel", launch->op->layer);
 }
 

@@ -224,7 +224,7 @@ class IECore:
         model = network._need()
         if not model.inputs or not model.outputs:
             raise IEError("The network doesn't have inputs/outputs.")
-        layers = self._registry.layers(entry)
+        layers = self._registry.layers(entry, config)
         loaded = Loaded(model, network._preprocess, entry.name, device, config, entry.exclusive, layers, compiled)
         exec_network = ExecutableNetwork(loaded, num_requests)
         self._plugins.network_compiled(exec_network)
@@ -285,4 +285,4 @@ class IECore:
         base, config = split_name(device_name, check_config(config))
         entry = self._registry.entry(base)
         device = self._registry.device(entry)
-        return query(network._need(), network._preprocess, device, entry.name, config, self._registry.layers(entry))
+        return query(network._need(), network._preprocess, device, entry.name, config, self._registry.layers(entry, config))

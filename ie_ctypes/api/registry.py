@@ -131,33 +131,40 @@ class Registry:
             raise IEError(f"{entry.name} cannot be a part of another device: name the devices that it is made of")
         return self.device(entry), config
 
-    def layers(self, entry: Entry) -> CustomLayers:
-        """The layer types that others define and a device can run, after its instance has been given those that are new."""
+    def layers(self, entry: Entry, config: Mapping[str, str]) -> CustomLayers:
+        """The layer types that others and the settings of a load define and a device can run.
+
+        The instance has been given those that are new.
+        """
+        from ie_ctypes.devices.base import CompositeDevice
         from ie_ctypes.plugins.layers import merge
 
         with self._lock:
-            self.device(entry)
-            if not entry.is_composite:
-                return self._layers(entry)
-            return merge(self._layers(e) for e in self._entries.values() if not e.is_composite)
+            device = self.device(entry)
+            if not isinstance(device, CompositeDevice):
+                return self._layers(entry, config)
+            for name in device.part_names(config):
+                self.find(name)
+            return merge(self._layers(e, config) for e in self._entries.values() if not e.is_composite)
 
     def known_layers(self) -> CustomLayers:
         """Every layer type whose shapes can be inferred, those of these devices first."""
         from ie_ctypes.model.custom import CustomLayers
-        from ie_ctypes.plugins.layers import join, known_layers
+        from ie_ctypes.plugins.layers import join, known_layers, with_settings
 
         with self._lock:
-            given = [e.layers for e in self._entries.values() if e.layers is not None]
-        own = [join(layers.libraries, layers.kernels) for layers in given]
+            given = [(e.device, e.layers) for e in self._entries.values() if e.device is not None and e.layers is not None]
+            own = [with_settings(device.custom_layers({}), join(layers.libraries, layers.kernels)) for device, layers in given]
         return CustomLayers(one for part in (*own, known_layers(self._manager)) for one in part)
 
-    def _layers(self, entry: Entry) -> CustomLayers:
-        from ie_ctypes.plugins.layers import DeviceLayers
+    def _layers(self, entry: Entry, config: Mapping[str, str]) -> CustomLayers:
+        from ie_ctypes.plugins.layers import DeviceLayers, with_settings
 
         layers = entry.layers or DeviceLayers(self._manager, entry.kind)
-        if entry.device is not None:
-            self._tell(entry.device, layers)
-        return layers.definitions()
+        if entry.device is None:
+            return layers.definitions()
+        self._tell(entry.device, layers)
+        return with_settings(entry.device.custom_layers(config), layers.definitions())
 
     @staticmethod
     def _tell(device: Device, layers: DeviceLayers) -> None:

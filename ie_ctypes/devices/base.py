@@ -16,6 +16,7 @@ from ie_ctypes.record import Record
 
 if TYPE_CHECKING:
     from ie_ctypes.devices.extension import LoadedExtension
+    from ie_ctypes.model.custom import CustomLayer
     from ie_ctypes.plugins.records import Kernel
 
 #: A metric or config value as the API returns it.
@@ -140,6 +141,10 @@ class Device(abc.ABC):
         if libraries:
             raise NotImplementedIEError(f"[NOT_IMPLEMENTED] {self.name} device does not support extension libraries")
 
+    def custom_layers(self, config: Mapping[str, str]) -> Sequence[CustomLayer]:
+        """Layer types that the settings of a load define, those of ``config`` over the device's own; keys of other devices may be there."""
+        return ()
+
     def get_metric(self, name: str) -> Parameter:
         raise RuntimeError(f"Unsupported metric key {name}")
 
@@ -169,6 +174,10 @@ class CompositeDevice(Device):
     """A device made of others. ``find`` is set by who creates it, before anything else is called."""
 
     find: DeviceSource
+
+    def part_names(self, config: Mapping[str, str]) -> Sequence[str]:
+        """The devices that a load with ``config`` is made of, as far as the settings say."""
+        return ()
 
     @abc.abstractmethod
     def placement(self, program: Program, layers: Sequence[str], config: Mapping[str, str]) -> dict[str, str]:

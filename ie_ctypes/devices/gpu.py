@@ -6,13 +6,16 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ie_ctypes._version import __version__
 from ie_ctypes.devices.base import Device, Executable, Parameter
 from ie_ctypes.devices.native import NativeDevice
 from ie_ctypes.errors import NotFoundError, ParameterMismatchError
 from ie_ctypes.model.program import Program
+
+if TYPE_CHECKING:
+    from ie_ctypes.model.custom import CustomLayer
 
 #: key -> default, in the alphabetical order of SUPPORTED_CONFIG_KEYS
 DEFAULTS = {
@@ -108,8 +111,6 @@ def check(key: str, value: str) -> str:
         raise ParameterMismatchError(wrong + f"positive numbers (#threads), got {value!r}")
     if key == "DYN_BATCH_LIMIT" and not value.removeprefix("-").isdigit():
         raise ParameterMismatchError(wrong + f"integer numbers, got {value!r}")
-    if key == "CONFIG_FILE" and value:
-        raise ParameterMismatchError(f"CONFIG_FILE {value!r}: custom OpenCL layers are not supported")
     return value
 
 
@@ -149,6 +150,15 @@ class GpuDevice(Device):
     def query(self, program: Program) -> list[bool]:
         return self._open().query(program)
 
+    def custom_layers(self, config: Mapping[str, str]) -> list[CustomLayer]:
+        setting = config.get("CONFIG_FILE", self._config["CONFIG_FILE"])
+        if not setting:
+            return []
+        from ie_ctypes.model.opencl_layers import files, read_opencl_layers
+
+        found = [layer for path in files(setting) for layer in read_opencl_layers(path)]
+        return [layer.definition() for layer in reversed(found)]  # the last of a type serves
+
     def effective_config(self, config: Mapping[str, str]) -> dict[str, Parameter]:
         given = {_ALIASES.get(key, key): value for key, value in config.items()}
         merged: dict[str, Parameter] = {**self._config, **{key: check(key, value) for key, value in given.items()}}
@@ -165,7 +175,10 @@ class GpuDevice(Device):
         return executable
 
     def set_config(self, config: Mapping[str, str]) -> None:
-        self._config.update({_ALIASES.get(key, key): check(_ALIASES.get(key, key), value) for key, value in config.items()})
+        checked = {_ALIASES.get(key, key): check(_ALIASES.get(key, key), value) for key, value in config.items()}
+        if "CONFIG_FILE" in checked:
+            self.custom_layers(checked)  # faults are reported here
+        self._config.update(checked)
 
     def get_config(self, name: str) -> Parameter:
         key = _ALIASES.get(name, name)

@@ -163,6 +163,9 @@ class HeteroDevice(CompositeDevice):
         """The devices in the order of their priority; documents of the old API wrote ``HETERO:`` before them here too."""
         return [name.strip() for name in config.get(FALLBACK, "").removeprefix("HETERO:").split(",") if name.strip()]
 
+    def part_names(self, config: Mapping[str, str]) -> list[str]:
+        return self._order(self._merged(config))
+
     def _parts(self, config: Mapping[str, str], names: Iterable[str]) -> Parts:
         own = (FALLBACK, DUMP, DLA)
         return Parts(self.find, names, {k: v for k, v in config.items() if k not in own}, (EXCLUSIVE,))

@@ -242,6 +242,9 @@ class MultiDevice(CompositeDevice):
             raise NotFoundError(f"Unsupported metric key {name}")
         return metrics[name]
 
+    def part_names(self, config: Mapping[str, str]) -> list[str]:
+        return list(priorities((self._config | dict(config)).get(PRIORITIES, "")))
+
     def _devices(self, config: Mapping[str, str]) -> tuple[dict[str, int], Parts]:
         wanted = priorities(config.get(PRIORITIES, ""))
         if not wanted:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from ie_ctypes.errors import IEError, ParameterMismatchError
-from ie_ctypes.model.program import Shape, TensorType
+from ie_ctypes.model.program import AttrValue, Shape, TensorType
 from ie_ctypes.record import Record, field, replace
 
 #: From this priority on a definition replaces a built-in layer type, where a kernel for it is loaded.
@@ -96,12 +96,23 @@ class LayerView(Record, frozen=True, kw_only=True):
     stale: bool  # the inputs have other shapes than in the file
 
 
+def as_in_file(layer: LayerView) -> Sequence[TensorType]:
+    """The ``infer`` of layer types without a shape function. ParameterMismatchError for inputs that were reshaped."""
+    if layer.stale:
+        raise ParameterMismatchError("it has none, so the layer cannot take inputs of other shapes than in its file")
+    return layer.outputs
+
+
 class CustomLayer(Record, frozen=True, kw_only=True, eq=False):
-    """A layer type. ``infer`` gives the types of all outputs; ``compute`` takes attributes, inputs and blobs and gives the outputs."""
+    """A layer type. ``infer`` gives the types of all outputs; ``compute`` takes attributes, inputs and blobs and gives the outputs.
+
+    ``attributes`` adds to those of the layer what a driver must know of a node, given the types of its outputs.
+    """
 
     type: str
     infer: Callable[[LayerView], Sequence[TensorType]]
     compute: Callable[[Params, Sequence[np.ndarray | None], Mapping[str, np.ndarray]], Sequence[np.ndarray]] | None = None
+    attributes: Callable[[LayerView, Sequence[TensorType]], Mapping[str, AttrValue]] | None = None
     opset: str = ""  # "" in every dialect
     priority: int = REPLACES
 
@@ -133,6 +144,8 @@ class CustomLayers:
 
 
 NONE = CustomLayers()
+#: Serves layers that nobody knows where only shapes matter.
+UNKNOWN = CustomLayer(type="", infer=as_in_file)
 
 
 class CustomCall(Record, eq=False):

@@ -368,6 +368,11 @@ class Layer:
         inputs = (*self.inputs, *(self.value(array, name) for name, array in blobs.items()))
         attrs: dict[str, AttrValue] = {name: Text(text) for name, text in params.items()}
         attrs.setdefault("blobs", ",".join(blobs))
+        if definition.attributes is not None:
+            try:
+                attrs |= definition.attributes(view, types)
+            except ValueError as e:
+                raise self.fail(str(e)) from e
         constants = {i: given.data for i, given in enumerate(view.inputs) if given is not None and given.data is not None}
         step = Step(custom_kind(definition.type), self.label, self.name, self.type, inputs, attrs)
         if definition.compute is not None:
@@ -451,12 +456,19 @@ class Lowering:
     """One pass over a graph. After ``run`` every (layer, output) has a Value and ``program`` can be taken.
 
     ``keeps_states``: who takes the program hands on the states too; elsewhere (bodies) layers with a state are an error.
-    ``definitions`` are the layer types that others define.
+    ``definitions`` are the layer types that others define, ``unknown`` serves layers of no known type; without it they are an error.
     """
 
-    def __init__(self, graph: Graph, keeps_states: bool = False, definitions: custom.CustomLayers = custom.NONE):
+    def __init__(
+        self,
+        graph: Graph,
+        keeps_states: bool = False,
+        definitions: custom.CustomLayers = custom.NONE,
+        unknown: custom.CustomLayer | None = None,
+    ):
         self.graph = graph
         self.definitions = definitions
+        self.unknown = unknown
         self.keeps_states = keeps_states
         self.states: dict[str, StateValues] = {}
         self.steps: list[Step] = []
@@ -482,6 +494,8 @@ class Lowering:
     def translate(self, node: Node) -> None:
         translator = find_translator(node.type, node.version, self.graph.legacy)
         definition = self.definitions.find(node.type, node.version, translator is not None)
+        if translator is None and definition is None:
+            definition = self.unknown
         if definition is not None:
             translator = _translate_custom(definition)
         if translator is None:

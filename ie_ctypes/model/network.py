@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ie_ctypes.errors import ModelError, NotFoundError, OutOfBoundsError, ParameterMismatchError
-from ie_ctypes.model.custom import NONE, CustomLayers
+from ie_ctypes.model.custom import NONE, UNKNOWN, CustomLayers
 from ie_ctypes.model.dtypes import BY_NAME
 from ie_ctypes.model.graph import Graph, Node, Port, PreProcess, Shape
 from ie_ctypes.model.layouts import MEMORY_ORDER, default_layout, memory_shape
@@ -175,7 +175,10 @@ class Network:
             self.reshape(scaled | sequences)
 
     def reshape(self, shapes: Mapping[str, Sequence[int]]) -> None:
-        """Give inputs new shapes and infer all others; on an error everything stays as it was."""
+        """Give inputs new shapes and infer all others; on an error everything stays as it was.
+
+        Layers of unknown types keep the outputs of the file, as long as their inputs do not change.
+        """
         for name, shape in shapes.items():
             if name not in self.inputs:
                 raise NotFoundError(f"input {name!r} is not in the network, inputs are {', '.join(self.inputs)}")
@@ -184,7 +187,7 @@ class Network:
                 raise ParameterMismatchError(f"Dims and format are inconsistent. Input {name} of shape {old} cannot become {list(shape)}")
             if min(shape, default=1) < 1:
                 raise ParameterMismatchError(f"input {name}: shape {list(shape)} has a dimension below 1")
-        lowering = Lowering(self.graph, keeps_states=True, definitions=self.definitions)
+        lowering = Lowering(self.graph, keeps_states=True, definitions=self.definitions, unknown=UNKNOWN)
         given: dict[tuple[int, int], Value] = {}
         for name, state in self.inputs.items():
             shape = tuple(int(d) for d in shapes.get(name, state.shape))

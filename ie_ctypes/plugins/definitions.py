@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ie_ctypes.errors import ParameterMismatchError
-from ie_ctypes.model.custom import CustomLayer, Input, LayerView, Params
+from ie_ctypes.model.custom import CustomLayer, Input, LayerView, Params, as_in_file
 from ie_ctypes.model.program import TensorType
 from ie_ctypes.plugins.records import Kernel
 
@@ -35,9 +35,7 @@ def definition(record: Kernel) -> CustomLayer:
 
 def _infer(record: Kernel, layer: LayerView) -> list[TensorType]:
     if record.shape is None:
-        if layer.stale:
-            raise ParameterMismatchError("it has none, so the layer cannot take inputs of other shapes than in its file")
-        shapes = [t.shape for t in layer.outputs]
+        shapes = [t.shape for t in as_in_file(layer)]
     else:
         shapes = _shapes(record.shape(layer.params, *layer.inputs, **_described(layer.blobs)))
     if record.dtypes and len(record.dtypes) != len(shapes):

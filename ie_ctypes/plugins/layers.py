@@ -7,11 +7,11 @@ from collections.abc import Iterable
 
 from ie_ctypes.devices.base import Device
 from ie_ctypes.devices.extension import LoadedExtension, open_extension, opened_extensions
-from ie_ctypes.model.custom import CustomLayers
+from ie_ctypes.model.custom import CustomLayer, CustomLayers
 from ie_ctypes.plugins.definitions import definition
 from ie_ctypes.plugins.manager import PluginManager
 from ie_ctypes.plugins.records import Kernel
-from ie_ctypes.record import Record, field
+from ie_ctypes.record import Record, field, replace
 
 #: The device whose requests are computed by what defines the layers in Python, whichever device that is meant for.
 _NUMPY = "REFERENCE"
@@ -71,6 +71,23 @@ def join(libraries: Iterable[LoadedExtension], kernels: Iterable[Kernel]) -> Cus
     return CustomLayers([*(definition(k) for k in kernels), *(layer for one in libraries for layer in one.layers)])
 
 
+def with_settings(given: Iterable[CustomLayer], others: CustomLayers) -> CustomLayers:
+    """The layer types that settings define, with the shapes and the function in Python that others give the same type, and the others."""
+    joined = []
+    for layer in given:
+        other = others.find(layer.type, "", False)
+        joined.append(layer if other is None else replace(layer, infer=other.infer, compute=other.compute))
+    return CustomLayers([*joined, *others]) if joined else others
+
+
 def merge(parts: Iterable[CustomLayers]) -> CustomLayers:
-    """The layer types of several devices; built-in ones are not replaced, as only some of the devices could run them."""
-    return CustomLayers(one.beside_built_in() for part in parts for one in part)
+    """The layer types of several devices, each with what any of them needs to run it.
+
+    Built-in ones are not replaced, as only some of the devices could run them.
+    """
+    found: dict[tuple[str, str], CustomLayer] = {}
+    for one in (one for part in parts for one in part):
+        first = found.setdefault((one.type.lower(), one.opset), one.beside_built_in())
+        whole = replace(first, compute=first.compute or one.compute, attributes=first.attributes or one.attributes)
+        found[one.type.lower(), one.opset] = whole
+    return CustomLayers(found.values())

@@ -74,7 +74,7 @@ def test_config() -> None:
         ("CLDNN_PLUGIN_PRIORITY", "4", "Expected only 0/1/2/3"),
         ("GPU_MAX_NUM_THREADS", "many", "positive numbers"),
         ("TUNING_MODE", "ON", "TUNING_DISABLED/TUNING_CREATE"),
-        ("CONFIG_FILE", "custom.xml", "custom OpenCL layers are not supported"),
+        ("CONFIG_FILE", "custom.xml", "custom.xml: cannot be read"),
     ],
 )
 def test_wrong_config(key: str, value: str, text: str) -> None:

@@ -6,10 +6,10 @@
 #include "opencl/half.h"
 #include "opencl/ops/nd.h"
 
-/* Elements of `sizes` from one value to another: as a buffer copy, through tiles, or one by one. */
-static iec_status move(gpu_plan *plan, gpu_op *op, const gpu_value *x, int64_t x_offset, const gpu_value *y,
-                       int64_t y_offset, int32_t rank, const int64_t *sizes, int64_t (*strides)[GPU_ND],
-                       iec_error *err) {
+/* As a buffer copy, through tiles, or one by one. */
+iec_status gpu_move(gpu_plan *plan, gpu_op *op, const gpu_value *x, int64_t x_offset, const gpu_value *y,
+                    int64_t y_offset, int32_t rank, const int64_t *sizes, int64_t (*strides)[GPU_ND],
+                    iec_error *err) {
   int32_t lists[8][8];
   const int32_t joined = gpu_nd_join(rank, sizes, 2, strides, lists);
   const int64_t count = gpu_product(sizes, 0, rank);
@@ -72,8 +72,8 @@ static iec_status move_part(gpu_plan *plan, gpu_op *op, const gpu_value *x, cons
   int64_t strides[2][GPU_ND];
   gpu_nd_strides(x->shape, x->ndim, strides[0]);
   gpu_nd_strides(y->shape, y->ndim, strides[1]);
-  return move(plan, op, x, part == y ? offset : 0, y, part == y ? 0 : offset, part->ndim, part->shape,
-              strides, err);
+  return gpu_move(plan, op, x, part == y ? offset : 0, y, part == y ? 0 : offset, part->ndim, part->shape,
+                  strides, err);
 }
 
 static iec_status plan_concat(gpu_plan *plan, gpu_op *op, iec_error *err) {
@@ -182,7 +182,7 @@ static iec_status plan_walk(gpu_plan *plan, gpu_op *op, iec_error *err) {
   int32_t rank;
   int64_t sizes[GPU_ND], strides[2][GPU_ND], offset;
   walk(op, &rank, sizes, strides[0], strides[1], &offset);
-  return move(plan, op, op->inputs[0], offset, op->outputs[0], 0, rank, sizes, strides, err);
+  return gpu_move(plan, op, op->inputs[0], offset, op->outputs[0], 0, rank, sizes, strides, err);
 }
 
 /* ---- Pad */

@@ -16,6 +16,11 @@ int gpu_nd_broadcast(const gpu_value *value, const gpu_value *out, int64_t *stri
 int32_t gpu_nd_join(int32_t rank, const int64_t *sizes, int32_t tensors, int64_t (*strides)[GPU_ND],
                     int32_t (*lists)[8]);
 
+/* move.c: elements of `sizes` from one value to another; strides of x, then of y. */
+iec_status gpu_move(gpu_plan *plan, gpu_op *op, const gpu_value *x, int64_t x_offset, const gpu_value *y,
+                    int64_t y_offset, int32_t rank, const int64_t *sizes, int64_t (*strides)[GPU_ND],
+                    iec_error *err);
+
 /* Puts a constant bias in front of the posts. */
 void gpu_bias_post(gpu_op *op, const gpu_value *bias);
 
