@@ -222,7 +222,7 @@ class IECore:
         entry = self._registry.entry(name)
         device = self._registry.device(entry)
         model = network._need()
-        if not model.inputs or not model.outputs:
+        if not model.outputs:
             raise IEError("The network doesn't have inputs/outputs.")
         layers = self._registry.layers(entry, config)
         loaded = Loaded(model, network._preprocess, entry.name, device, config, entry.exclusive, layers, compiled)

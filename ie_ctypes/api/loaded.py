@@ -52,7 +52,7 @@ class Loaded:
             self.network.complete_shapes()
             full = self.network.lower()
         program = without_states(full)
-        if not program.inputs or not program.outputs:
+        if not program.outputs:
             raise IEError("The network doesn't have inputs/outputs.")
         self.name = network.graph.name
         self.batch = network.batch_size

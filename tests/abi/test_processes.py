@@ -187,6 +187,7 @@ time.sleep(0.05)
 def test_ctrl_c_ends_a_wait(gate_path: str) -> None:
     code = """
 import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a process of the background ignores it
 bound = Bound(compiled(device), 1.0)
 device.set_property("gate", "shut")
 bound.request.start(lambda error: None)

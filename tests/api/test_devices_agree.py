@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 
 from ie_ctypes import IECore, IENetwork, MeanVariant
+from ie_ctypes.errors import IEError
+from ie_ctypes.model.builder import NetworkBuilder
+from ie_ctypes.model.writers import ir_bytes
 
 from .conftest import legacy_network, opset_network
 
@@ -99,3 +102,26 @@ def test_counters_and_graph_name_every_layer(core: IECore, net: IENetwork, image
     graph = exec_net.get_exec_graph_info()
     computed = {name for layer in graph.layers.values() for name in layer.params.get("originalLayersNames", "").split(",")}
     assert {"19/WithoutBiases", "21", "fc_out"} <= computed
+
+
+@pytest.mark.parametrize("device", ["CPU", "REFERENCE", "HETERO:REFERENCE,CPU", "MULTI:CPU,REFERENCE"])
+def test_a_network_without_inputs_gives_its_constants(core: IECore, device: str) -> None:
+    b = NetworkBuilder.opset()
+    b.result(b.layer("Exp", "y", [b.constant("c", np.array([[0, 1]], np.float32))], [(1, 2)]))
+    net = core.read_network(*ir_bytes(b.graph()), init_from_buffer=True)
+    assert net.input_info == {}
+    exec_net = core.load_network(net, device)
+    np.testing.assert_allclose(exec_net.infer({})["y"], [[1, np.e]], rtol=1e-6)
+    request = exec_net.requests[0]
+    request.async_infer()
+    assert request.wait() == 0
+    np.testing.assert_allclose(request.output_blobs["y"].buffer, [[1, np.e]], rtol=1e-6)
+
+
+def test_a_network_without_outputs_is_refused(core: IECore) -> None:
+    b = NetworkBuilder.opset()
+    kept = b.layer("ReadValue", "kept", [b.input("x", (1, 2))], [(1, 2)], version="opset3", params={"variable_id": "v"})
+    b.layer("Assign", "store", [kept], [(1, 2)], version="opset3", params={"variable_id": "v"})
+    net = core.read_network(*ir_bytes(b.graph()), init_from_buffer=True)
+    with pytest.raises(IEError, match="The network doesn't have inputs/outputs"):
+        core.load_network(net, "CPU")

@@ -20,6 +20,7 @@ from ie_ctypes.model.readers.onnx import (  # noqa: F401
     sequences,
     shapes,
     signal,
+    trees,
 )
 from ie_ctypes.model.readers.onnx.load import read_onnx
 

@@ -35,6 +35,9 @@ SMALL: dict[int, _Small] = {
 if hasattr(T, "FLOAT4E2M1"):
     SMALL[T.FLOAT4E2M1] = _Small(1, 0, 6.0, nan=False)
 
+#: The type that is a power of two and nothing else; None where the package does not know it.
+_POWER = getattr(T, "FLOAT8E8M0", None)
+
 #: Integer types of few bits: lowest and highest value.
 NARROW: dict[int, tuple[int, int]] = {T.INT4: (-8, 7), T.UINT4: (0, 15)}
 if hasattr(T, "INT2"):
@@ -68,15 +71,44 @@ def round_small(op: Op, x: Tensor, element: int, saturate: bool) -> Tensor:
     return op.select(nan, x, op.select(beyond, over, limit))
 
 
+def _floor_log2(op: Op, size: Tensor) -> Tensor:
+    """The exponents of finite FP32 numbers that are not negative, as FP32: -126 to 127, or -127 for all that are smaller."""
+    guess = op.make("Floor", op.mul(op.make("Log", size), float(np.log2(np.e))))
+    guess = op.make("Minimum", op.make("Maximum", guess, -126.0), 127.0)
+    power = op.gather(op.constant(np.exp2(np.arange(-126, 128)), "FP32"), op.convert(op.add(guess, 126.0), "I32"))
+    above = op.convert(op.make("LessEqual", op.mul(power, 2.0), size), "FP32")  # the logarithm is rounded
+    return op.sub(op.add(guess, above), op.convert(op.make("Greater", power, size), "FP32"))
+
+
+def _round_to_power(op: Op, x: Tensor, saturate: bool) -> Tensor:
+    """The power of two at or beside the size of each number, 2^-127 to 2^127, as FP32; NaN for what is not finite."""
+    mode = op.str("round_mode", "up")
+    if mode not in ("up", "down", "nearest"):
+        raise op.fail(f"round_mode is {mode!r}, expected up, down or nearest")
+    size = op.make("Abs", op.convert(x, "FP32"))
+    finite = op.make("Less", size, np.inf)
+    size = op.select(finite, size, 1.0)
+    place = op.convert(op.add(_floor_log2(op, size), 127.0), "I32")
+    if mode != "down":
+        low = np.exp2(np.arange(-127, 128))
+        low[0] = 0 if mode == "up" else low[0] / 1.5
+        edge = op.gather(op.constant(low * (1 if mode == "up" else 1.5), "FP32"), place)
+        normal = op.make("GreaterEqual" if mode == "nearest" else "Greater", size, edge)
+        first = op.make("LogicalAnd", op.make("Equal", place, 0), op.make("Equal", size, edge))
+        place = op.add(place, op.convert(op.make("LogicalAnd", normal, op.make("LogicalNot", first)), "I32"))
+    powers = np.append(np.exp2(np.arange(-127, 128)), 2.0**127 if saturate else np.nan)
+    return op.select(finite, op.gather(op.constant(powers, "FP32"), place), np.nan)
+
+
 def cast(op: Op, x: Tensor, element: int, saturate: bool = True) -> Tensor:
     """``x`` in an ONNX element type."""
     if element == element_of(x):
         return x
-    if element not in (*SMALL, *NARROW) and element not in ELEMENTS.values():
+    if element not in (*SMALL, *NARROW, _POWER) and element not in ELEMENTS.values():
         raise op.fail(f"a cast to {type_name(element)} is not supported")
     precision = precision_of(element, "the target")
-    if element in SMALL:
-        y = round_small(op, x, element, saturate)
+    if element in SMALL or element == _POWER:
+        y = round_small(op, x, element, saturate) if element in SMALL else _round_to_power(op, x, saturate)
         y.element = element
         return y
     if element in NARROW:
@@ -118,12 +150,63 @@ def dropout(op: Op) -> list[Tensor]:
     return [x, op.broadcast(op.constant(1, kind), op.shape_of(x))]
 
 
+#: Floating precisions: stored bits of the mantissa, bias of the exponent.
+_BITS = {"FP16": (10, 15), "BF16": (7, 127), "FP32": (23, 127), "FP64": (52, 1023)}
+
+
+def _bits_of(op: Op, x: Tensor, precision: str) -> Tensor:
+    """The bits of floating numbers as integers; those of NaN are the plainest."""
+    mantissa, bias = _BITS[x.precision]
+    width = BY_NAME[precision].bits
+    x = op.convert(x, "FP32")
+    size = op.make("Abs", x)
+    finite = op.make("Less", size, np.inf)
+    size = op.select(finite, size, 0.0)
+    exponent = op.make("Maximum", _floor_log2(op, size), 1.0 - bias)
+    power = op.gather(op.constant(np.exp2(np.arange(1 - bias, 128)), "FP32"), op.convert(op.add(exponent, bias - 1.0), "I32"))
+    steps = op.make("Round", op.mul(op.div(size, power), 2.0**mantissa), mode="half_to_even")
+    bits = op.add(op.convert(steps, "I64"), op.mul(op.convert(op.add(exponent, bias - 1.0), "I64"), 1 << mantissa))
+    infinity = (2 * bias + 1) << mantissa
+    broken = op.select(op.make("Equal", x, x), op.constant(infinity), infinity | 1 << (mantissa - 1))
+    bits = op.select(finite, bits, broken)
+    below = op.make("Less", op.select(op.make("Equal", x, 0.0), op.make("Divide", op.constant(1.0, "FP32"), x), x), 0.0)
+    top = (1 << (width - 1)) * (1 if precision.startswith("U") else -1)
+    return op.convert(op.select(below, op.add(bits, top), bits), precision)
+
+
+def _number_of(op: Op, x: Tensor, precision: str) -> Tensor:
+    """The floating numbers that have the bits of these integers; FP64 as near as FP32 comes to them."""
+    mantissa, bias = _BITS[precision]
+    top = 1 << (BY_NAME[x.precision].bits - 1)
+    unsigned = x.precision in ("U16", "U32")
+    x = op.convert(x, "I64")
+    negative = op.make("GreaterEqual", x, top) if unsigned else op.make("Less", x, 0)
+    x = op.select(negative, op.sub(x, top if unsigned else -top), x)
+    fraction = op.make("FloorMod", x, 1 << mantissa)
+    place = op.div(op.sub(x, fraction), 1 << mantissa)
+    with np.errstate(over="ignore", under="ignore"):
+        powers = np.exp2(np.maximum(np.arange(2 * bias + 2), 1.0) - bias).astype(np.float32)
+    powers[-1] = np.inf
+    lead = op.convert(op.make("Greater", place, 0), "FP32")
+    number = op.mul(op.add(op.mul(op.convert(fraction, "FP32"), 2.0**-mantissa), lead), op.gather(op.constant(powers, "FP32"), place))
+    broken = op.make("LogicalAnd", op.make("Equal", place, 2 * bias + 1), op.make("Greater", fraction, 0))
+    number = op.select(broken, op.constant(np.nan, "FP32"), number)
+    return op.convert(op.mul(number, op.select(negative, op.constant(-1.0, "FP32"), 1.0)), precision)
+
+
 @onnx_op("BitCast")
 def bit_cast(op: Op) -> Tensor:
-    """The same bits as an integer type of the same width; other pairs have no layers."""
+    """The same bits as another type of the same width. The bits of FP64 are not there to be read: it is computed in FP32."""
     x, element = op.input(0), op.int("to")
     precision = precision_of(element, "the target")
     old, new = BY_NAME[x.precision], BY_NAME[precision]
-    if element not in ELEMENTS.values() or x.element or old.bits != new.bits or x.is_float != (precision in FLOATS) or precision == "BOOL":
+    known = element in ELEMENTS.values() and not x.element and old.bits == new.bits and new.name != "BOOL"
+    if x.is_float == (precision in FLOATS):
+        known = known and (not x.is_float or old == new)
+    else:
+        known = known and old.name != "FP64" and old.name != "U64"
+    if not known:
         raise op.fail(f"reading {type_name(element_of(x))} as {type_name(element)} is not supported")
-    return op.convert(x, precision)
+    if x.is_float == (precision in FLOATS):
+        return op.convert(x, precision)
+    return _bits_of(op, x, precision) if x.is_float else _number_of(op, x, precision)
