@@ -25,15 +25,7 @@ static int64_t steps_of_panel(const conv_geom *q) { return op_div_up(q->cg, 4) *
 static int32_t supports(const cpu_node *node) {
   conv_geom q;
   int8_padding pad;
-  if (!int8_conv_geometry(node, &q, &pad) || node->inputs[0]->grid->count != 1) return 0;
-  if (q.g > 1 && (q.cg % 16 || q.og % 16)) return 0;
-  int64_t steps = steps_of_panel(&q), blocks = op_div_up(q.og, 16) * q.g;
-  return steps <= INT8_MAX_BYTES / 128 / blocks ? 30 : 0;
-}
-
-static void layouts(const cpu_node *node, cpu_layout *in, cpu_layout *out) {
-  for (int32_t i = 0; i < node->input_count; i++) in[i] = CPU_BLOCKED16;
-  out[0] = CPU_BLOCKED16;
+  return int8_conv_is_dense(node, &q, &pad) ? 30 : 0;
 }
 
 static void release(const iec_host_api *host, void *state) {
@@ -138,14 +130,14 @@ static void run(const void *state, const cpu_run *r) {
     int64_t at = ((image * q->g * s->out_blocks + block) * q->out_size + first) * 16;
     int8_store_ahead(&s->store, r, at, count);
     int8_sums(s->panels + block, from, s->pixels + first, count, buffers->sums);
-    int8_store_block(&s->store, r, buffers, at, count, block * 16);
+    int8_store_block(&s->store, r, buffers, buffers->sums, at, count, block * 16);
   }
 }
 
 const cpu_kernel IEC_ISA(cpu_kernel_int8_conv) = {.kind = "Conv",
                                                   .name = "int8_conv",
                                                   .supports = supports,
-                                                  .layouts = layouts,
+                                                  .layouts = int8_conv_layouts,
                                                   .can_fuse = int8_can_fuse,
                                                   .prepare = prepare,
                                                   .run = run,

@@ -42,6 +42,19 @@ static inline int int8_conv_geometry(const cpu_node *node, conv_geom *q, int8_pa
   return bytes <= INT8_MAX_BYTES / (pad->plane * q->n) && bytes * pad->plane * q->n <= INT8_MAX_BYTES;
 }
 
+/* Dense convolutions and groups of whole blocks, of at most INT8_MAX_BYTES weights. */
+static inline int int8_conv_is_dense(const cpu_node *node, conv_geom *q, int8_padding *pad) {
+  if (!int8_conv_geometry(node, q, pad) || node->inputs[0]->grid->count != 1) return 0;
+  if (q->g > 1 && (q->cg % 16 || q->og % 16)) return 0;
+  int64_t steps = op_div_up(q->cg, 4) * q->taps, blocks = op_div_up(q->og, 16) * q->g;
+  return steps <= INT8_MAX_BYTES / 128 / blocks;
+}
+
+static inline void int8_conv_layouts(const cpu_node *node, cpu_layout *in, cpu_layout *out) {
+  for (int32_t i = 0; i < node->input_count; i++) in[i] = CPU_BLOCKED16;
+  out[0] = CPU_BLOCKED16;
+}
+
 /* Pixel of the (copied) input that output position `at` [3] of tap 0 reads. */
 static inline int64_t int8_pixel(const conv_geom *q, const int8_padding *pad, const int64_t at[3]) {
   int64_t p = 0;

@@ -29,11 +29,6 @@ static int32_t supports(const cpu_node *node) {
              : 0;
 }
 
-static void layouts(const cpu_node *node, cpu_layout *in, cpu_layout *out) {
-  for (int32_t i = 0; i < node->input_count; i++) in[i] = CPU_BLOCKED16;
-  out[0] = CPU_BLOCKED16;
-}
-
 static void release(const iec_host_api *host, void *state) {
   int8_depthwise *s = state;
   if (!s) return;
@@ -172,14 +167,15 @@ static void run(const void *state, const cpu_run *r) {
       int64_t first = q->out_size * piece / pieces, pixels = q->out_size * (piece + 1) / pieces - first;
       sums(s, s->weights + block * s->pairs * PAIR, x + plane * s->pad.plane * 16, s->pixels + first, pixels,
            buffers->sums);
-      int8_store_block(&s->store, r, buffers, (plane * q->out_size + first) * 16, pixels, block * 16);
+      int8_store_block(&s->store, r, buffers, buffers->sums, (plane * q->out_size + first) * 16, pixels,
+                       block * 16);
     }
 }
 
 const cpu_kernel IEC_ISA(cpu_kernel_int8_depthwise) = {.kind = "Conv",
                                                        .name = "int8_depthwise",
                                                        .supports = supports,
-                                                       .layouts = layouts,
+                                                       .layouts = int8_conv_layouts,
                                                        .can_fuse = int8_can_fuse,
                                                        .prepare = prepare,
                                                        .run = run,

@@ -340,10 +340,10 @@ static void store_to(const int8_store *s, const cpu_run *run, int8_buffers *buff
   if (s->to_bytes) numbers_to_bytes(s, y, bytes, count, channel);
 }
 
-void int8_store_block(const int8_store *s, const cpu_run *run, int8_buffers *buffers, int64_t at,
-                      int64_t count, int64_t channel) {
+void int8_store_block(const int8_store *s, const cpu_run *run, int8_buffers *buffers, const int32_t *sums,
+                      int64_t at, int64_t count, int64_t channel) {
   float *y = (float *)run->outputs[0] + at;
-  store_to(s, run, buffers, buffers->sums, (uint8_t *)run->outputs[0] + at, y, at, count, channel);
+  store_to(s, run, buffers, sums, (uint8_t *)run->outputs[0] + at, y, at, count, channel);
   if (s->to_bytes || channel + 16 <= s->channels) return;
   for (int64_t p = 0; p < count; p++)
     for (int64_t lane = s->channels - channel; lane < 16; lane++) y[p * 16 + lane] = 0;

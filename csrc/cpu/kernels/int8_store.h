@@ -40,8 +40,8 @@ static inline void int8_store_ahead(const int8_store *store, const cpu_run *run,
 
 /* The sums of `count` pixels of the 16 channels from `channel` on become results, `at` elements into output
  * 0, one block of 16 behind the other. */
-void IEC_ISA(int8_store_block)(const int8_store *store, const cpu_run *run, int8_buffers *buffers, int64_t at,
-                               int64_t count, int64_t channel);
+void IEC_ISA(int8_store_block)(const int8_store *store, const cpu_run *run, int8_buffers *buffers,
+                               const int32_t *sums, int64_t at, int64_t count, int64_t channel);
 /* The same for `count` rows of a plain output, `channels` elements from one to the next. Sums with an addend
  * cannot be among the posts. */
 void IEC_ISA(int8_store_columns)(const int8_store *store, const cpu_run *run, int8_buffers *buffers,

@@ -60,11 +60,6 @@ static int32_t supports(const cpu_node *node) {
   return blocks <= INT8_MAX_BYTES / (2 * POINTS * BLOCK_WEIGHTS) && pays(&q) ? 35 : 0;
 }
 
-static void layouts(const cpu_node *node, cpu_layout *in, cpu_layout *out) {
-  for (int32_t i = 0; i < node->input_count; i++) in[i] = CPU_BLOCKED16;
-  out[0] = CPU_BLOCKED16;
-}
-
 static void release(const iec_host_api *host, void *state) {
   int8_winograd *s = state;
   if (!s) return;
@@ -295,7 +290,7 @@ static void transform_out(const int8_winograd *s, const cpu_run *r, const item *
                 buffers->sums);
       int64_t plane = row / s->image_rows * s->out_blocks + block;
       int64_t at = plane * q->out_size + (top + line) * q->out[2] + 2 * t;
-      int8_store_block(&s->store, r, buffers, at * 16, pixels, block * 16);
+      int8_store_block(&s->store, r, buffers, buffers->sums, at * 16, pixels, block * 16);
     }
 }
 
@@ -338,7 +333,7 @@ static void run(const void *state, const cpu_run *r) {
 const cpu_kernel IEC_ISA(cpu_kernel_int8_winograd) = {.kind = "Conv",
                                                       .name = "int8_winograd",
                                                       .supports = supports,
-                                                      .layouts = layouts,
+                                                      .layouts = int8_conv_layouts,
                                                       .can_fuse = int8_can_fuse,
                                                       .prepare = prepare,
                                                       .run = run,

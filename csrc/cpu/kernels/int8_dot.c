@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Convolution of quantised bytes by the dot products of AVX512-VNNI. Its register tile is up to 14 pixels by
+ * two output blocks: each four bytes that it fetches meet two lines of weights, so loads take half the time
+ * of the sums. Compiled without multiply-add, as int8_store.c. */
+#include "cpu/kernels/int8_conv.h"
+
+#if defined(__AVX512VNNI__)
+#include <immintrin.h>
+
+enum {
+  STEP = 64,        /* weights of a step: [16 outputs][4 inputs] */
+  MOST_PIXELS = 14, /* of a tile */
+  PIECE = 56,       /* pixels of a work item */
+};
+
+typedef struct int8_dot {
+  conv_geom geom;
+  int8_padding pad;
+  int8_store store;
+  int64_t in_blocks, out_blocks, pairs; /* of one group */
+  int64_t steps;
+  int8_t *weights;  /* [group][pair][step][1 or 2 blocks][16][4] */
+  int32_t *offsets; /* [step] bytes behind an output's first pixel */
+  int32_t *pixels;  /* [out_size] bytes from the input's first */
+  uint8_t zero;
+  int32_t pixels_outer; /* more input than weights: all weights meet some pixels before the next */
+} int8_dot;
+
+static int32_t supports(const cpu_node *node) {
+  conv_geom q;
+  int8_padding pad;
+  return int8_conv_is_dense(node, &q, &pad) ? 32 : 0;
+}
+
+static void release(const iec_host_api *host, void *state) {
+  int8_dot *s = state;
+  if (!s) return;
+  int8_store_release(&s->store, host);
+  host->release(host->self, s->weights);
+  host->release(host->self, s->offsets);
+  host->release(host->self, s->pixels);
+  host->release(host->self, s);
+}
+
+/* The weights of one step of a pair: four input channels from `c` on and one tap. */
+static void pack_step(const conv_geom *q, const int8_t *w, int64_t group, int64_t first, int64_t blocks,
+                      int64_t c, int64_t tap, int8_t *to) {
+  memset(to, 0, (size_t)blocks * STEP);
+  for (int64_t i = 0; i < blocks * 16 && first * 16 + i < q->og; i++)
+    for (int64_t j = 0; j < 4 && c + j < q->cg; j++)
+      to[i * 4 + j] = w[((group * q->og + first * 16 + i) * q->cg + c + j) * q->taps + tap];
+}
+
+static void pack(int8_dot *s, const int8_t *w) {
+  const conv_geom *q = &s->geom;
+  int8_t *to = s->weights;
+  for (int64_t group = 0; group < q->g; group++)
+    for (int64_t first = 0; first < s->out_blocks; first += 2) {
+      int64_t blocks = op_min(2, s->out_blocks - first), step = 0;
+      for (int64_t b = 0; b < s->in_blocks; b++)
+        for (int64_t tap = 0; tap < q->taps; tap++)
+          for (int64_t c = b * 16; c < op_min(q->cg, b * 16 + 16); c += 4, step++, to += blocks * STEP) {
+            pack_step(q, w, group, first, blocks, c, tap, to);
+            s->offsets[step] = (int32_t)((int8_tap(q, &s->pad, tap) + b * s->pad.plane) * 16 + c % 16);
+          }
+    }
+}
+
+static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_prepared *out, iec_error *err) {
+  iec_status status = op_state(host, node, sizeof(int8_dot), out, err);
+  if (status != IEC_OK) return status;
+  int8_dot *s = out->state;
+  conv_geom *q = &s->geom;
+  int8_conv_geometry(node, q, &s->pad);
+  s->in_blocks = op_div_up(q->cg, 16);
+  s->out_blocks = op_div_up(q->og, 16);
+  s->pairs = op_div_up(s->out_blocks, 2);
+  s->steps = op_div_up(q->cg, 4) * q->taps;
+  s->zero = int8_zero(node->inputs[0]->grid);
+  s->weights = host->alloc(host->self, (size_t)(q->g * s->out_blocks * s->steps * STEP), 64);
+  s->offsets = host->alloc(host->self, (size_t)s->steps * sizeof *s->offsets, 64);
+  s->pixels = host->alloc(host->self, (size_t)q->out_size * sizeof *s->pixels, 64);
+  if (!s->weights || !s->offsets || !s->pixels)
+    status = cpu_fail(err, IEC_OUT_OF_MEMORY, node->name, "out of memory for the weights");
+  else
+    status = int8_conv_store(&s->store, host, node, q, err);
+  if (status) {
+    release(host, s);
+    out->state = NULL;
+    return status;
+  }
+  pack(s, node->inputs[1]->data);
+  int8_list_pixels(q, &s->pad, s->pixels);
+  s->pixels_outer = q->c * s->pad.plane > q->o * q->cg * q->taps;
+  if (s->pad.needed) out->scratch_size = (size_t)(q->n * q->g * s->in_blocks * s->pad.plane) * 16;
+  out->member_scratch_size = sizeof(int8_buffers);
+  out->cost = (double)(q->n * q->o * q->out_size) * (double)(q->cg * q->taps);
+  out->exec_type = "int8_conv_" CPU_ISA_NAME;
+  out->packed_inputs = 6;
+  return IEC_OK;
+}
+
+/* What the tiles of a work item share. */
+typedef struct dot_item {
+  const int8_t *weights;
+  const int32_t *offsets;
+  int64_t steps;
+  const uint8_t *x;
+  const int8_store *store; /* NULL: sums alone */
+  int64_t channel, plane;  /* of the first block; bytes of the output from one block to the next */
+} dot_item;
+
+/* Four pixels of a block to bytes. What lies outside of 0 and 255 becomes these. */
+static inline __attribute__((always_inline)) __m512i four_pixels(__m512i a, __m512i b, __m512i c, __m512i d) {
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  __m512i bytes = _mm512_packus_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
+  return _mm512_permutexvar_epi32(order, bytes);
+}
+
+/* The sums of a block's pixels become bytes in the way of int8_store.c. Inlined with constants only. */
+static inline __attribute__((always_inline)) void store_tile(const int8_store *s, int64_t channel,
+                                                             const __m512i *sums, uint8_t *y, const int count,
+                                                             const int limits) {
+  __m512 scale = _mm512_load_ps(s->scale + channel), bias = _mm512_load_ps(s->bias + channel);
+  __m512 least = _mm512_load_ps(s->least + channel), most = _mm512_load_ps(s->most + channel);
+  __m512i q[MOST_PIXELS + 3];
+#pragma GCC unroll 14
+  for (int p = 0; p < count; p++) {
+    __m512 v = _mm512_mul_ps(_mm512_cvtepi32_ps(sums[p]), scale);
+    v = _mm512_add_ps(v, bias);
+    if (limits) v = _mm512_min_ps(most, _mm512_max_ps(least, v));
+    q[p] = _mm512_cvtps_epi32(v);
+  }
+#pragma GCC unroll 3
+  for (int p = count; p < (count + 3) / 4 * 4; p++) q[p] = q[count - 1];
+#pragma GCC unroll 4
+  for (int p = 0; p < count; p += 4) {
+    __m512i bytes = four_pixels(q[p], q[p + 1], q[p + 2], q[p + 3]);
+    if (count - p >= 4)
+      _mm512_storeu_si512((void *)(y + p * 16), bytes);
+    else
+      _mm512_mask_storeu_epi32(y + p * 16, (__mmask16)((1 << (count - p) % 4 * 4) - 1), bytes);
+  }
+}
+
+/* Inlined with constants only. */
+static inline __attribute__((always_inline)) void tile(const dot_item *item, const int32_t *pixels,
+                                                       int32_t *y, uint8_t *bytes, const int count,
+                                                       const int blocks) {
+  __m512i sums[2][MOST_PIXELS];
+  const uint8_t *from[MOST_PIXELS];
+  const int8_t *w = item->weights;
+  const int32_t *offsets = item->offsets, *end = offsets + item->steps;
+#pragma GCC unroll 14
+  for (int p = 0; p < count; p++) {
+    sums[0][p] = sums[1][p] = _mm512_setzero_si512();
+    from[p] = item->x + pixels[p];
+  }
+#pragma GCC unroll 1
+  for (; offsets < end; offsets++, w += blocks * STEP) {
+    int64_t at = *offsets;
+    __m512i first = _mm512_load_si512((const void *)w), second = first;
+    if (blocks > 1) second = _mm512_load_si512((const void *)(w + STEP));
+#pragma GCC unroll 14
+    for (int p = 0; p < count; p++) {
+      int32_t four;
+      memcpy(&four, from[p] + at, sizeof four);
+      sums[0][p] = _mm512_dpbusd_epi32(sums[0][p], _mm512_set1_epi32(four), first);
+      if (blocks > 1) sums[1][p] = _mm512_dpbusd_epi32(sums[1][p], _mm512_set1_epi32(four), second);
+    }
+  }
+  if (!item->store) {
+#pragma GCC unroll 2
+    for (int b = 0; b < blocks; b++)
+#pragma GCC unroll 14
+      for (int p = 0; p < count; p++) _mm512_store_si512((void *)(y + (b * count + p) * 16), sums[b][p]);
+  } else if (item->store->saturates) {
+#pragma GCC unroll 2
+    for (int b = 0; b < blocks; b++)
+      store_tile(item->store, item->channel + b * 16, sums[b], bytes + b * item->plane, count, 0);
+  } else {
+#pragma GCC unroll 2
+    for (int b = 0; b < blocks; b++)
+      store_tile(item->store, item->channel + b * 16, sums[b], bytes + b * item->plane, count, 1);
+  }
+}
+
+typedef void tile_function(const dot_item *item, const int32_t *pixels, int32_t *y, uint8_t *bytes);
+
+#define TILE(P)                                                                                   \
+  static __attribute__((noinline)) void tile_##P##_1(const dot_item *item, const int32_t *pixels, \
+                                                     int32_t *y, uint8_t *bytes) {                \
+    tile(item, pixels, y, bytes, P, 1);                                                           \
+  }                                                                                               \
+  static __attribute__((noinline)) void tile_##P##_2(const dot_item *item, const int32_t *pixels, \
+                                                     int32_t *y, uint8_t *bytes) {                \
+    tile(item, pixels, y, bytes, P, 2);                                                           \
+  }
+TILE(1)
+TILE(2)
+TILE(3)
+TILE(4)
+TILE(5)
+TILE(6)
+TILE(7)
+TILE(8)
+TILE(9)
+TILE(10)
+TILE(11)
+TILE(12)
+TILE(13)
+TILE(14)
+
+static tile_function *const tiles[2][MOST_PIXELS + 1] = {
+    {NULL, tile_1_1, tile_2_1, tile_3_1, tile_4_1, tile_5_1, tile_6_1, tile_7_1, tile_8_1, tile_9_1,
+     tile_10_1, tile_11_1, tile_12_1, tile_13_1, tile_14_1},
+    {NULL, tile_1_2, tile_2_2, tile_3_2, tile_4_2, tile_5_2, tile_6_2, tile_7_2, tile_8_2, tile_9_2,
+     tile_10_2, tile_11_2, tile_12_2, tile_13_2, tile_14_2}};
+
+/* `count` pixels from `first` on of one or two output blocks, the first of them `block` of all groups of the
+ * image. */
+static void run_item(const int8_dot *s, const cpu_run *r, const dot_item *item, int64_t image, int64_t block,
+                     int64_t first, int64_t count) {
+  const conv_geom *q = &s->geom;
+  int8_buffers *buffers = r->member_scratch;
+  int64_t blocks = op_min(2, s->out_blocks - block % s->out_blocks), pieces = op_div_up(count, MOST_PIXELS);
+  int64_t at = ((image * q->g * s->out_blocks + block) * q->out_size + first) * 16;
+  for (int64_t i = 0; i < pieces; i++) {
+    int64_t begin = count * i / pieces, p = count * (i + 1) / pieces - begin;
+    tiles[blocks - 1][p](item, s->pixels + first + begin, buffers->sums,
+                         (uint8_t *)r->outputs[0] + at + begin * 16);
+    for (int64_t b = 0; !item->store && b < blocks; b++)
+      int8_store_block(&s->store, r, buffers, buffers->sums + b * p * 16, at + (b * q->out_size + begin) * 16,
+                       p, (block + b) * 16);
+  }
+}
+
+static void run(const void *state, const cpu_run *r) {
+  const int8_dot *s = state;
+  const conv_geom *q = &s->geom;
+  const uint8_t *x = r->inputs[0];
+  int64_t begin, end, taken = 0, columns = q->n * q->g * s->pairs;
+  if (s->pad.needed) {
+    int8_pad_input(q, &s->pad, r, q->g * s->in_blocks, s->zero);
+    cpu_barrier(r);
+    x = r->scratch;
+  }
+  dot_item item = {.offsets = s->offsets, .steps = s->steps, .plane = q->out_size * 16};
+  if (s->store.to_bytes && !s->store.post_count) item.store = &s->store;
+  int64_t pieces = op_div_up(q->out_size, PIECE);
+  while (cpu_next_side(r, 0, columns * pieces, 1, &taken, &begin, &end)) {
+    int64_t column = begin % columns, piece = begin / columns;
+    if (!s->pixels_outer) op_place(r, begin, columns, pieces, &column, &piece);
+    int64_t image = column % q->n, pair = column / q->n; /* images next to each other use the same weights */
+    int64_t group = pair / s->pairs, block = group * s->out_blocks + pair % s->pairs * 2;
+    int64_t first = q->out_size * piece / pieces, count = q->out_size * (piece + 1) / pieces - first;
+    item.weights = s->weights + block * s->steps * STEP;
+    item.x = x + (image * q->g + group) * s->in_blocks * s->pad.plane * 16;
+    item.channel = block * 16;
+    run_item(s, r, &item, image, block, first, count);
+  }
+}
+
+const cpu_kernel IEC_ISA(cpu_kernel_int8_dot) = {.kind = "Conv",
+                                                 .name = "int8_dot",
+                                                 .supports = supports,
+                                                 .layouts = int8_conv_layouts,
+                                                 .can_fuse = int8_can_fuse,
+                                                 .prepare = prepare,
+                                                 .run = run,
+                                                 .release = release};
+#else
+
+static int32_t supports(const cpu_node *node) {
+  (void)node;
+  return 0;
+}
+
+const cpu_kernel IEC_ISA(cpu_kernel_int8_dot) = {.kind = "Conv", .name = "int8_dot", .supports = supports};
+#endif
