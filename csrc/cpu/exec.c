@@ -9,7 +9,7 @@
 enum { LINE = 64 };
 _Static_assert(sizeof(atomic_llong[CPU_COUNTERS]) <= LINE, "counters fit");
 
-/* Shared memory of a run: counters of shared and of other steps, bases, addresses of one step, the arena. */
+/* Memory of a run: counters of steps that are not shared, bases, addresses of one step, the arena. */
 static size_t bases_size(const cpu_plan *plan) {
   size_t count = (size_t)(CPU_SPACE_CALLER + plan->graph->input_count + plan->graph->output_count);
   return (count * sizeof(char *) + LINE - 1) / LINE * LINE;
@@ -19,7 +19,7 @@ static size_t addresses_size(const cpu_plan *plan) {
   return ((size_t)plan->most_ports * sizeof(void *) + LINE - 1) / LINE * LINE;
 }
 
-static size_t head_size(const cpu_plan *plan) { return 2 * LINE + bases_size(plan) + addresses_size(plan); }
+static size_t head_size(const cpu_plan *plan) { return LINE + bases_size(plan) + addresses_size(plan); }
 
 size_t cpu_plan_scratch(const cpu_plan *plan) { return head_size(plan) + plan->arena_size; }
 
@@ -47,11 +47,34 @@ static void run_member(void *arg, int32_t member, int32_t members) {
   j->step->kernel->run(j->step->state, &run);
 }
 
+static void reset_counters(atomic_llong *counters, int32_t members) {
+  for (int32_t i = 0; i < members; ++i)
+    for (int k = 0; k < CPU_COUNTERS; ++k)
+      atomic_store_explicit(counters + i * CPU_COUNTERS_STEP + k, 0, memory_order_relaxed);
+}
+
+int cpu_next_shared(const cpu_run *run, int phase, int64_t count, int64_t grain, int64_t *begin,
+                    int64_t *end) {
+  int64_t chunks = (count + grain - 1) / grain;
+  for (int32_t i = 0; i < run->members; ++i) {
+    int32_t owner = run->member + i;
+    if (owner >= run->members) owner -= run->members;
+    int64_t first = chunks * owner / run->members, size = chunks * (owner + 1) / run->members - first;
+    atomic_llong *taken = run->next + owner * CPU_COUNTERS_STEP + phase;
+    if (atomic_load_explicit(taken, memory_order_relaxed) >= size) continue;
+    int64_t number = atomic_fetch_add_explicit(taken, 1, memory_order_relaxed);
+    if (number >= size) continue;
+    *begin = (first + number) * grain;
+    *end = *begin + grain < count ? *begin + grain : count;
+    return 1;
+  }
+  return 0;
+}
+
 void cpu_plan_run(const cpu_plan *plan, const cpu_crew *crew, void *scratch, void *member_scratch,
                   const void *const *inputs, void *const *outputs, int64_t *times) {
   const cpu_graph *graph = plan->graph;
-  atomic_llong *shared = scratch, *alone = (atomic_llong *)(void *)((char *)scratch + LINE);
-  uintptr_t *bases = (uintptr_t *)(void *)((char *)scratch + 2 * LINE);
+  uintptr_t *bases = (uintptr_t *)(void *)((char *)scratch + LINE);
   void **addresses = (void **)(void *)((char *)bases + bases_size(plan));
   bases[CPU_SPACE_ARENA] = (uintptr_t)scratch + head_size(plan);
   bases[CPU_SPACE_FIXED] = 0;
@@ -73,9 +96,10 @@ void cpu_plan_run(const cpu_plan *plan, const cpu_crew *crew, void *scratch, voi
       addresses[k] = (void *)(bases[step->ports[k].space] + (uintptr_t)step->ports[k].offset);
     j.run.outputs = addresses + step->input_count;
     j.run.scratch = addresses[count];
-    j.run.next = crew->team && step->most_members > 1 ? shared : alone;
-    for (int k = 0; k < CPU_COUNTERS; ++k) atomic_store_explicit(j.run.next + k, 0, memory_order_relaxed);
-    if (j.run.next == shared)
+    int shared = crew->team && step->most_members > 1;
+    j.run.next = shared ? crew->counters : scratch;
+    reset_counters(j.run.next, shared ? crew->members : 1);
+    if (shared)
       crew->host->team_share(crew->team, step->most_members, run_member, &j);
     else
       step->kernel->run(step->state, &j.run);

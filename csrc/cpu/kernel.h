@@ -160,6 +160,7 @@ typedef struct cpu_node { /* what a kernel sees of a node while the plan is made
 void *cpu_pack(const cpu_node *node, const char *what, size_t bytes, int32_t *ready);
 
 #define CPU_COUNTERS 4
+#define CPU_COUNTERS_STEP 16 /* from one member's counters to the next one's: lines of their own */
 
 /* The first failure of an inference; only kernels of extensions can fail. Set in a step that runs on
  * member 0 alone. */
@@ -173,7 +174,8 @@ typedef struct cpu_crew { /* who may share the steps of an inference */
   iec_team *team; /* NULL: nobody but the caller */
   int32_t members;
   cpu_failure *failure;
-  size_t stride; /* bytes from one member's scratch to the next one's */
+  size_t stride;          /* bytes from one member's scratch to the next one's */
+  atomic_llong *counters; /* of shared steps, CPU_COUNTERS_STEP a member; NULL without a team */
 } cpu_crew;
 
 typedef struct cpu_run { /* one execution of one step, as a team member sees it */
@@ -185,24 +187,24 @@ typedef struct cpu_run { /* one execution of one step, as a team member sees it 
   /* members: the most that may take part. Only member 0 is certain to; others come if they are free, and none
    * after member 0's first barrier. So work is handed out by cpu_next, or divided after cpu_settle. */
   int32_t member, members;
-  atomic_llong *next;   /* CPU_COUNTERS of them, 0 at the start of the step: hand out chunks with cpu_next */
+  atomic_llong *next;   /* CPU_COUNTERS for each member, 0 at the start of the step: cpu_next */
   const cpu_crew *crew; /* barriers: cpu_barrier(run) */
 } cpu_run;
 
-/* The next chunk [*begin, *end) of `count` items in pieces of `grain`; 0 when none is left. `phase` names the
- * counter: a kernel of several phases with barriers between them takes one each (or resets one on member 0
- * between two barriers). */
+int cpu_next_shared(const cpu_run *run, int phase, int64_t count, int64_t grain, int64_t *begin,
+                    int64_t *end);
+
+/* The next chunk [*begin, *end) of `count` items in pieces of `grain`; 0 when none is left. Every member has
+ * a share of its own, the same part of all items in every step, so that it finds in its caches what it wrote
+ * in the step before; whoever is done takes from the others. `phase` names the counter: a kernel of several
+ * phases with barriers between them takes one each. */
 static inline int cpu_next_phase(const cpu_run *run, int phase, int64_t count, int64_t grain, int64_t *begin,
                                  int64_t *end) {
-  atomic_llong *counter = run->next + phase;
-  int64_t b;
-  if (run->members == 1) { /* alone: no locked instruction */
-    b = atomic_load_explicit(counter, memory_order_relaxed);
-    atomic_store_explicit(counter, b + grain, memory_order_relaxed);
-  } else {
-    b = atomic_fetch_add_explicit(counter, grain, memory_order_relaxed);
-  }
+  if (run->members > 1) return cpu_next_shared(run, phase, count, grain, begin, end);
+  atomic_llong *counter = run->next + phase; /* alone: no locked instruction */
+  int64_t b = atomic_load_explicit(counter, memory_order_relaxed);
   if (b >= count) return 0;
+  atomic_store_explicit(counter, b + grain, memory_order_relaxed);
   *begin = b;
   *end = b + grain < count ? b + grain : count;
   return 1;
@@ -210,21 +212,6 @@ static inline int cpu_next_phase(const cpu_run *run, int phase, int64_t count, i
 
 static inline int cpu_next(const cpu_run *run, int64_t count, int64_t grain, int64_t *begin, int64_t *end) {
   return cpu_next_phase(run, 0, count, grain, begin, end);
-}
-
-/* The same for steps that lie side by side in memory: of two members one goes forward from the first chunk,
- * the other backward from the last, so that each reads mostly what it wrote in the step before. `taken`: how
- * many this member has had, 0 at first. */
-static inline int cpu_next_side(const cpu_run *run, int phase, int64_t count, int64_t grain, int64_t *taken,
-                                int64_t *begin, int64_t *end) {
-  int64_t chunks = (count + grain - 1) / grain, number = 0;
-  if (run->members != 2) return cpu_next_phase(run, phase, count, grain, begin, end);
-  if (!cpu_next_phase(run, phase, chunks, 1, &number, end)) return 0;
-  number = run->member ? chunks - 1 - *taken : *taken;
-  ++*taken;
-  *begin = number * grain;
-  *end = *begin + grain < count ? *begin + grain : count;
-  return 1;
 }
 
 /* The members that have begun the step wait for each other. */

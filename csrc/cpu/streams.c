@@ -39,6 +39,9 @@ static iec_status stream_create(cpu_streams *streams, stream *s, const int32_t *
                     cpu_plan_scratch(streams->plan));
   s->crew = (cpu_crew){.host = host, .members = streams->threads, .stride = member_stride(streams->plan)};
   if (streams->threads == 1) return IEC_OK;
+  size_t counters = (size_t)streams->threads * CPU_COUNTERS_STEP * sizeof *s->crew.counters;
+  s->crew.counters = host->alloc(host->self, counters, 128);
+  if (!s->crew.counters) return cpu_fail(err, IEC_OUT_OF_MEMORY, NULL, "no memory for %zu bytes", counters);
   return host->team_create(host->self, streams->threads, cpus, &s->crew.team, err);
 }
 
@@ -83,6 +86,7 @@ void cpu_streams_release(cpu_streams *streams) {
   for (int32_t i = 0; i < streams->count; ++i) {
     stream *s = &streams->streams[i];
     if (s->crew.team) host->team_release(s->crew.team);
+    host->release(host->self, s->crew.counters);
     host->release(host->self, s->scratch);
     host->release(host->self, s->member_scratch);
   }

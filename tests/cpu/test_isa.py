@@ -79,7 +79,8 @@ def test_an_unknown_set_is_refused_with_those_that_are_known(monkeypatch: pytest
 )
 def test_processors_get_what_they_can_run(processor: str, isa: str) -> None:
     code = "import test_isa, sys; print(test_isa.chosen(), *test_isa.scores().ravel())"
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(Path(__file__).parent)])}
+    # numpy's BLAS takes an emulated Nehalem on a host with AVX-512 for something greater; it is not what is tested.
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(Path(__file__).parent)]), "OPENBLAS_CORETYPE": "Nehalem"}
     command = ["qemu-x86_64", "-cpu", processor, sys.executable, "-c", code]
     done = subprocess.run(command, env=env, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -114,15 +114,15 @@ static inline int64_t op_grain(const cpu_run *run, int64_t count, int64_t least)
   return run->members == 1 ? op_max(count, 1) : op_max(grain, least);
 }
 
-/* Of `columns` times `pieces` of a map, column by column, item number `item`. With two members the first half
- * of the pieces comes before the other one, so that each member stays in its half (cpu_next_side). */
+/* Of `columns` times `pieces` of a map, item number `item`: the pieces are cut in as many bands as there are
+ * members, and within its band, a member's share, go column by column. */
 static inline void op_place(const cpu_run *run, int64_t item, int64_t columns, int64_t pieces,
                             int64_t *column, int64_t *piece) {
-  int64_t begin = 0, end = run->members == 2 ? pieces / 2 : pieces;
-  if (item >= columns * end) {
-    item -= columns * end;
+  int64_t begin = 0, end = pieces / run->members;
+  for (int32_t band = 1; item >= columns * (end - begin); band++) {
+    item -= columns * (end - begin);
     begin = end;
-    end = pieces;
+    end = pieces * (band + 1) / run->members;
   }
   *column = item / (end - begin);
   *piece = begin + item % (end - begin);

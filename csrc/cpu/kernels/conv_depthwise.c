@@ -141,8 +141,9 @@ static void run(const void *state, const cpu_run *run) {
   int64_t begin, end, rows = q->out[0] * q->out[1], count = q->n * s->blocks * rows;
   while (cpu_next(run, count, op_grain(run, count, 1), &begin, &end))
     for (int64_t i = begin; i < end; i++) {
-      int64_t image_block = i / rows, block = image_block % s->blocks, d0, d1, h0, h1;
-      int64_t od = i % rows / q->out[1], oh = i % rows % q->out[1];
+      int64_t block, at, d0, d1, h0, h1;
+      op_place(run, i, s->blocks, q->n * rows, &block, &at);
+      int64_t image_block = at / rows * s->blocks + block, od = at % rows / q->out[1], oh = at % q->out[1];
       conv_valid_taps(q, 0, od, &d0, &d1);
       conv_valid_taps(q, 1, oh, &h0, &h1);
       int64_t id = od * q->stride[0] - q->pad[0] + d0 * q->dil[0],
@@ -157,7 +158,7 @@ static void run(const void *state, const cpu_run *run) {
       r.x = (const float *)run->inputs[0] + image_block * q->in_size * 16;
       if (r.depths > 0 && r.heights > 0) r.x += (id * q->in[1] + ih) * q->in[2] * 16;
       r.w = s->weights + ((block * q->k[0] + d0) * q->k[1] + h0) * q->k[2] * 16;
-      float *y = (float *)run->outputs[0] + i * q->out[2] * 16;
+      float *y = (float *)run->outputs[0] + (image_block * rows + at % rows) * q->out[2] * 16;
       row(s, &r, s->bias + block * 16, y);
       if (post_left(&s->posts)) post_blocked(&s->posts, run, y, q->out[2], block * 16, q->c);
     }

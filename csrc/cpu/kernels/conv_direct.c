@@ -263,10 +263,12 @@ static void gather_input(const conv_direct *s, const cpu_run *r) {
   int64_t blocks = q->n * (s->lanes == 1 ? q->c : q->g * s->in_blocks), rows = gather_rows(&s->gather), begin,
           end;
   while (cpu_next_phase(r, 1, blocks * rows, op_grain(r, blocks * rows, 4), &begin, &end))
-    for (int64_t i = begin; i < end; i++)
-      gather_row(q, &s->gather, i % rows, s->lanes,
-                 (const float *)r->inputs[0] + i / rows * q->in_size * s->lanes,
-                 (float *)r->scratch + i / rows * s->gather.plane * s->lanes);
+    for (int64_t i = begin; i < end; i++) {
+      int64_t block, row;
+      op_place(r, i, blocks, rows, &block, &row);
+      gather_row(q, &s->gather, row, s->lanes, (const float *)r->inputs[0] + block * q->in_size * s->lanes,
+                 (float *)r->scratch + block * s->gather.plane * s->lanes);
+    }
 }
 
 static void run(const void *state, const cpu_run *r) {
@@ -292,8 +294,10 @@ static void run(const void *state, const cpu_run *r) {
       break;
   }
   while (cpu_next(r, q->g * parts * pieces, 1, &begin, &end)) {
-    int64_t part = begin / pieces % parts, piece = begin % pieces;
-    item w = {.group = begin / pieces / parts,
+    int64_t column, piece, part;
+    op_place(r, begin, q->g * parts, pieces, &column, &piece);
+    part = column % parts;
+    item w = {.group = column / parts,
               .j0 = groups * part / parts,
               .j1 = groups * (part + 1) / parts,
               .begin = pixels * piece / pieces,

@@ -267,15 +267,21 @@ static void run_item(const conv_winograd *s, const cpu_run *r, const item *w) {
 /* Too few tiles for an item each: the members share every phase of the one item. */
 static void run_together(const conv_winograd *s, const cpu_run *r, const item *w) {
   int64_t begin, end, in = s->in_blocks * s->rows, products = s->points * s->groups;
-  int64_t out = s->out_blocks * s->rows;
+  int64_t out = s->out_blocks * s->rows, block, row;
   while (cpu_next_phase(r, 0, in, op_grain(r, in, 1), &begin, &end))
-    for (; begin < end; begin++) transform_in(s, r, w, begin / s->rows, begin % s->rows);
+    for (; begin < end; begin++) {
+      op_place(r, begin, s->in_blocks, s->rows, &block, &row);
+      transform_in(s, r, w, block, row);
+    }
   cpu_barrier(r);
   while (cpu_next_phase(r, 1, products, op_grain(r, products, 1), &begin, &end))
     for (; begin < end; begin++) multiply(s, w, begin / s->groups, begin % s->groups);
   cpu_barrier(r);
   while (cpu_next_phase(r, 2, out, op_grain(r, out, 1), &begin, &end))
-    for (; begin < end; begin++) transform_out(s, r, w, begin / s->rows, begin % s->rows);
+    for (; begin < end; begin++) {
+      op_place(r, begin, s->out_blocks, s->rows, &block, &row);
+      transform_out(s, r, w, block, row);
+    }
 }
 
 static void run(const void *state, const cpu_run *r) {

@@ -114,14 +114,14 @@ static void run(const void *state, const cpu_run *r) {
   const conv_geom *q = &s->geom;
   const uint8_t *x = r->inputs[0];
   int8_buffers *buffers = r->member_scratch;
-  int64_t begin, end, taken = 0, columns = q->n * q->g * s->out_blocks;
+  int64_t begin, end, columns = q->n * q->g * s->out_blocks;
   if (s->pad.needed) {
     int8_pad_input(q, &s->pad, r, q->g * s->in_blocks, s->zero);
     cpu_barrier(r);
     x = r->scratch;
   }
   int64_t pieces = op_div_up(q->out_size, INT8_PIXELS);
-  while (cpu_next_side(r, 0, columns * pieces, 1, &taken, &begin, &end)) {
+  while (cpu_next_phase(r, 0, columns * pieces, 1, &begin, &end)) {
     int64_t column = begin % columns, piece = begin / columns;
     if (!s->pixels_outer) op_place(r, begin, columns, pieces, &column, &piece);
     int64_t image = column % q->n, block = column / q->n; /* images next to each other use the same weights */

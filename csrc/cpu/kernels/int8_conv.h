@@ -94,8 +94,8 @@ static inline void int8_pad_row(const conv_geom *q, const int8_padding *pad, int
 /* Copies input 0, n times `blocks` blocks, with its frame to the scratch memory; a barrier belongs behind. */
 static inline void int8_pad_input(const conv_geom *q, const int8_padding *pad, const cpu_run *r,
                                   int64_t blocks, uint8_t zero) {
-  int64_t rows = pad->size[0] * pad->size[1], count = q->n * blocks * rows, taken = 0, begin, end;
-  while (cpu_next_side(r, 1, count, op_grain(r, count, 4), &taken, &begin, &end))
+  int64_t rows = pad->size[0] * pad->size[1], count = q->n * blocks * rows, begin, end;
+  while (cpu_next_phase(r, 1, count, op_grain(r, count, 4), &begin, &end))
     for (int64_t i = begin; i < end; i++) {
       int64_t block, row;
       op_place(r, i, q->n * blocks, rows, &block, &row);

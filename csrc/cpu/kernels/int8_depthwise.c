@@ -152,14 +152,14 @@ static void run(const void *state, const cpu_run *r) {
   const conv_geom *q = &s->geom;
   const uint8_t *x = r->inputs[0];
   int8_buffers *buffers = r->member_scratch;
-  int64_t begin, end, taken = 0, pieces = op_div_up(q->out_size, INT8_PIXELS);
+  int64_t begin, end, pieces = op_div_up(q->out_size, INT8_PIXELS);
   int64_t planes = q->n * s->blocks, count = planes * pieces;
   if (s->pad.needed) {
     int8_pad_input(q, &s->pad, r, s->blocks, s->zero);
     cpu_barrier(r);
     x = r->scratch;
   }
-  while (cpu_next_side(r, 0, count, op_grain(r, count, 1), &taken, &begin, &end))
+  while (cpu_next_phase(r, 0, count, op_grain(r, count, 1), &begin, &end))
     for (int64_t i = begin; i < end; i++) {
       int64_t piece, plane;
       op_place(r, i, planes, pieces, &plane, &piece);

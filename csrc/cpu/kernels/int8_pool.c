@@ -46,8 +46,8 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
 static void run(const void *state, const cpu_run *r) {
   const int8_pool *s = state;
   const conv_geom *q = &s->geom;
-  int64_t begin, end, taken = 0, rows = q->out[0] * q->out[1], planes = q->n * s->blocks;
-  while (cpu_next_side(r, 0, planes * rows, op_grain(r, planes * rows, 1), &taken, &begin, &end))
+  int64_t begin, end, rows = q->out[0] * q->out[1], planes = q->n * s->blocks;
+  while (cpu_next_phase(r, 0, planes * rows, op_grain(r, planes * rows, 1), &begin, &end))
     for (int64_t i = begin; i < end; i++) {
       int64_t plane, row;
       op_place(r, i, planes, rows, &plane, &row);

@@ -151,13 +151,13 @@ static void run_quantize(const void *state, const cpu_run *r) {
   const border *s = state;
   const float *x = r->inputs[0];
   uint8_t *y = r->outputs[0];
-  int64_t begin, end, taken = 0, blocks = op_div_up(s->channels, 16), pieces = op_div_up(s->pixels, PIECE);
+  int64_t begin, end, blocks = op_div_up(s->channels, 16), pieces = op_div_up(s->pixels, PIECE);
   if (!s->out_blocked) {
     int64_t count = s->images * s->channels * s->pixels;
     while (cpu_next(r, count, op_grain(r, count, 1024), &begin, &end)) quantize_plain(s, x, y, begin, end);
     return;
   }
-  while (cpu_next_side(r, 0, s->images * blocks * pieces, 1, &taken, &begin, &end)) {
+  while (cpu_next(r, s->images * blocks * pieces, 1, &begin, &end)) {
     int64_t plane, piece;
     op_place(r, begin, s->images * blocks, pieces, &plane, &piece);
     int64_t block = plane % blocks, image = plane / blocks;

@@ -305,11 +305,11 @@ static void run_blocks(const int8_winograd *s, const cpu_run *r, const item *w, 
 
 static void run(const void *state, const cpu_run *r) {
   const int8_winograd *s = state;
-  int64_t begin, end, taken = 0;
+  int64_t begin, end;
   if (s->items == 1) {
     item w = make_item(s, r, 0, s->rows);
     int64_t inputs = s->in_blocks * s->rows;
-    while (cpu_next_side(r, 0, inputs, op_grain(r, inputs, 1), &taken, &begin, &end))
+    while (cpu_next_phase(r, 0, inputs, op_grain(r, inputs, 1), &begin, &end))
       for (; begin < end; begin++) {
         int64_t block, row;
         op_place(r, begin, s->in_blocks, s->rows, &block, &row);
@@ -320,7 +320,7 @@ static void run(const void *state, const cpu_run *r) {
     while (cpu_next_phase(r, 1, s->out_blocks, together, &begin, &end)) run_blocks(s, r, &w, begin, end);
     return;
   }
-  while (cpu_next_side(r, 0, s->items, 1, &taken, &begin, &end)) {
+  while (cpu_next_phase(r, 0, s->items, 1, &begin, &end)) {
     int64_t first = s->rows * begin / s->items, last = s->rows * end / s->items;
     item w = make_item(s, r, first, last);
     for (int64_t b = 0; b < s->in_blocks; b++)

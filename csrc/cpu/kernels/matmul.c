@@ -225,7 +225,7 @@ static void run(const void *state, const cpu_run *r) {
                  .y = (float *)r->outputs[0] + matmul_offset(q, q->y_step, batch),
                  .aside = r->member_scratch,
                  .a_row = s->gathers ? q->k : q->a_row};
-    int64_t after = (begin + r->members) / pieces % spans * ITEM_GROUPS;
+    int64_t after = (begin + 1) / pieces % spans * ITEM_GROUPS;
     run_item(s, r, &p, j, op_min(j + ITEM_GROUPS, s->groups), row, op_min(rows, s->m - row), after);
   }
 }

@@ -113,9 +113,11 @@ static inline __attribute__((always_inline)) void run_rows(const pool_blocked *s
   int64_t begin, end, rows = q->out[0] * q->out[1], count = q->n * s->blocks * rows;
   while (cpu_next(r, count, op_grain(r, count, 1), &begin, &end))
     for (int64_t i = begin; i < end; i++) {
-      int64_t od = i % rows / q->out[1], oh = i % rows % q->out[1], block = i / rows % s->blocks;
-      const float *x = (const float *)r->inputs[0] + i / rows * q->in_size * 16;
-      float *y = (float *)r->outputs[0] + i * q->out[2] * 16;
+      int64_t block, at;
+      op_place(r, i, s->blocks, q->n * rows, &block, &at);
+      int64_t image_block = at / rows * s->blocks + block, od = at % rows / q->out[1], oh = at % q->out[1];
+      const float *x = (const float *)r->inputs[0] + image_block * q->in_size * 16;
+      float *y = (float *)r->outputs[0] + (image_block * rows + at % rows) * q->out[2] * 16;
       window w;
       window_axis(q, &w, 0, od);
       window_axis(q, &w, 1, oh);

@@ -342,7 +342,7 @@ static void packed_inputs(const recurrent_state *s, const cpu_run *r) {
     for (int64_t k = 0; k < s->d || k == 0; k += GEMM_ROWS_DEPTH) {
       int64_t here = inputs_panel(s, b) + k * nb * 16;
       int64_t next = k + GEMM_ROWS_DEPTH < s->d ? here + GEMM_ROWS_DEPTH * nb * 16
-                                                : inputs_panel(s, op_min(b + r->members, items - 1));
+                                                : inputs_panel(s, op_min(b + 1, items - 1));
       a.a = (const float *)r->inputs[X] + k;
       a.w = s->w + here;
       a.inner = op_min(GEMM_ROWS_DEPTH, s->d - k);
