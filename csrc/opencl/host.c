@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Kinds whose control flow a GPU has nothing to win from (sorting and suppressing boxes, decoding sequences,
+/* Kinds whose control flow a GPU has nothing to win from (proposals of boxes, decoding sequences,
  * loops): a node of them becomes a network of its own on the CPU driver. */
 #include "opencl/host.h"
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from cpu_programs import Builder, infer, reference
@@ -37,6 +37,7 @@ def node(
     rtol: float = 2e-5,
     atol: float = 2e-6,
     const: Sequence[int] = (),
+    config: Mapping[str, str] | None = None,
     **attrs: AttrValue,
 ) -> list[dict[str, str]]:
     """Compare one node that the device must support; ``const``: inputs that are constants of the program."""
@@ -52,7 +53,7 @@ def node(
             given.append(x)
     b.output(*b.nodes(kind, *tensors, **attrs))
     assert device.query(b.program) == [True]
-    return compare(device, b, given, rtol, atol)
+    return compare(device, b, given, rtol, atol, **(config or {}))
 
 
 def floats(*shape: int, seed: int = 1) -> np.ndarray:
