@@ -239,7 +239,7 @@ static void run(const void *state, const cpu_run *r) {
   const int8_dot *s = state;
   const conv_geom *q = &s->geom;
   const uint8_t *x = r->inputs[0];
-  int64_t begin, end, taken = 0, columns = q->n * q->g * s->pairs;
+  int64_t begin, end, columns = q->n * q->g * s->pairs;
   if (s->pad.needed) {
     int8_pad_input(q, &s->pad, r, q->g * s->in_blocks, s->zero);
     cpu_barrier(r);
@@ -248,7 +248,7 @@ static void run(const void *state, const cpu_run *r) {
   dot_item item = {.offsets = s->offsets, .steps = s->steps, .plane = q->out_size * 16};
   if (s->store.to_bytes && !s->store.post_count) item.store = &s->store;
   int64_t pieces = op_div_up(q->out_size, PIECE);
-  while (cpu_next_side(r, 0, columns * pieces, 1, &taken, &begin, &end)) {
+  while (cpu_next_phase(r, 0, columns * pieces, 1, &begin, &end)) {
     int64_t column = begin % columns, piece = begin / columns;
     if (!s->pixels_outer) op_place(r, begin, columns, pieces, &column, &piece);
     int64_t image = column % q->n, pair = column / q->n; /* images next to each other use the same weights */
