@@ -6,12 +6,17 @@
 
 #if defined(__AVX512VNNI__)
 #include <immintrin.h>
+#include <math.h>
 
 enum {
   STEP = 64,        /* weights of a step: [16 outputs][4 inputs] */
   MOST_PIXELS = 14, /* of a tile */
   PIECE = 56,       /* pixels of a work item */
 };
+
+/* What becomes of a tile's sums: they are stored as they are, or as bytes; SUM and LEVELS are bytes of
+ * residual sums, the latter quantised before. */
+enum { SUMS, BYTES, SUM, LEVELS };
 
 typedef struct int8_dot {
   conv_geom geom;
@@ -22,7 +27,9 @@ typedef struct int8_dot {
   int8_t *weights;  /* [group][pair][step][1 or 2 blocks][16][4] */
   int32_t *offsets; /* [step] bytes behind an output's first pixel */
   int32_t *pixels;  /* [out_size] bytes from the input's first */
+  uint8_t *limits;  /* of bytes: the least and the most of each channel */
   uint8_t zero;
+  int32_t to;           /* of dot_item */
   int32_t pixels_outer; /* more input than weights: all weights meet some pixels before the next */
 } int8_dot;
 
@@ -39,6 +46,7 @@ static void release(const iec_host_api *host, void *state) {
   host->release(host->self, s->weights);
   host->release(host->self, s->offsets);
   host->release(host->self, s->pixels);
+  host->release(host->self, s->limits);
   host->release(host->self, s);
 }
 
@@ -66,6 +74,26 @@ static void pack(int8_dot *s, const int8_t *w) {
     }
 }
 
+/* 1 when nothing that is converted comes near the end of 32-bit integers, so that limits may be kept behind
+ * it. */
+static int in_range(const int8_store *s, int32_t to) {
+  int all = 1;
+  for (int64_t c = 0; c < s->channels; c++) {
+    float factor = to == SUM ? s->factor[c] : 1.0f, most = 0;
+    all &= fabsf(s->scale[c] * factor) <= 0.25f && fabsf(s->bias[c] * factor) <= 0x1p28f;
+    if (to == LEVELS) most = fabsf(s->factor[c]) * 256;
+    if (to != BYTES) all &= most + fabsf(s->addend[c]) * 256 + fabsf(s->shift[c]) <= 0x1p28f;
+  }
+  return all;
+}
+
+/* What becomes of the sums while they are in registers. */
+static int32_t choose_store(const int8_store *s) {
+  if (!s->to_bytes || (s->post_count && !s->residual)) return SUMS;
+  int32_t to = !s->residual ? BYTES : s->post_count == 1 ? SUM : LEVELS;
+  return in_range(s, to) ? to : SUMS;
+}
+
 static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_prepared *out, iec_error *err) {
   iec_status status = op_state(host, node, sizeof(int8_dot), out, err);
   if (status != IEC_OK) return status;
@@ -80,7 +108,9 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   s->weights = host->alloc(host->self, (size_t)(q->g * s->out_blocks * s->steps * STEP), 64);
   s->offsets = host->alloc(host->self, (size_t)s->steps * sizeof *s->offsets, 64);
   s->pixels = host->alloc(host->self, (size_t)q->out_size * sizeof *s->pixels, 64);
-  if (!s->weights || !s->offsets || !s->pixels)
+  size_t channels = (size_t)op_div_up(q->o, 16) * 16;
+  s->limits = host->alloc(host->self, 2 * channels, 64);
+  if (!s->weights || !s->offsets || !s->pixels || !s->limits)
     status = cpu_fail(err, IEC_OUT_OF_MEMORY, node->name, "out of memory for the weights");
   else
     status = int8_conv_store(&s->store, host, node, q, err);
@@ -90,6 +120,11 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
     return status;
   }
   pack(s, node->inputs[1]->data);
+  s->to = choose_store(&s->store);
+  for (size_t c = 0; c < channels; c++) {
+    s->limits[c] = (uint8_t)s->store.least[c];
+    s->limits[channels + c] = (uint8_t)s->store.most[c];
+  }
   int8_list_pixels(q, &s->pad, s->pixels);
   s->pixels_outer = q->c * s->pad.plane > q->o * q->cg * q->taps;
   if (s->pad.needed) out->scratch_size = (size_t)(q->n * q->g * s->in_blocks * s->pad.plane) * 16;
@@ -102,54 +137,74 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
 
 /* What the tiles of a work item share. */
 typedef struct dot_item {
-  const int8_t *weights;
+  const int8_t *weights, *ahead; /* ahead: weights to be fetched, a line a step */
   const int32_t *offsets;
   int64_t steps;
   const uint8_t *x;
-  const int8_store *store; /* NULL: sums alone */
-  int64_t channel, plane;  /* of the first block; bytes of the output from one block to the next */
+  const int8_store *store;
+  const uint8_t *least, *most, *addend;
+  uint8_t *y;
+  int32_t to;
+  int64_t channel, plane; /* of the first block; bytes of the output from one block to the next */
 } dot_item;
 
-/* Four pixels of a block to bytes. What lies outside of 0 and 255 becomes these. */
-static inline __attribute__((always_inline)) __m512i four_pixels(__m512i a, __m512i b, __m512i c, __m512i d) {
+/* Four pixels of a block as bytes; what lies outside of 0 and 255 becomes these. */
+static inline __attribute__((always_inline)) __m512i four_pixels(const __m512i *q) {
   const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-  __m512i bytes = _mm512_packus_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
+  __m512i bytes = _mm512_packus_epi16(_mm512_packs_epi32(q[0], q[1]), _mm512_packs_epi32(q[2], q[3]));
   return _mm512_permutexvar_epi32(order, bytes);
 }
 
-/* The sums of a block's pixels become bytes in the way of int8_store.c. Inlined with constants only. */
-static inline __attribute__((always_inline)) void store_tile(const int8_store *s, int64_t channel,
-                                                             const __m512i *sums, uint8_t *y, const int count,
-                                                             const int limits) {
-  __m512 scale = _mm512_load_ps(s->scale + channel), bias = _mm512_load_ps(s->bias + channel);
-  __m512 least = _mm512_load_ps(s->least + channel), most = _mm512_load_ps(s->most + channel);
-  __m512i q[MOST_PIXELS + 3];
-#pragma GCC unroll 14
-  for (int p = 0; p < count; p++) {
-    __m512 v = _mm512_mul_ps(_mm512_cvtepi32_ps(sums[p]), scale);
-    v = _mm512_add_ps(v, bias);
-    if (limits) v = _mm512_min_ps(most, _mm512_max_ps(least, v));
-    q[p] = _mm512_cvtps_epi32(v);
+/* The sums of a pixel as whole numbers that become its bytes: as int8_store.c has them without a residual
+ * sum. Adding, limiting and converting are what keeps the processor waiting, so multiply-adds and limits of
+ * integers stand here. */
+static inline __attribute__((always_inline)) __m512i whole(const int8_store *s, int64_t channel, __m512i sums,
+                                                           const uint8_t *addend, const int to) {
+  const __m512 scale = _mm512_load_ps(s->scale + channel), bias = _mm512_load_ps(s->bias + channel);
+  __m512 v = _mm512_cvtepi32_ps(sums);
+  if (to == BYTES) return _mm512_cvtps_epi32(_mm512_add_ps(_mm512_mul_ps(v, scale), bias));
+  __m512 other = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)addend)));
+  other = _mm512_fmadd_ps(other, _mm512_load_ps(s->addend + channel), _mm512_load_ps(s->shift + channel));
+  v = _mm512_fmadd_ps(v, scale, bias);
+  if (to == LEVELS) {
+    __m512i level = _mm512_max_epi32(_mm512_setzero_si512(), _mm512_cvtps_epi32(v));
+    v = _mm512_cvtepi32_ps(_mm512_min_epi32(level, _mm512_cvtps_epi32(_mm512_load_ps(s->level + channel))));
   }
+  return _mm512_cvtps_epi32(_mm512_fmadd_ps(v, _mm512_load_ps(s->factor + channel), other));
+}
+
+/* The sums of a block's pixels become bytes. Inlined with constant count and `to` only. */
+static inline __attribute__((always_inline)) void store_tile(const dot_item *item, int64_t block,
+                                                             const __m512i *sums, int64_t at, const int count,
+                                                             const int to) {
+  const int64_t channel = item->channel + block * 16;
+  const __m512i least = _mm512_broadcast_i32x4(_mm_load_si128((const __m128i *)(item->least + channel)));
+  const __m512i most = _mm512_broadcast_i32x4(_mm_load_si128((const __m128i *)(item->most + channel)));
+  __m512i q[MOST_PIXELS + 3];
+  at += block * item->plane;
+#pragma GCC unroll 14
+  for (int p = 0; p < count; p++)
+    q[p] = whole(item->store, channel, sums[p], to == BYTES ? NULL : item->addend + at + p * 16, to);
 #pragma GCC unroll 3
   for (int p = count; p < (count + 3) / 4 * 4; p++) q[p] = q[count - 1];
 #pragma GCC unroll 4
   for (int p = 0; p < count; p += 4) {
-    __m512i bytes = four_pixels(q[p], q[p + 1], q[p + 2], q[p + 3]);
+    __m512i bytes = _mm512_min_epu8(most, _mm512_max_epu8(least, four_pixels(q + p)));
     if (count - p >= 4)
-      _mm512_storeu_si512((void *)(y + p * 16), bytes);
+      _mm512_storeu_si512((void *)(item->y + at + p * 16), bytes);
     else
-      _mm512_mask_storeu_epi32(y + p * 16, (__mmask16)((1 << (count - p) % 4 * 4) - 1), bytes);
+      _mm512_mask_storeu_epi32(item->y + at + p * 16, (__mmask16)((1 << (count - p) % 4 * 4) - 1), bytes);
   }
 }
 
 /* Inlined with constants only. */
 static inline __attribute__((always_inline)) void tile(const dot_item *item, const int32_t *pixels,
-                                                       int32_t *y, uint8_t *bytes, const int count,
+                                                       int32_t *y, int64_t at, const int count,
                                                        const int blocks) {
   __m512i sums[2][MOST_PIXELS];
   const uint8_t *from[MOST_PIXELS];
   const int8_t *w = item->weights;
+  const int8_t *ahead = item->ahead;
   const int32_t *offsets = item->offsets, *end = offsets + item->steps;
 #pragma GCC unroll 14
   for (int p = 0; p < count; p++) {
@@ -157,44 +212,51 @@ static inline __attribute__((always_inline)) void tile(const dot_item *item, con
     from[p] = item->x + pixels[p];
   }
 #pragma GCC unroll 1
-  for (; offsets < end; offsets++, w += blocks * STEP) {
-    int64_t at = *offsets;
+  for (; offsets < end; offsets++, w += blocks * STEP, ahead += STEP) {
+    _mm_prefetch(ahead, _MM_HINT_T1);
+    int64_t step = *offsets;
     __m512i first = _mm512_load_si512((const void *)w), second = first;
     if (blocks > 1) second = _mm512_load_si512((const void *)(w + STEP));
 #pragma GCC unroll 14
     for (int p = 0; p < count; p++) {
       int32_t four;
-      memcpy(&four, from[p] + at, sizeof four);
+      memcpy(&four, from[p] + step, sizeof four);
       sums[0][p] = _mm512_dpbusd_epi32(sums[0][p], _mm512_set1_epi32(four), first);
       if (blocks > 1) sums[1][p] = _mm512_dpbusd_epi32(sums[1][p], _mm512_set1_epi32(four), second);
     }
   }
-  if (!item->store) {
+  switch (item->to) {
+    case SUMS:
 #pragma GCC unroll 2
-    for (int b = 0; b < blocks; b++)
+      for (int b = 0; b < blocks; b++)
 #pragma GCC unroll 14
-      for (int p = 0; p < count; p++) _mm512_store_si512((void *)(y + (b * count + p) * 16), sums[b][p]);
-  } else if (item->store->saturates) {
+        for (int p = 0; p < count; p++) _mm512_store_si512((void *)(y + (b * count + p) * 16), sums[b][p]);
+      return;
+    case BYTES:
 #pragma GCC unroll 2
-    for (int b = 0; b < blocks; b++)
-      store_tile(item->store, item->channel + b * 16, sums[b], bytes + b * item->plane, count, 0);
-  } else {
+      for (int b = 0; b < blocks; b++) store_tile(item, b, sums[b], at, count, BYTES);
+      return;
+    case SUM:
 #pragma GCC unroll 2
-    for (int b = 0; b < blocks; b++)
-      store_tile(item->store, item->channel + b * 16, sums[b], bytes + b * item->plane, count, 1);
+      for (int b = 0; b < blocks; b++) store_tile(item, b, sums[b], at, count, SUM);
+      return;
+    case LEVELS:
+#pragma GCC unroll 2
+      for (int b = 0; b < blocks; b++) store_tile(item, b, sums[b], at, count, LEVELS);
+      return;
   }
 }
 
-typedef void tile_function(const dot_item *item, const int32_t *pixels, int32_t *y, uint8_t *bytes);
+typedef void tile_function(const dot_item *item, const int32_t *pixels, int32_t *y, int64_t at);
 
 #define TILE(P)                                                                                   \
   static __attribute__((noinline)) void tile_##P##_1(const dot_item *item, const int32_t *pixels, \
-                                                     int32_t *y, uint8_t *bytes) {                \
-    tile(item, pixels, y, bytes, P, 1);                                                           \
+                                                     int32_t *y, int64_t at) {                    \
+    tile(item, pixels, y, at, P, 1);                                                              \
   }                                                                                               \
   static __attribute__((noinline)) void tile_##P##_2(const dot_item *item, const int32_t *pixels, \
-                                                     int32_t *y, uint8_t *bytes) {                \
-    tile(item, pixels, y, bytes, P, 2);                                                           \
+                                                     int32_t *y, int64_t at) {                    \
+    tile(item, pixels, y, at, P, 2);                                                              \
   }
 TILE(1)
 TILE(2)
@@ -219,17 +281,19 @@ static tile_function *const tiles[2][MOST_PIXELS + 1] = {
 
 /* `count` pixels from `first` on of one or two output blocks, the first of them `block` of all groups of the
  * image. */
-static void run_item(const int8_dot *s, const cpu_run *r, const dot_item *item, int64_t image, int64_t block,
+static void run_item(const int8_dot *s, const cpu_run *r, dot_item *item, int64_t image, int64_t block,
                      int64_t first, int64_t count) {
   const conv_geom *q = &s->geom;
   int8_buffers *buffers = r->member_scratch;
   int64_t blocks = op_min(2, s->out_blocks - block % s->out_blocks), pieces = op_div_up(count, MOST_PIXELS);
   int64_t at = ((image * q->g * s->out_blocks + block) * q->out_size + first) * 16;
+  for (int64_t b = 0; b < blocks; b++) int8_store_ahead(&s->store, r, at + b * item->plane, count);
   for (int64_t i = 0; i < pieces; i++) {
     int64_t begin = count * i / pieces, p = count * (i + 1) / pieces - begin;
-    tiles[blocks - 1][p](item, s->pixels + first + begin, buffers->sums,
-                         (uint8_t *)r->outputs[0] + at + begin * 16);
-    for (int64_t b = 0; !item->store && b < blocks; b++)
+    if (i)
+      item->ahead = i == 1 && item->ahead != item->weights ? item->ahead + item->steps * STEP : item->weights;
+    tiles[blocks - 1][p](item, s->pixels + first + begin, buffers->sums, at + begin * 16);
+    for (int64_t b = 0; item->to == SUMS && b < blocks; b++)
       int8_store_block(&s->store, r, buffers, buffers->sums + b * p * 16, at + (b * q->out_size + begin) * 16,
                        p, (block + b) * 16);
   }
@@ -239,14 +303,21 @@ static void run(const void *state, const cpu_run *r) {
   const int8_dot *s = state;
   const conv_geom *q = &s->geom;
   const uint8_t *x = r->inputs[0];
-  int64_t begin, end, columns = q->n * q->g * s->pairs;
+  int64_t begin, end, columns = q->n * q->g * s->pairs, last = -1;
   if (s->pad.needed) {
     int8_pad_input(q, &s->pad, r, q->g * s->in_blocks, s->zero);
     cpu_barrier(r);
     x = r->scratch;
   }
-  dot_item item = {.offsets = s->offsets, .steps = s->steps, .plane = q->out_size * 16};
-  if (s->store.to_bytes && !s->store.post_count) item.store = &s->store;
+  dot_item item = {.offsets = s->offsets,
+                   .steps = s->steps,
+                   .store = &s->store,
+                   .least = s->limits,
+                   .most = s->limits + op_div_up(q->o, 16) * 16,
+                   .y = r->outputs[0],
+                   .plane = q->out_size * 16,
+                   .to = s->to};
+  if (s->store.residual) item.addend = r->inputs[s->store.posts[s->store.post_count - 1].input];
   int64_t pieces = op_div_up(q->out_size, PIECE);
   while (cpu_next_phase(r, 0, columns * pieces, 1, &begin, &end)) {
     int64_t column = begin % columns, piece = begin / columns;
@@ -255,6 +326,11 @@ static void run(const void *state, const cpu_run *r) {
     int64_t group = pair / s->pairs, block = group * s->out_blocks + pair % s->pairs * 2;
     int64_t first = q->out_size * piece / pieces, count = q->out_size * (piece + 1) / pieces - first;
     item.weights = s->weights + block * s->steps * STEP;
+    item.ahead = item.weights;
+    int64_t next = pair + 1;
+    if (pair != last && next < q->g * s->pairs)
+      item.ahead = s->weights + (next / s->pairs * s->out_blocks + next % s->pairs * 2) * s->steps * STEP;
+    last = pair;
     item.x = x + (image * q->g + group) * s->in_blocks * s->pad.plane * 16;
     item.channel = block * 16;
     run_item(s, r, &item, image, block, first, count);
