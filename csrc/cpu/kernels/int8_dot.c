@@ -1,35 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Convolution of quantised bytes by the dot products of AVX512-VNNI. Its register tile is up to 14 pixels by
  * two output blocks: each four bytes that it fetches meet two lines of weights, so loads take half the time
- * of the sums. Compiled without multiply-add, as int8_store.c. */
-#include "cpu/kernels/int8_conv.h"
+ * of the sums. */
+#include "cpu/kernels/int8_dot.h"
 
 #if defined(__AVX512VNNI__)
-#include <immintrin.h>
-#include <math.h>
 
 enum {
-  STEP = 64,        /* weights of a step: [16 outputs][4 inputs] */
-  MOST_PIXELS = 14, /* of a tile */
-  PIECE = 56,       /* pixels of a work item */
+  STEP = 64,  /* weights of a step: [16 outputs][4 inputs] */
+  PIECE = 56, /* pixels of a work item */
 };
-
-/* What becomes of a tile's sums: they are stored as they are, or as bytes; SUM and LEVELS are bytes of
- * residual sums, the latter quantised before. */
-enum { SUMS, BYTES, SUM, LEVELS };
 
 typedef struct int8_dot {
   conv_geom geom;
   int8_padding pad;
-  int8_store store;
+  dot_store store;
   int64_t in_blocks, out_blocks, pairs; /* of one group */
   int64_t steps;
   int8_t *weights;  /* [group][pair][step][1 or 2 blocks][16][4] */
   int32_t *offsets; /* [step] bytes behind an output's first pixel */
   int32_t *pixels;  /* [out_size] bytes from the input's first */
-  uint8_t *limits;  /* of bytes: the least and the most of each channel */
   uint8_t zero;
-  int32_t to;           /* of dot_item */
   int32_t pixels_outer; /* more input than weights: all weights meet some pixels before the next */
 } int8_dot;
 
@@ -42,11 +33,10 @@ static int32_t supports(const cpu_node *node) {
 static void release(const iec_host_api *host, void *state) {
   int8_dot *s = state;
   if (!s) return;
-  int8_store_release(&s->store, host);
+  dot_store_release(&s->store, host);
   host->release(host->self, s->weights);
   host->release(host->self, s->offsets);
   host->release(host->self, s->pixels);
-  host->release(host->self, s->limits);
   host->release(host->self, s);
 }
 
@@ -74,26 +64,6 @@ static void pack(int8_dot *s, const int8_t *w) {
     }
 }
 
-/* 1 when nothing that is converted comes near the end of 32-bit integers, so that limits may be kept behind
- * it. */
-static int in_range(const int8_store *s, int32_t to) {
-  int all = 1;
-  for (int64_t c = 0; c < s->channels; c++) {
-    float factor = to == SUM ? s->factor[c] : 1.0f, most = 0;
-    all &= fabsf(s->scale[c] * factor) <= 0.25f && fabsf(s->bias[c] * factor) <= 0x1p28f;
-    if (to == LEVELS) most = fabsf(s->factor[c]) * 256;
-    if (to != BYTES) all &= most + fabsf(s->addend[c]) * 256 + fabsf(s->shift[c]) <= 0x1p28f;
-  }
-  return all;
-}
-
-/* What becomes of the sums while they are in registers. */
-static int32_t choose_store(const int8_store *s) {
-  if (!s->to_bytes || (s->post_count && !s->residual)) return SUMS;
-  int32_t to = !s->residual ? BYTES : s->post_count == 1 ? SUM : LEVELS;
-  return in_range(s, to) ? to : SUMS;
-}
-
 static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_prepared *out, iec_error *err) {
   iec_status status = op_state(host, node, sizeof(int8_dot), out, err);
   if (status != IEC_OK) return status;
@@ -108,23 +78,16 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   s->weights = host->alloc(host->self, (size_t)(q->g * s->out_blocks * s->steps * STEP), 64);
   s->offsets = host->alloc(host->self, (size_t)s->steps * sizeof *s->offsets, 64);
   s->pixels = host->alloc(host->self, (size_t)q->out_size * sizeof *s->pixels, 64);
-  size_t channels = (size_t)op_div_up(q->o, 16) * 16;
-  s->limits = host->alloc(host->self, 2 * channels, 64);
-  if (!s->weights || !s->offsets || !s->pixels || !s->limits)
+  if (!s->weights || !s->offsets || !s->pixels)
     status = cpu_fail(err, IEC_OUT_OF_MEMORY, node->name, "out of memory for the weights");
   else
-    status = int8_conv_store(&s->store, host, node, q, err);
+    status = dot_store_init(&s->store, host, node, q, err);
   if (status) {
     release(host, s);
     out->state = NULL;
     return status;
   }
   pack(s, node->inputs[1]->data);
-  s->to = choose_store(&s->store);
-  for (size_t c = 0; c < channels; c++) {
-    s->limits[c] = (uint8_t)s->store.least[c];
-    s->limits[channels + c] = (uint8_t)s->store.most[c];
-  }
   int8_list_pixels(q, &s->pad, s->pixels);
   s->pixels_outer = q->c * s->pad.plane > q->o * q->cg * q->taps;
   if (s->pad.needed) out->scratch_size = (size_t)(q->n * q->g * s->in_blocks * s->pad.plane) * 16;
@@ -141,68 +104,16 @@ typedef struct dot_item {
   const int32_t *offsets;
   int64_t steps;
   const uint8_t *x;
-  const int8_store *store;
-  const uint8_t *least, *most, *addend;
-  uint8_t *y;
-  int32_t to;
+  dot_target target;
   int64_t channel, plane; /* of the first block; bytes of the output from one block to the next */
 } dot_item;
-
-/* Four pixels of a block as bytes; what lies outside of 0 and 255 becomes these. */
-static inline __attribute__((always_inline)) __m512i four_pixels(const __m512i *q) {
-  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-  __m512i bytes = _mm512_packus_epi16(_mm512_packs_epi32(q[0], q[1]), _mm512_packs_epi32(q[2], q[3]));
-  return _mm512_permutexvar_epi32(order, bytes);
-}
-
-/* The sums of a pixel as whole numbers that become its bytes: as int8_store.c has them without a residual
- * sum. Adding, limiting and converting are what keeps the processor waiting, so multiply-adds and limits of
- * integers stand here. */
-static inline __attribute__((always_inline)) __m512i whole(const int8_store *s, int64_t channel, __m512i sums,
-                                                           const uint8_t *addend, const int to) {
-  const __m512 scale = _mm512_load_ps(s->scale + channel), bias = _mm512_load_ps(s->bias + channel);
-  __m512 v = _mm512_cvtepi32_ps(sums);
-  if (to == BYTES) return _mm512_cvtps_epi32(_mm512_add_ps(_mm512_mul_ps(v, scale), bias));
-  __m512 other = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)addend)));
-  other = _mm512_fmadd_ps(other, _mm512_load_ps(s->addend + channel), _mm512_load_ps(s->shift + channel));
-  v = _mm512_fmadd_ps(v, scale, bias);
-  if (to == LEVELS) {
-    __m512i level = _mm512_max_epi32(_mm512_setzero_si512(), _mm512_cvtps_epi32(v));
-    v = _mm512_cvtepi32_ps(_mm512_min_epi32(level, _mm512_cvtps_epi32(_mm512_load_ps(s->level + channel))));
-  }
-  return _mm512_cvtps_epi32(_mm512_fmadd_ps(v, _mm512_load_ps(s->factor + channel), other));
-}
-
-/* The sums of a block's pixels become bytes. Inlined with constant count and `to` only. */
-static inline __attribute__((always_inline)) void store_tile(const dot_item *item, int64_t block,
-                                                             const __m512i *sums, int64_t at, const int count,
-                                                             const int to) {
-  const int64_t channel = item->channel + block * 16;
-  const __m512i least = _mm512_broadcast_i32x4(_mm_load_si128((const __m128i *)(item->least + channel)));
-  const __m512i most = _mm512_broadcast_i32x4(_mm_load_si128((const __m128i *)(item->most + channel)));
-  __m512i q[MOST_PIXELS + 3];
-  at += block * item->plane;
-#pragma GCC unroll 14
-  for (int p = 0; p < count; p++)
-    q[p] = whole(item->store, channel, sums[p], to == BYTES ? NULL : item->addend + at + p * 16, to);
-#pragma GCC unroll 3
-  for (int p = count; p < (count + 3) / 4 * 4; p++) q[p] = q[count - 1];
-#pragma GCC unroll 4
-  for (int p = 0; p < count; p += 4) {
-    __m512i bytes = _mm512_min_epu8(most, _mm512_max_epu8(least, four_pixels(q + p)));
-    if (count - p >= 4)
-      _mm512_storeu_si512((void *)(item->y + at + p * 16), bytes);
-    else
-      _mm512_mask_storeu_epi32(item->y + at + p * 16, (__mmask16)((1 << (count - p) % 4 * 4) - 1), bytes);
-  }
-}
 
 /* Inlined with constants only. */
 static inline __attribute__((always_inline)) void tile(const dot_item *item, const int32_t *pixels,
                                                        int32_t *y, int64_t at, const int count,
                                                        const int blocks) {
-  __m512i sums[2][MOST_PIXELS];
-  const uint8_t *from[MOST_PIXELS];
+  __m512i sums[2][DOT_MOST_PIXELS];
+  const uint8_t *from[DOT_MOST_PIXELS];
   const int8_t *w = item->weights;
   const int8_t *ahead = item->ahead;
   const int32_t *offsets = item->offsets, *end = offsets + item->steps;
@@ -225,26 +136,7 @@ static inline __attribute__((always_inline)) void tile(const dot_item *item, con
       if (blocks > 1) sums[1][p] = _mm512_dpbusd_epi32(sums[1][p], _mm512_set1_epi32(four), second);
     }
   }
-  switch (item->to) {
-    case SUMS:
-#pragma GCC unroll 2
-      for (int b = 0; b < blocks; b++)
-#pragma GCC unroll 14
-        for (int p = 0; p < count; p++) _mm512_store_si512((void *)(y + (b * count + p) * 16), sums[b][p]);
-      return;
-    case BYTES:
-#pragma GCC unroll 2
-      for (int b = 0; b < blocks; b++) store_tile(item, b, sums[b], at, count, BYTES);
-      return;
-    case SUM:
-#pragma GCC unroll 2
-      for (int b = 0; b < blocks; b++) store_tile(item, b, sums[b], at, count, SUM);
-      return;
-    case LEVELS:
-#pragma GCC unroll 2
-      for (int b = 0; b < blocks; b++) store_tile(item, b, sums[b], at, count, LEVELS);
-      return;
-  }
+  dot_store_tile(&item->target, item->channel, sums, at, item->plane, 16, y, blocks, count);
 }
 
 typedef void tile_function(const dot_item *item, const int32_t *pixels, int32_t *y, int64_t at);
@@ -273,7 +165,7 @@ TILE(12)
 TILE(13)
 TILE(14)
 
-static tile_function *const tiles[2][MOST_PIXELS + 1] = {
+static tile_function *const tiles[2][DOT_MOST_PIXELS + 1] = {
     {NULL, tile_1_1, tile_2_1, tile_3_1, tile_4_1, tile_5_1, tile_6_1, tile_7_1, tile_8_1, tile_9_1,
      tile_10_1, tile_11_1, tile_12_1, tile_13_1, tile_14_1},
     {NULL, tile_1_2, tile_2_2, tile_3_2, tile_4_2, tile_5_2, tile_6_2, tile_7_2, tile_8_2, tile_9_2,
@@ -285,17 +177,18 @@ static void run_item(const int8_dot *s, const cpu_run *r, dot_item *item, int64_
                      int64_t first, int64_t count) {
   const conv_geom *q = &s->geom;
   int8_buffers *buffers = r->member_scratch;
-  int64_t blocks = op_min(2, s->out_blocks - block % s->out_blocks), pieces = op_div_up(count, MOST_PIXELS);
+  int64_t blocks = op_min(2, s->out_blocks - block % s->out_blocks),
+          pieces = op_div_up(count, DOT_MOST_PIXELS);
   int64_t at = ((image * q->g * s->out_blocks + block) * q->out_size + first) * 16;
-  for (int64_t b = 0; b < blocks; b++) int8_store_ahead(&s->store, r, at + b * item->plane, count);
+  for (int64_t b = 0; b < blocks; b++) int8_store_ahead(&s->store.store, r, at + b * item->plane, count);
   for (int64_t i = 0; i < pieces; i++) {
     int64_t begin = count * i / pieces, p = count * (i + 1) / pieces - begin;
     if (i)
       item->ahead = i == 1 && item->ahead != item->weights ? item->ahead + item->steps * STEP : item->weights;
     tiles[blocks - 1][p](item, s->pixels + first + begin, buffers->sums, at + begin * 16);
-    for (int64_t b = 0; item->to == SUMS && b < blocks; b++)
-      int8_store_block(&s->store, r, buffers, buffers->sums + b * p * 16, at + (b * q->out_size + begin) * 16,
-                       p, (block + b) * 16);
+    for (int64_t b = 0; s->store.to == DOT_SUMS && b < blocks; b++)
+      int8_store_block(&s->store.store, r, buffers, buffers->sums + b * p * 16,
+                       at + (b * q->out_size + begin) * 16, p, (block + b) * 16);
   }
 }
 
@@ -311,13 +204,8 @@ static void run(const void *state, const cpu_run *r) {
   }
   dot_item item = {.offsets = s->offsets,
                    .steps = s->steps,
-                   .store = &s->store,
-                   .least = s->limits,
-                   .most = s->limits + op_div_up(q->o, 16) * 16,
-                   .y = r->outputs[0],
-                   .plane = q->out_size * 16,
-                   .to = s->to};
-  if (s->store.residual) item.addend = r->inputs[s->store.posts[s->store.post_count - 1].input];
+                   .target = dot_target_of(&s->store, r),
+                   .plane = q->out_size * 16};
   int64_t pieces = op_div_up(q->out_size, PIECE);
   while (cpu_next_phase(r, 0, columns * pieces, 1, &begin, &end)) {
     int64_t column = begin % columns, piece = begin / columns;
