@@ -29,7 +29,7 @@ typedef enum { GPU_TUNE_OFF, GPU_TUNE_CREATE, GPU_TUNE_EXISTING, GPU_TUNE_UPDATE
 /* What a load is told; texts are the caller's. */
 typedef struct gpu_settings {
   int32_t device, streams;
-  int32_t perf_count, memory_pool, half;
+  int32_t perf_count, memory_pool, half, unroll;
   gpu_tune_mode tune;
   const char *cache_dir, *tuning_file; /* "": none */
 } gpu_settings;

@@ -116,7 +116,7 @@ static iec_status read_tuning(const iec_kv *pair, gpu_tune_mode *out, iec_error 
 
 static iec_status configure(const iec_driver *driver, const iec_kv *config, size_t count, gpu_settings *s,
                             iec_error *err) {
-  *s = (gpu_settings){.streams = 1, .memory_pool = 1, .cache_dir = "", .tuning_file = ""};
+  *s = (gpu_settings){.streams = 1, .memory_pool = 1, .unroll = 1, .cache_dir = "", .tuning_file = ""};
   for (size_t i = 0; i < count; i++) {
     const iec_kv *pair = &config[i];
     if (strcmp(pair->key, "DEVICE_ID") == 0)
@@ -129,6 +129,8 @@ static iec_status configure(const iec_driver *driver, const iec_kv *config, size
       GPU_TRY(read_choice(pair, "NO", "YES", &s->memory_pool, err));
     else if (strcmp(pair->key, "INFERENCE_PRECISION_HINT") == 0)
       GPU_TRY(read_choice(pair, "f32", "f16", &s->half, err));
+    else if (strcmp(pair->key, "GPU_ENABLE_LOOP_UNROLLING") == 0)
+      GPU_TRY(read_choice(pair, "NO", "YES", &s->unroll, err));
     else if (strcmp(pair->key, "CACHE_DIR") == 0)
       s->cache_dir = pair->value;
     else if (strcmp(pair->key, "TUNING_FILE") == 0)
@@ -138,6 +140,7 @@ static iec_status configure(const iec_driver *driver, const iec_kv *config, size
     else
       return gpu_fail(err, IEC_NOT_FOUND, pair->key,
                       "unknown key, known are DEVICE_ID, GPU_THROUGHPUT_STREAMS, PERF_COUNT, CLDNN_MEM_POOL, "
+                      "GPU_ENABLE_LOOP_UNROLLING, "
                       "INFERENCE_PRECISION_HINT, CACHE_DIR, TUNING_FILE, TUNING_MODE");
   }
   return IEC_OK;
@@ -178,6 +181,7 @@ static iec_status driver_compile(iec_driver *driver, const iec_graph *graph, con
   iec_status status = gpu_graph_create(driver->host->graph, graph, &copy, err);
   if (!status) {
     copy->half = settings.half;
+    copy->unroll = settings.unroll;
     status = gpu_plan_create(driver->host, context, copy, &settings, &exec->plan, err);
   }
   if (!status)

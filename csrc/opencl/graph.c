@@ -64,12 +64,13 @@ static iec_status copy_value(gpu_graph *graph, size_t index, iec_error *err) {
   return IEC_OK;
 }
 
-static gpu_value **copy_ports(gpu_graph *graph, gpu_op *op, int32_t is_output, int32_t *out_count) {
+static gpu_value **copy_ports(gpu_graph *graph, gpu_op *op, gpu_value *const *values, int32_t is_output,
+                              int32_t *out_count) {
   size_t count = graph->api->port_count(op->node, is_output);
   gpu_value **ports = gpu_graph_alloc(graph, count * sizeof *ports);
   for (size_t i = 0; ports && i < count; i++) {
     size_t number = graph->api->port(op->node, is_output, i);
-    gpu_value *value = ports[i] = number == IEC_NO_TENSOR ? NULL : graph->values[number];
+    gpu_value *value = ports[i] = number == IEC_NO_TENSOR ? NULL : values[number];
     if (!value) continue;
     if (is_output)
       value->producer = op;
@@ -80,22 +81,23 @@ static gpu_value **copy_ports(gpu_graph *graph, gpu_op *op, int32_t is_output, i
   return ports;
 }
 
-static iec_status copy_op(gpu_graph *graph, size_t index, iec_error *err) {
+iec_status gpu_graph_op(gpu_graph *graph, const iec_graph *owner, size_t index, gpu_value *const *values,
+                        gpu_op **out, iec_error *err) {
   const iec_graph_api *api = graph->api;
-  gpu_op *op = gpu_graph_alloc(graph, sizeof *op);
+  gpu_op *op = *out = gpu_graph_alloc(graph, sizeof *op);
   if (!op) return gpu_no_memory(err);
-  const iec_node *node = op->node = api->node_at(graph->base, index);
+  const iec_node *node = op->node = api->node_at(owner, index);
+  op->graph = owner;
   op->api = api;
   op->kind = copy_text(graph, api->node_kind(node));
   op->name = copy_text(graph, api->node_name(node));
   op->layer = copy_text(graph, api->node_layer(node));
   op->layer_type = copy_text(graph, api->node_layer_type(node));
-  op->inputs = copy_ports(graph, op, 0, &op->input_count);
-  op->outputs = copy_ports(graph, op, 1, &op->output_count);
+  op->inputs = copy_ports(graph, op, values, 0, &op->input_count);
+  op->outputs = copy_ports(graph, op, values, 1, &op->output_count);
   if (!op->kind || !op->name || !op->layer || !op->layer_type || !op->inputs || !op->outputs)
     return gpu_no_memory(err);
   op->impl = gpu_kind_find(op);
-  graph->ops[index] = graph->origins[index] = op;
   return IEC_OK;
 }
 
@@ -119,7 +121,10 @@ static iec_status fill(gpu_graph *graph, iec_error *err) {
     graph->outputs[i] = graph->values[api->output_at(graph->base, (size_t)i)];
     graph->outputs[i]->output_count++;
   }
-  for (size_t i = 0; i < nodes; i++) GPU_TRY(copy_op(graph, i, err));
+  for (size_t i = 0; i < nodes; i++) {
+    GPU_TRY(gpu_graph_op(graph, graph->base, i, graph->values, &graph->ops[i], err));
+    graph->origins[i] = graph->ops[i];
+  }
   return IEC_OK;
 }
 

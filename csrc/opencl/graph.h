@@ -53,13 +53,16 @@ typedef enum { GPU_OP_LIVE, GPU_OP_FUSED, GPU_OP_REMOVED } gpu_op_state;
 struct gpu_op { /* a node */
   const char *kind, *name, *layer, *layer_type;
   const iec_graph_api *api;
+  const iec_graph *graph; /* the node's: the network, or the body of a loop */
   const iec_node *node;
   gpu_value **inputs, **outputs; /* NULL entry: absent */
   int32_t input_count, output_count;
   const struct gpu_kind *impl;       /* NULL: cannot run here */
   gpu_post posts[GPU_MAX_POSTS + 1]; /* one more: the bias comes in front */
   int32_t post_count;
-  gpu_value *sum; /* addend of the one GPU_POST_SUM */
+  gpu_value *sum;         /* addend of the one GPU_POST_SUM */
+  int32_t part_of_output; /* loops.c: a copy from a piece into the whole, else from the whole */
+  int64_t part_offset;
   gpu_op_state state;
   gpu_op *into;
   int32_t first_launch, launch_count;
@@ -76,7 +79,8 @@ typedef struct gpu_graph {
   int32_t op_count;
   gpu_value **inputs, **outputs;
   int32_t input_count, output_count;
-  int32_t half; /* float32 activations and weights lie on the device as half */
+  int32_t unroll; /* loops become their iterations */
+  int32_t half;   /* float32 activations and weights lie on the device as half */
   struct gpu_block *blocks;
 } gpu_graph;
 
@@ -88,6 +92,12 @@ void *gpu_graph_alloc(gpu_graph *graph, size_t size);
 /* A new value of that type and shape without producer. */
 gpu_value *gpu_graph_value(gpu_graph *graph, int32_t dtype, int32_t ndim, const int64_t *shape);
 
+/* The op of a node of `owner` whose tensors are `values`; choosing `impl` for it. */
+iec_status gpu_graph_op(gpu_graph *graph, const iec_graph *owner, size_t index, gpu_value *const *values,
+                        gpu_op **out, iec_error *err);
+
+/* loops.c: puts the iterations of loops in their place. */
+iec_status gpu_loops_unroll(gpu_graph *graph, iec_error *err);
 /* passes.c: reshapes become aliases, element-wise ops go behind the kernels that take them. */
 iec_status gpu_passes_run(gpu_graph *graph, iec_error *err);
 

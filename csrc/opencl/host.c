@@ -97,9 +97,8 @@ static size_t v_port(const iec_node *node, int32_t is_output, size_t i) {
 
 /* ---- compile */
 
-static iec_status describe(const gpu_plan *plan, const gpu_op *op, view *v, gpu_host_step *step,
-                           iec_error *err) {
-  *v = (view){.base = op->api, .graph = plan->graph->base, .node = op->node};
+static iec_status describe(const gpu_op *op, view *v, gpu_host_step *step, iec_error *err) {
+  *v = (view){.base = op->api, .graph = op->graph, .node = op->node};
   v->inputs = (size_t)op->input_count;
   v->outputs = (size_t)op->output_count;
   if (v->inputs > sizeof v->fed / sizeof v->fed[0])
@@ -197,7 +196,7 @@ iec_status gpu_host_plan(gpu_plan *plan, gpu_op *op, iec_error *err) {
   view *v = calloc(1, sizeof *v);
   gpu_host_step *step = calloc(1, sizeof *step);
   gpu_value **kept = calloc((size_t)(op->input_count + op->output_count) + 1, sizeof *kept);
-  iec_status status = v && step && kept ? describe(plan, op, v, step, err) : gpu_no_memory(err);
+  iec_status status = v && step && kept ? describe(op, v, step, err) : gpu_no_memory(err);
   if (!status) status = compile(plan, op, v, step, err);
   int32_t before = plan->launch_count, owned = 0;
   if (!status) status = add(plan, op, step, kept, err);

@@ -169,6 +169,7 @@ iec_status gpu_passes_run(gpu_graph *graph, iec_error *err) {
           err, IEC_NOT_IMPLEMENTED, graph->ops[i]->layer,
           "the GPU device cannot run layer %s of type %s (kind %s) with these parameters or sizes; HETERO:GPU,CPU can",
           graph->ops[i]->layer, graph->ops[i]->layer_type, graph->ops[i]->kind);
+  if (graph->unroll) GPU_TRY(gpu_loops_unroll(graph, err));
   remove_dead(graph);
   alias(graph);
   fuse(graph);

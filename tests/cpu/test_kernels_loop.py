@@ -41,6 +41,22 @@ def test_slices_state_and_pieces(isa: str, start: int, stride: int, part: int) -
     compare(b.output(*outputs), [floats(rng, 2, 1, 5), floats(rng, 2, 6, 5), np.array([0.7], np.float32)])
 
 
+@pytest.mark.parametrize(("start", "stride", "trips"), [(0, 2, 3), (5, -2, 3), (1, 1, 5), (3, 1, 1)])
+def test_places_that_no_iteration_writes_are_zero(isa: str, start: int, stride: int, trips: int) -> None:
+    b = Builder()
+    outputs = b.nodes(
+        "Loop",
+        *(b.input(2, 1, 5), b.input(2, 6, 5), b.input(1)),
+        body=accumulate(1, 5),
+        trip_count=trips,
+        carried_from=(0, -1, -1),
+        **rows("input", kind=(2, 1, 0), axis=(-1, 1, -1), start=(0, start, 0), stride=(1, stride, 1), part=(1, 1, 1)),
+        **rows("output", **{"from": (1,)}, axis=(1,), start=(start,), stride=(stride,), part=(1,)),
+    )
+    rng = np.random.default_rng(1)
+    compare(b.output(*outputs), [floats(rng, 2, 1, 5), floats(rng, 2, 6, 5), np.array([0.7], np.float32)])
+
+
 def test_large_body_on_two_threads(isa: str) -> None:
     rng = np.random.default_rng(2)
     body = Builder("body")

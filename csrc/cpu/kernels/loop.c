@@ -16,6 +16,7 @@ typedef struct loop_input {
 
 typedef struct loop_output {
   int32_t from, pieced; /* body output; pieced 0: the last value */
+  int32_t gaps;         /* there may be places that no iteration writes */
   int32_t initial;      /* input that carries this value into the first iteration, -1: none */
   nd_copy piece;
   int64_t begin, step, bytes; /* bytes: of the whole output */
@@ -208,6 +209,8 @@ static void plan_outputs(const cpu_node *node, loop_state *s) {
     if (!out->pieced) continue;
     out->begin = start[i] * inner;
     out->step = stride[i] * inner;
+    int side_by_side = s->trips == 1 || stride[i] == part[i] || stride[i] == -part[i];
+    out->gaps = !side_by_side || s->trips * part[i] != y->shape[along];
   }
 }
 
@@ -283,8 +286,8 @@ static void run(const void *state, const cpu_run *r) {
     fed[i] = s->inputs[i].kind == SLICED ? scratch + s->inputs[i].buffer : r->inputs[i];
   int go = s->condition_input < 0 || *(const uint8_t *)r->inputs[s->condition_input];
   int fewer = s->trips == 0 || s->condition_input >= 0 || s->condition_output >= 0;
-  for (int32_t i = 0; fewer && i < s->output_count; i++)
-    if (s->outputs[i].from >= 0) before_all(s, r, i, go && s->trips > 0);
+  for (int32_t i = 0; i < s->output_count; i++)
+    if (s->outputs[i].from >= 0 && (fewer || s->outputs[i].gaps)) before_all(s, r, i, go && s->trips > 0);
   for (int64_t t = 0; t < s->trips && go; t++) {
     for (int32_t i = 0; i < s->input_count; i++) {
       const loop_input *in = &s->inputs[i];

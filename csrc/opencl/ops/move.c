@@ -66,9 +66,8 @@ static int supports_concat(const gpu_op *op) {
   return same_type(op);
 }
 
-/* One block of an axis between a whole tensor and a part of it. */
-static iec_status move_part(gpu_plan *plan, gpu_op *op, const gpu_value *x, const gpu_value *y,
-                            const gpu_value *part, int64_t offset, iec_error *err) {
+iec_status gpu_move_part(gpu_plan *plan, gpu_op *op, const gpu_value *x, const gpu_value *y,
+                         const gpu_value *part, int64_t offset, iec_error *err) {
   int64_t strides[2][GPU_ND];
   gpu_nd_strides(x->shape, x->ndim, strides[0]);
   gpu_nd_strides(y->shape, y->ndim, strides[1]);
@@ -83,7 +82,7 @@ static iec_status plan_concat(gpu_plan *plan, gpu_op *op, iec_error *err) {
   int64_t at = 0;
   for (int32_t i = 0; i < op->input_count; i++) {
     const gpu_value *x = op->inputs[i];
-    if (x->count) GPU_TRY(move_part(plan, op, x, y, x, at * step, err));
+    if (x->count) GPU_TRY(gpu_move_part(plan, op, x, y, x, at * step, err));
     at += x->shape[axis];
   }
   op->exec_type = "concat";
@@ -110,7 +109,8 @@ static iec_status plan_split(gpu_plan *plan, gpu_op *op, iec_error *err) {
   int64_t at = 0;
   for (int32_t i = 0; i < op->output_count; i++) {
     const gpu_value *y = op->outputs[i];
-    if (y->count && (y->user_count || y->output_count)) GPU_TRY(move_part(plan, op, x, y, y, at * step, err));
+    if (y->count && (y->user_count || y->output_count))
+      GPU_TRY(gpu_move_part(plan, op, x, y, y, at * step, err));
     at += y->shape[axis];
   }
   op->exec_type = "split";

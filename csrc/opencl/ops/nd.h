@@ -21,6 +21,11 @@ iec_status gpu_move(gpu_plan *plan, gpu_op *op, const gpu_value *x, int64_t x_of
                     int64_t y_offset, int32_t rank, const int64_t *sizes, int64_t (*strides)[GPU_ND],
                     iec_error *err);
 
+/* move.c: a block of an axis between a whole tensor and a part of it, which is x or y; `offset` elements into
+ * the whole one. */
+iec_status gpu_move_part(gpu_plan *plan, gpu_op *op, const gpu_value *x, const gpu_value *y,
+                         const gpu_value *part, int64_t offset, iec_error *err);
+
 /* Puts a constant bias in front of the posts. */
 void gpu_bias_post(gpu_op *op, const gpu_value *bias);
 
