@@ -157,6 +157,23 @@ def test_depthwise_convolutions_of_any_shape(seed: int) -> None:
 
 
 @pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("seed", range(12))
+def test_pools_of_any_window(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    case = random_conv(rng)
+    size = case.pop("size")
+    case["kernel"] = k = case.pop("k")
+    for pads in ("pads_begin", "pads_end"):  # no window lies outside
+        case[pads] = tuple(min(p, (n - 1) * d) for p, n, d in zip(case[pads], k, case["dilations"], strict=True))
+    c, zero = int(rng.integers(2, 50)), int(rng.choice([0, 128, 77]))
+    b = Builder()
+    x = b.input(int(rng.integers(1, 3)), c, *size)
+    y = b.node("MaxPool", fake_quantize(b, x, zero), ceil=0, **case)
+    b.output(b.node("Conv", y, b.const(integer_weights(rng, (1, 16, c, *(1,) * len(k)), 60)), **window(len(k))))
+    assert "int8_pool" in exact(b, [values(rng, b.program.tensors[x].type.shape, zero)])
+
+
+@pytest.mark.usefixtures("isa")
 def test_limits_and_steps_of_each_channel() -> None:
     rng = np.random.default_rng(5)
     b = Builder()
