@@ -12,7 +12,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 #: what stands in for the compiler's header of that name
-PARTS = ("load", "set1", "setzero", "storeu", "dpbusd")
+PARTS = ("add", "load", "set1", "setzero", "storeu", "dpbusd")
 HEADER = "#define SIMDE_NO_NATIVE\n#define SIMDE_ENABLE_NATIVE_ALIASES\n" + "".join(
     f"#include <simde/x86/avx512/{part}.h>\n" for part in PARTS
 )

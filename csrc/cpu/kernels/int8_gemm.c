@@ -20,6 +20,8 @@ void int8_panel_release(int8_panel *panel, const iec_host_api *host) { host->rel
 
 #define MOST_PIXELS 12
 
+enum { AHEAD = 4096 /* bytes that weights are fetched ahead */ };
+
 /* Inlined with a constant count only. */
 static inline __attribute__((always_inline)) void tile(const int8_panel *panel, const uint8_t *x,
                                                        const int32_t *pixels, int32_t *y, const int count) {
@@ -35,6 +37,7 @@ static inline __attribute__((always_inline)) void tile(const int8_panel *panel, 
   for (int64_t s = 0; s < panel->steps; s++, w += INT8_STEP) {
     int64_t at = panel->offsets[s];
     __m512i row = _mm512_load_si512((const void *)w);
+    __builtin_prefetch((const void *)((uintptr_t)w + AHEAD));
 #pragma GCC unroll 12
     for (int p = 0; p < count; p++) {
       int32_t bytes;
@@ -44,6 +47,31 @@ static inline __attribute__((always_inline)) void tile(const int8_panel *panel, 
   }
 #pragma GCC unroll 12
   for (int p = 0; p < count; p++) _mm512_storeu_si512((void *)(y + p * 16), acc[p]);
+}
+
+static inline __m512i add_step(__m512i acc, const uint8_t *x, int32_t at, const int8_t *w) {
+  int32_t bytes;
+  memcpy(&bytes, x + at, sizeof bytes);
+  __builtin_prefetch((const void *)((uintptr_t)w + AHEAD));
+  return _mm512_dpbusd_epi32(acc, _mm512_set1_epi32(bytes), _mm512_load_si512((const void *)w));
+}
+
+/* A pixel alone: several sums, so that products wait for weights only and not for each other. */
+static __attribute__((noinline)) void tile_1(const int8_panel *panel, const uint8_t *x, const int32_t *pixels,
+                                             int32_t *y) {
+  __m512i acc[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(),
+                    _mm512_setzero_si512()};
+  const int8_t *w = panel->w;
+  int64_t s = 0;
+  x += pixels[0];
+#pragma GCC unroll 1
+  for (; s + 4 <= panel->steps; s += 4)
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++, w += INT8_STEP) acc[i] = add_step(acc[i], x, panel->offsets[s + i], w);
+#pragma GCC unroll 1
+  for (; s < panel->steps; s++, w += INT8_STEP) acc[0] = add_step(acc[0], x, panel->offsets[s], w);
+  acc[0] = _mm512_add_epi32(_mm512_add_epi32(acc[0], acc[1]), _mm512_add_epi32(acc[2], acc[3]));
+  _mm512_storeu_si512((void *)y, acc[0]);
 }
 
 #elif defined(__AVX2__)
@@ -339,7 +367,9 @@ iec_status int8_pack(const iec_host_api *host, const int8_t *weights, const int3
                                                  const int32_t *pixels, int32_t *y) {       \
     tile(panel, x, pixels, y, P);                                                           \
   }
+#if !defined(__AVX512VNNI__)
 TILE(1)
+#endif
 TILE(2)
 TILE(3)
 TILE(4)
