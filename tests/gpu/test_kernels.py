@@ -295,8 +295,8 @@ def test_ctc(device: GpuDevice, merge: int) -> None:
 def test_host_steps_read_and_write_device_memory(device: GpuDevice) -> None:
     b = Builder()
     x = b.unary(b.input(3, 40), "abs")
-    values, indices = b.nodes("TopK", x, axis=1, k=5, mode="max", sort="value", index_dtype="int32")
-    b.output(b.unary(values, "neg"), indices)
+    values, places, _, _ = b.nodes("Unique", x, sorted=1, index_dtype="int32")
+    b.output(b.unary(values, "neg"), places)
     steps = compare(device, b, [floats(3, 40)])
     assert [s["primitiveType"] for s in steps] == ["unary", "host", "unary"]
 
@@ -325,3 +325,35 @@ def test_recurrent(device: GpuDevice, cell: str, before: int, direction: str) ->
     assert node(device, "Recurrent", inputs, **attrs, **common)[0]["primitiveType"] == "recurrent"
     clipped = node(device, "Recurrent", inputs, **{**attrs, "clip": 0.5}, **common)
     assert clipped[0]["primitiveType"] == "host"
+
+
+@pytest.mark.parametrize("mode", ["max", "min"])
+@pytest.mark.parametrize("sort", ["value", "index", "none"])
+@pytest.mark.parametrize("dtype", ["float32", "int32", "int64", "uint8", "int8"])
+def test_topk_of_equal_values(device: GpuDevice, mode: str, sort: str, dtype: str) -> None:
+    x = integers(dtype, 3, 50, 4, low=-4, high=5)
+    for axis in range(3):
+        for k in (1, 3, x.shape[axis]):
+            (step,) = node(device, "TopK", [x], rtol=0, atol=0, axis=axis, k=k, mode=mode, sort=sort, index_dtype="int32")
+            scanned = k * x.shape[axis] <= 256
+            assert step["primitiveType"] == ("topk_scan" if scanned else "host" if dtype == "int64" else "topk_sort")
+
+
+@pytest.mark.parametrize("k", [1, 5, 700, 1000])
+@pytest.mark.parametrize("sort", ["value", "index"])
+def test_topk_of_long_rows(device: GpuDevice, k: int, sort: str) -> None:
+    (step,) = node(device, "TopK", [floats(2, 1000)], rtol=0, atol=0, axis=1, k=k, mode="max", sort=sort, index_dtype="int64")
+    assert step["primitiveType"] == "topk_sort"
+
+
+@pytest.mark.parametrize("sort", ["value", "index"])
+def test_topk_of_many_rows(device: GpuDevice, sort: str) -> None:
+    (step,) = node(device, "TopK", [floats(2, 40, 700)], rtol=0, atol=0, axis=1, k=10, mode="min", sort=sort, index_dtype="int32")
+    assert step["primitiveType"] == "topk_scan"
+
+
+@pytest.mark.parametrize("mode", ["max", "min"])
+@pytest.mark.parametrize("n", [6, 300])
+def test_topk_of_what_is_no_number(device: GpuDevice, mode: str, n: int) -> None:
+    x = np.resize(np.array([1, np.nan, -2, np.inf, np.nan, -np.inf, -0.0, 0.0], np.float32), n)
+    node(device, "TopK", [x], axis=0, k=n, mode=mode, sort="value", index_dtype="int32")

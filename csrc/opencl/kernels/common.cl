@@ -119,3 +119,35 @@ float posts(float x, int c, int at, __global const float *post, __global const R
 #endif
   return x;
 }
+
+/* Option SORT: the items of a work-group. */
+#ifdef SORT
+#define NO_KEY ULONG_MAX
+
+/* Numbers that rise as floats do; NaN is not before anything. */
+uint rising(float v) {
+  const uint bits = as_uint(v == 0 ? 0.0f : v);
+  return isnan(v) ? UINT_MAX : bits >> 31 ? ~bits : bits ^ 0x80000000u;
+}
+
+/* Brings the first n keys into rising order; room for the next power of two is there. All items of a work-group take part, no barrier
+ * is needed around it. */
+void sort_keys(__global ulong *keys, int n, int item) {
+  int size = 1;
+  while (size < n) size *= 2;
+  for (int i = n + item; i < size; i += SORT) keys[i] = NO_KEY;
+  barrier(CLK_GLOBAL_MEM_FENCE);
+  for (int block = 2; block <= size; block *= 2)
+    for (int step = block / 2; step > 0; step /= 2) {
+      for (int i = item; i < size / 2; i += SORT) {
+        const int low = 2 * i - (i & (step - 1)), high = low + step;
+        const ulong a = keys[low], b = keys[high];
+        if (a > b == ((low & block) == 0)) {
+          keys[low] = b;
+          keys[high] = a;
+        }
+      }
+      barrier(CLK_GLOBAL_MEM_FENCE);
+    }
+}
+#endif

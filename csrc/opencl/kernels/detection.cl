@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Kind DetectionOutput in three launches: boxes decoded; for each class of an image a work-group that sorts and suppresses; for each
- * image one that keeps the best and writes their rows. Options: GROUP; PRIOR_FLOAT, priors lie in memory as float; REFINED, priors are
+ * image one that keeps the best and writes their rows. Options: SORT, the items of a work-group; PRIOR_FLOAT, priors lie in memory as float; REFINED, priors are
  * refined by another network; MXNET, each prior stands for its best class only; LIST, candidates of an image that fit local memory
  * (0: they lie in global memory). */
 
@@ -33,7 +33,7 @@ typedef struct {
 #define SPACE __global
 #endif
 
-#define GROUP_OF __attribute__((reqd_work_group_size(GROUP, 1, 1)))
+#define ONE_GROUP __attribute__((reqd_work_group_size(SORT, 1, 1)))
 
 float4 decode(detection s, float4 p, float4 v, float4 l) {
   float4 b;
@@ -75,34 +75,10 @@ int overlaps(float4 a, float4 b, float limit) {
 }
 
 /* Numbers that sort as candidates do: the greater score first, then the earlier prior. */
-#define NONE ULONG_MAX
-ulong key_of(float score, int prior) {
-  const uint bits = as_uint(score == 0 ? 0.0f : score);
-  return (ulong)(bits >> 31 ? bits : ~bits ^ 0x80000000u) << 32 | (uint)prior;
-}
+ulong key_of(float score, int prior) { return (ulong)~rising(score) << 32 | (uint)prior; }
 float score_of(ulong key) {
-  const uint bits = (uint)(key >> 32);
-  return as_float(bits >> 31 ? bits : ~bits ^ 0x80000000u);
-}
-
-/* Sorts the first n keys, room for the next power of two is there. All items of a work-group take part. */
-void sort_keys(__global ulong *keys, int n, int item) {
-  int size = 1;
-  while (size < n) size *= 2;
-  for (int i = n + item; i < size; i += GROUP) keys[i] = NONE;
-  barrier(CLK_GLOBAL_MEM_FENCE);
-  for (int block = 2; block <= size; block *= 2)
-    for (int step = block / 2; step > 0; step /= 2) {
-      for (int i = item; i < size / 2; i += GROUP) {
-        const int low = 2 * i - (i & (step - 1)), high = low + step;
-        const ulong a = keys[low], b = keys[high];
-        if (a > b == ((low & block) == 0)) {
-          keys[low] = b;
-          keys[high] = a;
-        }
-      }
-      barrier(CLK_GLOBAL_MEM_FENCE);
-    }
+  const uint bits = ~(uint)(key >> 32);
+  return as_float(bits >> 31 ? bits ^ 0x80000000u : ~bits);
 }
 
 /* A confidence; a refined prior without an object counts as background. */
@@ -115,7 +91,7 @@ float confidence(__global const REAL *conf, __global const REAL *arm, detection 
 
 /* A work-group a class, MXNET: an image. keys: [group][padded]; kept: [image][class][capacity], counts: [image][class]; labels (MXNET):
  * [image][prior]. */
-__kernel GROUP_OF void detection_class(__global const REAL *restrict conf, __global const REAL *restrict arm,
+__kernel ONE_GROUP void detection_class(__global const REAL *restrict conf, __global const REAL *restrict arm,
                                        __global const PRIORS *restrict prior, __global const float4 *restrict boxes,
                                        __global ulong *keys, __global int *labels, __global candidate *restrict kept,
                                        __global int *restrict counts, detection s) {
@@ -126,7 +102,7 @@ __kernel GROUP_OF void detection_class(__global const REAL *restrict conf, __glo
   kept += image * s.classes * s.capacity;
   counts += image * s.classes;
   boxes += image * s.loc_classes * s.priors;
-  for (int c = item; c < s.classes; c += GROUP)
+  for (int c = item; c < s.classes; c += SORT)
     if (MXNET || c == own) counts[c] = 0;
   if (item == 0) {
     count = 0;
@@ -134,10 +110,10 @@ __kernel GROUP_OF void detection_class(__global const REAL *restrict conf, __glo
   }
   barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
   if (s.prior_size == 5) /* a batch number of -1 ends the list */
-    for (int p = item; p < s.priors; p += GROUP)
+    for (int p = item; p < s.priors; p += SORT)
       if (PRIOR(prior, image * s.prior_image + p * 5) == -1) atomic_min(&valid, p);
   barrier(CLK_LOCAL_MEM_FENCE);
-  for (int p = item, priors = valid; p < priors; p += GROUP) {
+  for (int p = item, priors = valid; p < priors; p += SORT) {
     const int at = image * s.priors + p;
 #if MXNET
     float best = 0;
@@ -168,13 +144,13 @@ __kernel GROUP_OF void detection_class(__global const REAL *restrict conf, __glo
 #define BOX(p) boxes[(s.loc_classes == 1 ? 0 : LABEL(p) * s.priors) + p]
   for (int i = 0; i < used; i++) { /* whoever is left here is kept, and ends those behind that it overlaps */
     const ulong key = keys[i];
-    if (key != NONE) {
+    if (key != NO_KEY) {
       const int p = (int)(uint)key;
       const float4 box = BOX(p);
-      for (int k = i + 1 + item; k < used; k += GROUP) {
+      for (int k = i + 1 + item; k < used; k += SORT) {
         const ulong other = keys[k];
         const int q = (int)(uint)other;
-        if (other != NONE && LABEL(q) == LABEL(p) && overlaps(box, BOX(q), s.nms)) keys[k] = NONE;
+        if (other != NO_KEY && LABEL(q) == LABEL(p) && overlaps(box, BOX(q), s.nms)) keys[k] = NO_KEY;
       }
       if (item == 0) kept[LABEL(p) * s.capacity + counts[LABEL(p)]++] = (candidate){score_of(key), p};
     }
@@ -255,7 +231,7 @@ void put(__global REAL *y, int row, int image, int c, candidate k, __global cons
 }
 
 /* A work-group an image. all: room for the candidates of all images, twice. */
-__kernel GROUP_OF void detection_rows(__global const candidate *restrict kept, __global const int *restrict counts,
+__kernel ONE_GROUP void detection_rows(__global const candidate *restrict kept, __global const int *restrict counts,
                                       __global const float4 *restrict boxes, __global candidate *all, __global REAL *restrict y,
                                       detection s) {
   __local int tied;
@@ -277,7 +253,7 @@ __kernel GROUP_OF void detection_rows(__global const candidate *restrict kept, _
   kept += image * room;
   counts += image * s.classes;
   for (int c = 0, at = 0; c < s.classes; at += counts[c++])
-    for (int i = item; i < counts[c]; i += GROUP) {
+    for (int i = item; i < counts[c]; i += SORT) {
       const candidate k = kept[c * s.capacity + i];
       if (used == n)
         put(y, begin + at + i, image, c, k, boxes, s);
@@ -286,7 +262,7 @@ __kernel GROUP_OF void detection_rows(__global const candidate *restrict kept, _
     }
   if (item == 0) tied = 0;
   barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
-  for (int e = item; e < n && used < n; e += GROUP) {
+  for (int e = item; e < n && used < n; e += SORT) {
     const float score = list[e].score;
     int before = 0, equal = 0;
     for (int k = 0; k < n; k++) {
@@ -304,7 +280,7 @@ __kernel GROUP_OF void detection_rows(__global const candidate *restrict kept, _
     for (int e = 0; e < used; e++) best[e] = list[e];
   }
   barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
-  for (int e = item; e < used && used < n; e += GROUP) { /* by class, there in their order */
+  for (int e = item; e < used && used < n; e += SORT) { /* by class, there in their order */
     const int place = best[e].place, c = place / s.capacity;
     int before = 0;
     for (int k = 0; k < used; k++) {
@@ -314,5 +290,5 @@ __kernel GROUP_OF void detection_rows(__global const candidate *restrict kept, _
     put(y, begin + before, image, c, kept[place], boxes, s);
   }
   if (image == s.images - 1)
-    for (int i = (begin + used) * 7 + item; i < s.rows * 7; i += GROUP) STORE(y, i, i == (begin + used) * 7 ? -1.0f : 0.0f);
+    for (int i = (begin + used) * 7 + item; i < s.rows * 7; i += SORT) STORE(y, i, i == (begin + used) * 7 ? -1.0f : 0.0f);
 }

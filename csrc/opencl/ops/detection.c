@@ -132,7 +132,7 @@ static iec_status plan_detection(gpu_plan *plan, gpu_op *op, iec_error *err) {
   while (items > (int64_t)device->most_items) items /= 2;
   const int64_t list = (int64_t)s.classes * s.capacity;
   const int fits = list <= LOCAL_LIST && LOCAL_LIST * 8 + 256 <= device->local_memory;
-  snprintf(options, sizeof options, "-DGROUP=%d -DPRIOR_FLOAT=%d -DREFINED=%d -DMXNET=%d -DLIST=%d",
+  snprintf(options, sizeof options, "-DSORT=%d -DPRIOR_FLOAT=%d -DREFINED=%d -DMXNET=%d -DLIST=%d",
            (int)items, prior_is_float(plan, op), is_refined(op), is_mxnet(op), fits ? LOCAL_LIST : 0);
   GPU_TRY(make_memory(plan, op, &s, &m, err));
 
