@@ -5,10 +5,10 @@
 #include <string.h>
 
 /* The host takes what none before it does. */
-static const gpu_kind *const lists[] = {gpu_kinds_conv,      gpu_kinds_ctc,    gpu_kinds_detection,
-                                        gpu_kinds_eltwise,   gpu_kinds_matmul, gpu_kinds_move,
-                                        gpu_kinds_pool,      gpu_kinds_reduce, gpu_kinds_resample,
-                                        gpu_kinds_recurrent, gpu_kinds_topk,   gpu_kinds_host};
+static const gpu_kind *const lists[] = {
+    gpu_kinds_conv, gpu_kinds_ctc,  gpu_kinds_detection, gpu_kinds_eltwise,  gpu_kinds_matmul,
+    gpu_kinds_move, gpu_kinds_pool, gpu_kinds_reduce,    gpu_kinds_resample, gpu_kinds_recurrent,
+    gpu_kinds_topk, gpu_kinds_nms,  gpu_kinds_host};
 
 const gpu_kind *gpu_kind_find(const gpu_op *op) {
   if (gpu_is_custom(op)) return gpu_kind_custom.supports(op) ? &gpu_kind_custom : NULL;

@@ -20,7 +20,7 @@ const gpu_kind *gpu_kind_find(const gpu_op *op);
 /* Kinds by file of ops/. Each list ends with a kind of NULL. */
 extern const gpu_kind gpu_kinds_conv[], gpu_kinds_ctc[], gpu_kinds_detection[], gpu_kinds_eltwise[],
     gpu_kinds_host[], gpu_kinds_matmul[], gpu_kinds_move[], gpu_kinds_pool[], gpu_kinds_reduce[],
-    gpu_kinds_resample[], gpu_kinds_recurrent[], gpu_kinds_topk[];
+    gpu_kinds_resample[], gpu_kinds_recurrent[], gpu_kinds_topk[], gpu_kinds_nms[];
 
 /* The kind of nodes that bring their own kernel, whatever their kind is called. */
 extern const gpu_kind gpu_kind_custom;

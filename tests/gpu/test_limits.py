@@ -98,6 +98,7 @@ def test_kernels_are_opencl_c_of_1_2_for_gpus(kernels: str, half: str, tmp_path:
         "gemm": "-DTILE_M=32 -DTILE_N=32 -DTILE_K=16 -DGROUP_X=8 -DGROUP_Y=8 -DCONV=1",
         "ctc": "-DGROUP=32 -DLENGTHS=long -DOUT=int -DCOUNT=int",
         "detection": "-DSORT=64 -DPRIOR_FLOAT=1 -DREFINED=1 -DMXNET=0 -DLIST=2000",
+        "nms": "-DSORT=64 -DOUT=long",
         "gemv": "-DGROUP=64 -DSLICES=4", "recurrent": "-DCELL=1 -DGROUP=32", "reduce": "-DT_FLOAT=1 -DGROUP=32",
         "topk": "-DT_FLOAT=1 -DOUT=long -DLEAST=1 -DSORT=64",
         "move": "-DT=uint -DI=int", "convert": "-DFROM=float -DTO=int -DCAST=convert_int", "binary": "-DT_FLOAT=1 -DOP=3",

@@ -131,7 +131,7 @@ uint rising(float v) {
 }
 
 /* Brings the first n keys into rising order; room for the next power of two is there. All items of a work-group take part, no barrier
- * is needed around it. */
+ * is needed around it. Not to be called under a condition, even one that all items share: PoCL 3.1 breaks on such barriers. */
 void sort_keys(__global ulong *keys, int n, int item) {
   int size = 1;
   while (size < n) size *= 2;

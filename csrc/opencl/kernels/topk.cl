@@ -62,8 +62,9 @@ __kernel __attribute__((reqd_work_group_size(SORT, 1, 1))) void topk_sort(__glob
   keys += row * padded;
   for (int i = item; i < n; i += SORT) keys[i] = (ulong)order_of(x, base + i * inner) << 32 | (uint)i;
   sort_keys(keys, n, item);
-  for (int j = item; j < k; j += SORT) keys[j] &= UINT_MAX;
-  if (by_place) sort_keys(keys, k, item);
+  for (int j = item; j < k; j += SORT)
+    if (by_place) keys[j] &= UINT_MAX;
+  sort_keys(keys, k, item);
   for (int j = item; j < k; j += SORT) put_place(x, y, where, base + (int)keys[j] * inner, to + j * inner, (int)keys[j]);
 }
 #endif
