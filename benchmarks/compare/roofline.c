@@ -19,8 +19,8 @@
 
 typedef float vector __attribute__((vector_size(LANES * sizeof(float))));
 
-/* Ten chains: enough for two units of a latency of five, few enough for sixteen registers. Returns how many
- * operations it did; a multiply-add is two. */
+/* Ten chains: enough for two units of a latency of five, few enough for sixteen registers. Each is hidden, or
+ * the compiler would compute equal ones once. Returns how many operations it did; a multiply-add is two. */
 int64_t roofline_fma(int64_t rounds) {
   vector a, b;
   for (int i = 0; i < LANES; i++) {
@@ -40,7 +40,15 @@ int64_t roofline_fma(int64_t rounds) {
     s8 = s8 * a + b;
     s9 = s9 * a + b;
     KEEP(s0);
+    KEEP(s1);
+    KEEP(s2);
+    KEEP(s3);
+    KEEP(s4);
     KEEP(s5);
+    KEEP(s6);
+    KEEP(s7);
+    KEEP(s8);
+    KEEP(s9);
   }
   s0 += s1 + s2 + s3 + s4 + s5 + s6 + s7 + s8 + s9;
   KEEP(s0);

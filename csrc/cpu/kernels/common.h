@@ -115,9 +115,10 @@ static inline int64_t op_grain(const cpu_run *run, int64_t count, int64_t least)
 }
 
 /* Of `columns` times `pieces` of a map, item number `item`: the pieces are cut in as many bands as there are
- * members, and within its band, a member's share, go column by column. */
-static inline void op_place(const cpu_run *run, int64_t item, int64_t columns, int64_t pieces,
-                            int64_t *column, int64_t *piece) {
+ * members, and within its band, a member's share, go column by column. Returns how many items from this one
+ * on are pieces of the column next to each other. */
+static inline int64_t op_place(const cpu_run *run, int64_t item, int64_t columns, int64_t pieces,
+                               int64_t *column, int64_t *piece) {
   int64_t begin = 0, end = pieces / run->members;
   for (int32_t band = 1; item >= columns * (end - begin); band++) {
     item -= columns * (end - begin);
@@ -126,6 +127,7 @@ static inline void op_place(const cpu_run *run, int64_t item, int64_t columns, i
   }
   *column = item / (end - begin);
   *piece = begin + item % (end - begin);
+  return end - *piece;
 }
 
 /* Zeroed state of `size` bytes in out->state. */

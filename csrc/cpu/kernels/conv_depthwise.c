@@ -12,9 +12,11 @@ typedef struct conv_depthwise {
   conv_geom geom;
   post_set posts;
   int64_t blocks;
-  int64_t inner_first, inner_end; /* output columns whose taps all lie inside the input */
-  float *weights;                 /* [block][tap][16] */
-  float *bias;                    /* [block][16] */
+  int64_t inner_first, inner_end;  /* output columns whose taps all lie inside the input */
+  int64_t inner_top, inner_bottom; /* rows likewise */
+  int32_t three;  /* rows of three taps next to each other, at most one of them outside on either side */
+  float *weights; /* [block][tap][16] */
+  float *bias;    /* [block][16] */
 } conv_depthwise;
 
 static int32_t supports(const cpu_node *node) {
@@ -46,6 +48,10 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   post_take(&s->posts, 0);
   s->blocks = op_div_up(q->c, 16);
   conv_inner(q, 2, &s->inner_first, &s->inner_end);
+  conv_inner(q, 1, &s->inner_top, &s->inner_bottom);
+  s->three = q->k[2] == 3 && q->dil[2] == 1 && q->stride[2] <= 2 && s->inner_first <= 1 &&
+             s->inner_first < s->inner_end && q->pad[2] <= 1 &&
+             (q->out[2] - 1) * q->stride[2] - q->pad[2] + 2 <= q->in[2];
   s->weights = host->alloc(host->self, (size_t)(s->blocks * q->taps * 16) * sizeof(float), 64);
   s->bias = host->alloc(host->self, (size_t)(s->blocks * 16) * sizeof(float), 64);
   if (!s->weights || !s->bias) {
@@ -118,6 +124,88 @@ static __attribute__((noinline)) void one_pixel(const conv_geom *q, const row_ta
   pixels(q, r, bias, o * q->stride[2] - q->pad[2], first, end, y, 1, 1);
 }
 
+/* The same for three taps in a row. Every column is loaded once and goes to all outputs that meet it; `left`,
+ * `right`: the first, the last one lies outside. Constants but for the columns. */
+static inline __attribute__((always_inline)) void three_taps(const row_taps *r, const float *bias,
+                                                             int64_t column, float *y, const int count,
+                                                             const int stride, const int left,
+                                                             const int right) {
+  vf acc[8];
+#pragma GCC unroll 8
+  for (int i = 0; i < count * PARTS; i++) acc[i] = vf_load(bias + i % PARTS * VL);
+  for (int64_t d = 0; d < r->depths; d++)
+    for (int64_t h = 0; h < r->heights; h++) {
+      const float *x = r->x + d * r->x_depth + h * r->x_height + column * 16;
+      const float *w = r->w + d * r->w_depth + h * r->w_height;
+      vf weight[3 * PARTS];
+#pragma GCC unroll 12
+      for (int i = 0; i < 3 * PARTS; i++) weight[i] = vf_load(w + i * VL);
+#pragma GCC unroll 17
+      for (int j = left; j < (count - 1) * stride + 3 - right; j++)
+#pragma GCC unroll 4
+        for (int part = 0; part < PARTS; part++) {
+          vf v = vf_load(x + j * 16 + part * VL);
+#pragma GCC unroll 3
+          for (int t = 0; t < 3; t++)
+            if (j >= t && (j - t) % stride == 0 && (j - t) / stride < count)
+              acc[(j - t) / stride * PARTS + part] += weight[t * PARTS + part] * v;
+        }
+    }
+  vf low = vf_set(r->limits[0]), high = vf_set(r->limits[1]);
+#pragma GCC unroll 8
+  for (int i = 0; i < count * PARTS; i++) vf_store(y + i * VL, vf_at_most(vf_at_least(acc[i], low), high));
+}
+
+#define THREE(COUNT, STRIDE, LEFT, RIGHT)                                         \
+  static __attribute__((noinline)) void three_##COUNT##_##STRIDE##_##LEFT##RIGHT( \
+      const row_taps *r, const float *bias, int64_t column, float *y) {           \
+    three_taps(r, bias, column, y, COUNT, STRIDE, LEFT, RIGHT);                   \
+  }
+#define THREES(COUNT)                                                                     \
+  THREE(COUNT, 1, 0, 0)                                                                   \
+  THREE(COUNT, 1, 0, 1)                                                                   \
+  THREE(COUNT, 1, 1, 0)                                                                   \
+  THREE(COUNT, 1, 1, 1) THREE(COUNT, 2, 0, 0) THREE(COUNT, 2, 0, 1) THREE(COUNT, 2, 1, 0) \
+      THREE(COUNT, 2, 1, 1)
+#define NAMES(COUNT)                                                                                \
+  {                                                                                                 \
+    {{three_##COUNT##_1_00, three_##COUNT##_1_01}, {three_##COUNT##_1_10, three_##COUNT##_1_11}}, { \
+      {three_##COUNT##_2_00, three_##COUNT##_2_01}, { three_##COUNT##_2_10, three_##COUNT##_2_11 }  \
+    }                                                                                               \
+  }
+
+typedef void (*three_fn)(const row_taps *, const float *, int64_t, float *);
+
+/* clang-format off */
+THREES(1) THREES(2)
+#if PARTS <= 2
+THREES(3) THREES(4)
+#endif
+#if PARTS == 1
+THREES(5) THREES(6) THREES(7) THREES(8)
+#endif
+/* By outputs less one, stride less one, left, right. */
+static const three_fn threes[TILE_PIXELS][2][2][2] = {NAMES(1), NAMES(2),
+#if PARTS <= 2
+  NAMES(3), NAMES(4),
+#endif
+#if PARTS == 1
+  NAMES(5), NAMES(6), NAMES(7), NAMES(8),
+#endif
+};
+/* clang-format on */
+
+/* A row of three taps, cut in tiles of nearly equal width. */
+static void row_of_three(const conv_depthwise *s, const row_taps *r, const float *bias, float *y) {
+  const conv_geom *q = &s->geom;
+  int64_t count = op_div_up(q->out[2], TILE_PIXELS), stride = q->stride[2];
+  for (int64_t i = 0; i < count; i++) {
+    int64_t o = q->out[2] * i / count, width = q->out[2] * (i + 1) / count - o;
+    int left = o<s->inner_first, right = o + width> s->inner_end;
+    threes[width - 1][stride - 1][left][right](r, bias, o * stride - q->pad[2], y + o * 16);
+  }
+}
+
 static void row(const conv_depthwise *s, const row_taps *r, const float *bias, float *y) {
   const conv_geom *q = &s->geom;
   int64_t o = 0, tiled = q->stride[2] <= 2 && s->inner_end - s->inner_first >= TILE_PIXELS;
@@ -134,33 +222,47 @@ static void row(const conv_depthwise *s, const row_taps *r, const float *bias, f
   for (o = s->inner_end; o < q->out[2]; o++) one_pixel(q, r, bias, o, y + o * 16);
 }
 
+/* Output row `oh` of plane `od` of one image and block. */
+static void run_row(const conv_depthwise *s, const cpu_run *run, int64_t image_block, int64_t block,
+                    int64_t od, int64_t oh) {
+  const conv_geom *q = &s->geom;
+  static const float none[2] = {-INFINITY, INFINITY};
+  int64_t d0 = 0, d1 = q->k[0], h0 = 0, h1 = q->k[1];
+  if (q->out[0] > 1 || q->k[0] > 1 || q->pad[0]) conv_valid_taps(q, 0, od, &d0, &d1);
+  if (oh < s->inner_top || oh >= s->inner_bottom) conv_valid_taps(q, 1, oh, &h0, &h1);
+  int64_t id = od * q->stride[0] - q->pad[0] + d0 * q->dil[0],
+          ih = oh * q->stride[1] - q->pad[1] + h0 * q->dil[1];
+  row_taps r = {.limits = s->posts.limited ? s->posts.limits : none,
+                .depths = d1 - d0,
+                .heights = h1 - h0,
+                .x_depth = q->dil[0] * q->in[1] * q->in[2] * 16,
+                .x_height = q->dil[1] * q->in[2] * 16,
+                .w_depth = q->k[1] * q->k[2] * 16,
+                .w_height = q->k[2] * 16};
+  r.x = (const float *)run->inputs[0] + image_block * q->in_size * 16;
+  if (r.depths > 0 && r.heights > 0) r.x += (id * q->in[1] + ih) * q->in[2] * 16;
+  r.w = s->weights + ((block * q->k[0] + d0) * q->k[1] + h0) * q->k[2] * 16;
+  float *y = (float *)run->outputs[0] + ((image_block * q->out[0] + od) * q->out[1] + oh) * q->out[2] * 16;
+  (s->three ? row_of_three : row)(s, &r, s->bias + block * 16, y);
+  if (post_left(&s->posts)) post_blocked(&s->posts, run, y, q->out[2], block * 16, q->c);
+}
+
 static void run(const void *state, const cpu_run *run) {
   const conv_depthwise *s = state;
   const conv_geom *q = &s->geom;
-  static const float none[2] = {-INFINITY, INFINITY};
   int64_t begin, end, rows = q->out[0] * q->out[1], count = q->n * s->blocks * rows;
   while (cpu_next(run, count, op_grain(run, count, 1), &begin, &end))
-    for (int64_t i = begin; i < end; i++) {
-      int64_t block, at, d0, d1, h0, h1;
-      op_place(run, i, s->blocks, q->n * rows, &block, &at);
-      int64_t image_block = at / rows * s->blocks + block, od = at % rows / q->out[1], oh = at % q->out[1];
-      conv_valid_taps(q, 0, od, &d0, &d1);
-      conv_valid_taps(q, 1, oh, &h0, &h1);
-      int64_t id = od * q->stride[0] - q->pad[0] + d0 * q->dil[0],
-              ih = oh * q->stride[1] - q->pad[1] + h0 * q->dil[1];
-      row_taps r = {.limits = s->posts.limited ? s->posts.limits : none,
-                    .depths = d1 - d0,
-                    .heights = h1 - h0,
-                    .x_depth = q->dil[0] * q->in[1] * q->in[2] * 16,
-                    .x_height = q->dil[1] * q->in[2] * 16,
-                    .w_depth = q->k[1] * q->k[2] * 16,
-                    .w_height = q->k[2] * 16};
-      r.x = (const float *)run->inputs[0] + image_block * q->in_size * 16;
-      if (r.depths > 0 && r.heights > 0) r.x += (id * q->in[1] + ih) * q->in[2] * 16;
-      r.w = s->weights + ((block * q->k[0] + d0) * q->k[1] + h0) * q->k[2] * 16;
-      float *y = (float *)run->outputs[0] + (image_block * rows + at % rows) * q->out[2] * 16;
-      row(s, &r, s->bias + block * 16, y);
-      if (post_left(&s->posts)) post_blocked(&s->posts, run, y, q->out[2], block * 16, q->c);
+    while (begin < end) {
+      int64_t block, at, next = begin + op_place(run, begin, s->blocks, q->n * rows, &block, &at);
+      int64_t image = at / rows, od = at % rows / q->out[1], oh = at % q->out[1];
+      for (next = op_min(next, end); begin < next; begin++) {
+        run_row(s, run, image * s->blocks + block, block, od, oh);
+        if (++oh < q->out[1]) continue;
+        oh = 0;
+        if (++od < q->out[0]) continue;
+        od = 0;
+        image++;
+      }
     }
 }
 

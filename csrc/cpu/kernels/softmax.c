@@ -4,6 +4,7 @@
 #include "cpu/kernels/vmath.h"
 
 #define COLUMNS 128 /* columns normalised together when the axis is not the last */
+#define ROWS 4      /* rows, when it is */
 
 typedef struct softmax_state {
   int64_t outer, n, inner;
@@ -34,40 +35,38 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   return IEC_OK;
 }
 
-/* The greatest of a row. A NaN may be missed: it makes the sum, and so the whole row, NaN anyway. */
-static float greatest(const float *x, int64_t n) {
-  vf m = vf_set(-INFINITY);
-  int64_t i = 0;
-  for (; i + VL <= n; i += VL) m = vf_at_least(vf_load(x + i), m);
-  for (int half = VL / 2; half; half /= 2)
-    m = vf_at_least(vf_turn(m, half), m); /* lane k meets lane k + half */
-  float top = m[0];
-  for (; i < n; i++) top = x[i] > top ? x[i] : top;
-  return top;
-}
-
-/* One row along a contiguous axis. */
-static void row(const softmax_state *s, const float *x, float *y) {
-  float top = greatest(x, s->n);
-  vf sum = vf_set(0);
-  const int64_t n = s->n, log = s->log;
-  int64_t i = 0;
-  for (; i + VL <= n; i += VL) {
-    vf e = vm_exp(vf_load(x + i) - top);
-    sum += e;
-    if (!log) vf_store(y + i, e);
+/* `count` rows along a contiguous axis side by side: each alone would wait for its own sums. A NaN may be
+ * missed by the greatest: it makes the sum, and so the whole row, NaN anyway. */
+static inline __attribute__((always_inline)) void rows(const softmax_state *s, const float *x, float *y,
+                                                       const int count) {
+  vf top[ROWS], sum[ROWS];
+  const int64_t n = s->n, whole = n / VL * VL, log = s->log;
+  for (int k = 0; k < count; k++) top[k] = vf_set(-INFINITY), sum[k] = vf_set(0);
+  for (int64_t i = 0; i < whole; i += VL)
+    for (int k = 0; k < count; k++) top[k] = vf_at_least(vf_load(x + k * n + i), top[k]);
+  for (int half = VL / 2; half; half /= 2) /* lane k meets lane k + half */
+    for (int k = 0; k < count; k++) top[k] = vf_at_least(vf_turn(top[k], half), top[k]);
+  for (int k = 0; k < count; k++)
+    for (int64_t i = whole; i < n; i++) top[k] = vf_at_least(vf_set(x[k * n + i]), top[k]);
+  for (int64_t i = 0; i < whole; i += VL)
+    for (int k = 0; k < count; k++) {
+      vf e = vm_exp(vf_load(x + k * n + i) - top[k]);
+      sum[k] += e;
+      if (!log) vf_store(y + k * n + i, e);
+    }
+  for (int k = 0; k < count; k++, x += n, y += n) {
+    float total = vf_sum(sum[k]);
+    if (whole < n) {
+      vf e = vm_exp(vf_load_n(x + whole, n - whole) - top[k]);
+      for (int64_t i = 0; i < n - whole; i++) total += e[i];
+      if (!log) vf_store_n(y + whole, e, n - whole);
+    }
+    float scale = log ? logf(total) : 1 / total, most = top[k][0];
+    if (log)
+      for (int64_t i = 0; i < n; i++) y[i] = x[i] - most - scale;
+    else
+      for (int64_t i = 0; i < n; i++) y[i] *= scale;
   }
-  float total = vf_sum(sum);
-  if (i < s->n) {
-    vf e = vm_exp(vf_load_n(x + i, s->n - i) - top);
-    for (int64_t k = 0; k < s->n - i; k++) total += e[k];
-    if (!s->log) vf_store_n(y + i, e, s->n - i);
-  }
-  float scale = s->log ? logf(total) : 1 / total;
-  if (s->log)
-    for (i = 0; i < s->n; i++) y[i] = x[i] - top - scale;
-  else
-    for (i = 0; i < s->n; i++) y[i] *= scale;
 }
 
 /* Columns [0, w) of a block [n][inner], w <= COLUMNS. */
@@ -111,8 +110,10 @@ static void run(const void *state, const cpu_run *r) {
   float *y = r->outputs[0];
   int64_t b, e, strips = op_div_up(s->inner, COLUMNS), grain = op_max(1, 2048 / op_max(s->n, 1));
   if (s->inner == 1) {
-    while (cpu_next(r, s->outer, grain, &b, &e))
-      for (; b < e; b++) row(s, x + b * s->n, y + b * s->n);
+    while (cpu_next(r, s->outer, grain, &b, &e)) {
+      for (; b + ROWS <= e; b += ROWS) rows(s, x + b * s->n, y + b * s->n, ROWS);
+      for (; b < e; b++) rows(s, x + b * s->n, y + b * s->n, 1);
+    }
     return;
   }
   while (cpu_next(r, s->outer * strips, 1, &b, &e)) {
