@@ -189,12 +189,13 @@ def test_limits_and_steps_of_each_channel() -> None:
 
 
 @pytest.mark.usefixtures("isa")
-@pytest.mark.parametrize("channels", [1, 3, 4, 5])
-def test_images_of_few_channels_and_what_is_no_number(channels: int) -> None:
+@pytest.mark.parametrize("k", [3, 7])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 5])
+def test_images_of_few_channels_and_what_is_no_number(channels: int, k: int) -> None:
     rng = np.random.default_rng(channels)
     b = Builder()
     x = b.input(2, channels, 7, 37)
-    b.output(b.conv(fake_quantize(b, x, 0), integer_weights(rng, (1, 16, channels, 3, 3)), pad=1))
+    b.output(b.conv(fake_quantize(b, x, 0), integer_weights(rng, (1, 40, channels, k, k)), pad=k // 2))
     data = values(rng, (2, channels, 7, 37), 0)
     data[0, -1, 3, ::5] = np.inf
     data[1, 0, 3, ::4] = -np.inf

@@ -57,10 +57,11 @@ static int32_t supports_quantize(const cpu_node *node) {
   return node->inputs[0]->ndim >= 2 ? 30 : 0;
 }
 
-/* The input as it comes, bytes in blocks. */
+/* The input as it comes, bytes in blocks. Few channels stay plain where convolutions like them so. */
 static void layouts_quantize(const cpu_node *node, cpu_layout *in, cpu_layout *out) {
   in[0] = node->inputs[0]->layout;
   out[0] = CPU_BLOCKED16;
+  if (node->inputs[0]->shape[1] <= INT8_FEW) in[0] = out[0] = CPU_PLAIN;
 }
 
 static iec_status prepare_quantize(const iec_host_api *host, const cpu_node *node, cpu_prepared *out,
@@ -141,9 +142,12 @@ static void quantize_block(const border *s, const float *x, uint8_t *y, int64_t 
 
 /* Elements [begin, end) of plain memory to plain memory. */
 static void quantize_plain(const border *s, const float *x, uint8_t *y, int64_t begin, int64_t end) {
-  for (int64_t i = begin; i < end; i++) {
-    int64_t c = i / s->pixels % s->channels;
-    store(y + i, to_steps(vf_set(x[i]), vf_set(s->low[c]), vf_set(s->scale[c]), s->top), 1, 1);
+  while (begin < end) {
+    int64_t c = begin / s->pixels % s->channels, stop = op_min(end, (begin / s->pixels + 1) * s->pixels);
+    vf low = vf_set(s->low[c]), scale = vf_set(s->scale[c]);
+    for (; begin + VL <= stop; begin += VL)
+      store(y + begin, to_steps(vf_load(x + begin), low, scale, s->top), 1, VL);
+    for (; begin < stop; begin++) store(y + begin, to_steps(vf_set(x[begin]), low, scale, s->top), 1, 1);
   }
 }
 
