@@ -116,4 +116,34 @@ static inline void conv_inner(const conv_geom *geom, int axis, int64_t *first, i
   *first = op_min(geom->out[axis], geom->pad[axis] > 0 ? op_div_up(geom->pad[axis], geom->stride[axis]) : 0);
   *end = last < 0 ? *first : op_max(*first, op_min(geom->out[axis], last / geom->stride[axis] + 1));
 }
+
+/* A walk over the output rows of blocked maps in the order of op_place. */
+typedef struct conv_row {
+  int64_t image, block, depth, height;
+  int64_t left; /* rows that follow in the same block and band; 0 at first */
+} conv_row;
+
+/* Goes to row number `item`, the one behind the last or the first one of a chunk. */
+static inline void conv_next_row(conv_row *row, const cpu_run *run, const conv_geom *q, int64_t blocks,
+                                 int64_t item) {
+  if (row->left) {
+    row->left--;
+    if (++row->height < q->out[1]) return;
+    row->height = 0;
+    if (++row->depth < q->out[0]) return;
+    row->depth = 0;
+    row->image++;
+    return;
+  }
+  int64_t at, rows = q->out[0] * q->out[1];
+  row->left = op_place(run, item, blocks, q->n * rows, &row->block, &at) - 1;
+  row->image = at / rows;
+  row->depth = at % rows / q->out[1];
+  row->height = at % q->out[1];
+}
+
+/* Where a row of a map with `blocks` blocks lies, in rows. */
+static inline int64_t conv_row_at(const conv_row *row, const conv_geom *q, int64_t blocks) {
+  return ((row->image * blocks + row->block) * q->out[0] + row->depth) * q->out[1] + row->height;
+}
 #endif

@@ -161,12 +161,12 @@ static inline __attribute__((always_inline)) void three_taps(const row_taps *r, 
       const row_taps *r, const float *bias, int64_t column, float *y) {           \
     three_taps(r, bias, column, y, COUNT, STRIDE, LEFT, RIGHT);                   \
   }
-#define THREES(COUNT)                                                                     \
-  THREE(COUNT, 1, 0, 0)                                                                   \
-  THREE(COUNT, 1, 0, 1)                                                                   \
-  THREE(COUNT, 1, 1, 0)                                                                   \
-  THREE(COUNT, 1, 1, 1) THREE(COUNT, 2, 0, 0) THREE(COUNT, 2, 0, 1) THREE(COUNT, 2, 1, 0) \
-      THREE(COUNT, 2, 1, 1)
+#define THREES(COUNT)   \
+  THREE(COUNT, 1, 0, 0) \
+  THREE(COUNT, 1, 0, 1) \
+  THREE(COUNT, 1, 1, 0) \
+  THREE(COUNT, 1, 1, 1) \
+  THREE(COUNT, 2, 0, 0) THREE(COUNT, 2, 0, 1) THREE(COUNT, 2, 1, 0) THREE(COUNT, 2, 1, 1)
 #define NAMES(COUNT)                                                                                \
   {                                                                                                 \
     {{three_##COUNT##_1_00, three_##COUNT##_1_01}, {three_##COUNT##_1_10, three_##COUNT##_1_11}}, { \
@@ -222,16 +222,14 @@ static void row(const conv_depthwise *s, const row_taps *r, const float *bias, f
   for (o = s->inner_end; o < q->out[2]; o++) one_pixel(q, r, bias, o, y + o * 16);
 }
 
-/* Output row `oh` of plane `od` of one image and block. */
-static void run_row(const conv_depthwise *s, const cpu_run *run, int64_t image_block, int64_t block,
-                    int64_t od, int64_t oh) {
+static void run_row(const conv_depthwise *s, const cpu_run *run, const conv_row *at) {
   const conv_geom *q = &s->geom;
   static const float none[2] = {-INFINITY, INFINITY};
   int64_t d0 = 0, d1 = q->k[0], h0 = 0, h1 = q->k[1];
-  if (q->out[0] > 1 || q->k[0] > 1 || q->pad[0]) conv_valid_taps(q, 0, od, &d0, &d1);
-  if (oh < s->inner_top || oh >= s->inner_bottom) conv_valid_taps(q, 1, oh, &h0, &h1);
-  int64_t id = od * q->stride[0] - q->pad[0] + d0 * q->dil[0],
-          ih = oh * q->stride[1] - q->pad[1] + h0 * q->dil[1];
+  if (q->out[0] > 1 || q->k[0] > 1 || q->pad[0]) conv_valid_taps(q, 0, at->depth, &d0, &d1);
+  if (at->height < s->inner_top || at->height >= s->inner_bottom) conv_valid_taps(q, 1, at->height, &h0, &h1);
+  int64_t id = at->depth * q->stride[0] - q->pad[0] + d0 * q->dil[0],
+          ih = at->height * q->stride[1] - q->pad[1] + h0 * q->dil[1];
   row_taps r = {.limits = s->posts.limited ? s->posts.limits : none,
                 .depths = d1 - d0,
                 .heights = h1 - h0,
@@ -239,31 +237,25 @@ static void run_row(const conv_depthwise *s, const cpu_run *run, int64_t image_b
                 .x_height = q->dil[1] * q->in[2] * 16,
                 .w_depth = q->k[1] * q->k[2] * 16,
                 .w_height = q->k[2] * 16};
-  r.x = (const float *)run->inputs[0] + image_block * q->in_size * 16;
+  r.x = (const float *)run->inputs[0] + (at->image * s->blocks + at->block) * q->in_size * 16;
   if (r.depths > 0 && r.heights > 0) r.x += (id * q->in[1] + ih) * q->in[2] * 16;
-  r.w = s->weights + ((block * q->k[0] + d0) * q->k[1] + h0) * q->k[2] * 16;
-  float *y = (float *)run->outputs[0] + ((image_block * q->out[0] + od) * q->out[1] + oh) * q->out[2] * 16;
-  (s->three ? row_of_three : row)(s, &r, s->bias + block * 16, y);
-  if (post_left(&s->posts)) post_blocked(&s->posts, run, y, q->out[2], block * 16, q->c);
+  r.w = s->weights + ((at->block * q->k[0] + d0) * q->k[1] + h0) * q->k[2] * 16;
+  float *y = (float *)run->outputs[0] + conv_row_at(at, q, s->blocks) * q->out[2] * 16;
+  (s->three ? row_of_three : row)(s, &r, s->bias + at->block * 16, y);
+  if (post_left(&s->posts)) post_blocked(&s->posts, run, y, q->out[2], at->block * 16, q->c);
 }
 
 static void run(const void *state, const cpu_run *run) {
   const conv_depthwise *s = state;
   const conv_geom *q = &s->geom;
-  int64_t begin, end, rows = q->out[0] * q->out[1], count = q->n * s->blocks * rows;
-  while (cpu_next(run, count, op_grain(run, count, 1), &begin, &end))
-    while (begin < end) {
-      int64_t block, at, next = begin + op_place(run, begin, s->blocks, q->n * rows, &block, &at);
-      int64_t image = at / rows, od = at % rows / q->out[1], oh = at % q->out[1];
-      for (next = op_min(next, end); begin < next; begin++) {
-        run_row(s, run, image * s->blocks + block, block, od, oh);
-        if (++oh < q->out[1]) continue;
-        oh = 0;
-        if (++od < q->out[0]) continue;
-        od = 0;
-        image++;
-      }
+  int64_t begin, end, count = q->n * s->blocks * q->out[0] * q->out[1];
+  while (cpu_next(run, count, op_grain(run, count, 1), &begin, &end)) {
+    conv_row at = {0};
+    for (; begin < end; begin++) {
+      conv_next_row(&at, run, q, s->blocks, begin);
+      run_row(s, run, &at);
     }
+  }
 }
 
 const cpu_kernel IEC_ISA(cpu_kernel_conv_depthwise) = {.kind = "Conv",

@@ -13,6 +13,7 @@ typedef struct pool_blocked {
   post_set posts;
   pool_divisor divisor;
   int64_t blocks;
+  int64_t top, bottom, left, right; /* output rows and columns whose windows lie inside the input */
 } pool_blocked;
 
 static int32_t supports_max(const cpu_node *node) {
@@ -45,6 +46,8 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   post_init(&s->posts, node);
   s->divisor = divisor < 0 ? POOL_VALID : (pool_divisor)divisor;
   s->blocks = op_div_up(s->geom.c, 16);
+  conv_inner(&s->geom, 1, &s->top, &s->bottom);
+  conv_inner(&s->geom, 2, &s->left, &s->right);
   out->cost = (double)(s->geom.n * s->geom.c * s->geom.out_size) * (double)s->geom.taps;
   out->member_scratch_size = (size_t)(s->geom.in[2] * 16) * sizeof(float);
   out->exec_type = "pool_blocked_" CPU_ISA_NAME;
@@ -96,49 +99,83 @@ static inline __attribute__((always_inline)) const float *columns(const conv_geo
   return to;
 }
 
-/* Maximum or sum of one window of columns into acc. */
-static inline __attribute__((always_inline)) void reduce(const conv_geom *q, const window *w,
-                                                         const float *columns, vf *acc, const int max) {
+/* Maximum or sum of `taps` columns `step` floats apart. */
+static inline __attribute__((always_inline)) void reduce(const float *p, int64_t taps, int64_t step, vf *acc,
+                                                         const int max) {
   for (int i = 0; i < PARTS; i++) acc[i] = vf_set(max ? -FLT_MAX : 0.0f);
-  if (w->first[0] >= w->end[0] || w->first[1] >= w->end[1]) return;
-  int64_t step = q->dil[2] * 16;
-  const float *p = columns + (w->start[2] + w->first[2] * q->dil[2]) * 16;
-  for (int64_t t = w->first[2]; t < w->end[2]; t++, p += step)
+  for (int64_t t = 0; t < taps; t++, p += step)
     for (int i = 0; i < PARTS; i++) acc[i] = join(max, acc[i], vf_load(p + i * VL));
+}
+
+/* Any output pixel of a row; `extent`: the divisor's part of the other axes. */
+static inline __attribute__((always_inline)) void one_pixel(const pool_blocked *s, window *w,
+                                                            const float *line, int64_t ow, int64_t extent,
+                                                            float *y, const int max) {
+  const conv_geom *q = &s->geom;
+  vf acc[PARTS];
+  window_axis(q, w, 2, ow);
+  int empty = w->first[0] >= w->end[0] || w->first[1] >= w->end[1];
+  reduce(line + (w->start[2] + w->first[2] * q->dil[2]) * 16, empty ? 0 : w->end[2] - w->first[2],
+         q->dil[2] * 16, acc, max);
+  int64_t divisor = max ? 1 : extent * pool_extent(q, s->divisor, 2, ow);
+  for (int k = 0; k < PARTS; k++) {
+    if (!max) acc[k] = divisor > 0 || s->divisor == POOL_VALID ? acc[k] / (float)divisor : vf_set(0.0f);
+    vf_store(y + k * VL, acc[k]);
+  }
+}
+
+/* The output pixels whose windows lie inside, `taps` wide each. */
+static inline __attribute__((always_inline)) void inner_pixels(const pool_blocked *s, const float *line,
+                                                               int64_t taps, int64_t divisor, float *y,
+                                                               const int max) {
+  const conv_geom *q = &s->geom;
+  const float *p = line + (s->left * q->stride[2] - q->pad[2]) * 16;
+  for (int64_t ow = s->left; ow < s->right; ow++, p += q->stride[2] * 16) {
+    vf acc[PARTS];
+    reduce(p, taps, q->dil[2] * 16, acc, max);
+    for (int k = 0; k < PARTS; k++) vf_store(y + ow * 16 + k * VL, max ? acc[k] : acc[k] / (float)divisor);
+  }
+}
+
+static inline __attribute__((always_inline)) void run_row(const pool_blocked *s, const cpu_run *r,
+                                                          const conv_row *at, const int max) {
+  const conv_geom *q = &s->geom;
+  const float *x = (const float *)r->inputs[0] + (at->image * s->blocks + at->block) * q->in_size * 16;
+  float *y = (float *)r->outputs[0] + conv_row_at(at, q, s->blocks) * q->out[2] * 16;
+  window w = {.end = {1, q->k[1]}, .start = {0, at->height * q->stride[1] - q->pad[1]}};
+  if (q->out[0] > 1 || q->k[0] > 1 || q->pad[0]) window_axis(q, &w, 0, at->depth);
+  if (at->height < s->top || at->height >= s->bottom) window_axis(q, &w, 1, at->height);
+  int64_t extent =
+      max ? 1 : pool_extent(q, s->divisor, 0, at->depth) * pool_extent(q, s->divisor, 1, at->height);
+  const float *line = columns(q, &w, x, r->member_scratch, max);
+  int inside = w.first[0] < w.end[0] && w.first[1] < w.end[1] && extent > 0;
+  int64_t left = inside ? s->left : q->out[2], right = inside ? s->right : q->out[2];
+  for (int64_t ow = 0; ow < left; ow++) one_pixel(s, &w, line, ow, extent, y + ow * 16, max);
+  if (inside && q->k[2] == 3)
+    inner_pixels(s, line, 3, extent * 3, y, max);
+  else if (inside && q->k[2] == 2)
+    inner_pixels(s, line, 2, extent * 2, y, max);
+  else if (inside)
+    inner_pixels(s, line, q->k[2], extent * q->k[2], y, max);
+  for (int64_t ow = right; ow < q->out[2]; ow++) one_pixel(s, &w, line, ow, extent, y + ow * 16, max);
+  /* an empty window is the lowest float or NaN also where there is no channel */
+  if ((max || s->divisor == POOL_VALID) && q->c < (at->block + 1) * 16)
+    for (int64_t ow = 0; ow < q->out[2]; ow++)
+      for (int64_t lane = q->c - at->block * 16; lane < 16; lane++) y[ow * 16 + lane] = 0;
+  post_blocked(&s->posts, r, y, q->out[2], at->block * 16, q->c);
 }
 
 static inline __attribute__((always_inline)) void run_rows(const pool_blocked *s, const cpu_run *r,
                                                            const int max) {
   const conv_geom *q = &s->geom;
-  int64_t begin, end, rows = q->out[0] * q->out[1], count = q->n * s->blocks * rows;
-  while (cpu_next(r, count, op_grain(r, count, 1), &begin, &end))
-    for (int64_t i = begin; i < end; i++) {
-      int64_t block, at;
-      op_place(r, i, s->blocks, q->n * rows, &block, &at);
-      int64_t image_block = at / rows * s->blocks + block, od = at % rows / q->out[1], oh = at % q->out[1];
-      const float *x = (const float *)r->inputs[0] + image_block * q->in_size * 16;
-      float *y = (float *)r->outputs[0] + (image_block * rows + at % rows) * q->out[2] * 16;
-      window w;
-      window_axis(q, &w, 0, od);
-      window_axis(q, &w, 1, oh);
-      int64_t extent = max ? 1 : pool_extent(q, s->divisor, 0, od) * pool_extent(q, s->divisor, 1, oh);
-      const float *line = columns(q, &w, x, r->member_scratch, max);
-      for (int64_t ow = 0; ow < q->out[2]; ow++) {
-        vf acc[PARTS];
-        window_axis(q, &w, 2, ow);
-        reduce(q, &w, line, acc, max);
-        int64_t divisor = max ? 1 : extent * pool_extent(q, s->divisor, 2, ow);
-        for (int k = 0; k < PARTS; k++) {
-          if (!max) acc[k] = divisor > 0 || s->divisor == POOL_VALID ? acc[k] / (float)divisor : vf_set(0.0f);
-          vf_store(y + ow * 16 + k * VL, acc[k]);
-        }
-      }
-      /* an empty window is the lowest float or NaN also where there is no channel */
-      if ((max || s->divisor == POOL_VALID) && s->geom.c < (block + 1) * 16)
-        for (int64_t ow = 0; ow < q->out[2]; ow++)
-          for (int64_t lane = q->c - block * 16; lane < 16; lane++) y[ow * 16 + lane] = 0;
-      post_blocked(&s->posts, r, y, q->out[2], block * 16, q->c);
+  int64_t begin, end, count = q->n * s->blocks * q->out[0] * q->out[1];
+  while (cpu_next(r, count, op_grain(r, count, 1), &begin, &end)) {
+    conv_row at = {0};
+    for (; begin < end; begin++) {
+      conv_next_row(&at, r, q, s->blocks, begin);
+      run_row(s, r, &at, max);
     }
+  }
 }
 
 static void run_max(const void *state, const cpu_run *r) { run_rows(state, r, 1); }
