@@ -36,15 +36,15 @@ typedef struct member {
 } member;
 
 struct iec_team {
-  _Alignas(64) iec_gate job;     /* number, OPEN, pooled members inside */
+  _Alignas(64) iec_gate job; /* number, OPEN, pooled members inside */
+  iec_team_fn fn;            /* what a member wants to know next lies in the same line */
+  void *arg;
+  atomic_int most;               /* pooled members that may enter */
+  int32_t whole;                 /* every member enters */
   _Alignas(64) iec_gate phase;   /* changes when a barrier opens */
   _Alignas(64) iec_gate arrived; /* pooled members that wait in a barrier */
   _Alignas(64) iec_gate left; /* counts the jobs that were closed with somebody inside and then left by all */
-  _Alignas(64) iec_team_fn fn;
-  void *arg;
-  atomic_int most; /* pooled members that may enter */
-  int32_t whole;   /* every member enters */
-  int32_t inside;  /* of a closed job; negative: it is open */
+  _Alignas(64) int32_t inside; /* of a closed job; negative: it is open */
   atomic_int stop;
   int32_t threads; /* asked for */
   int spins; /* before sleeping; none where members outnumber cpus: they would wait for each other's cpu */
