@@ -138,8 +138,21 @@ static inline __attribute__((always_inline)) void row(int op, int64_t n, const f
   }
 }
 
+/* Rows of a channel block beside one value a channel. */
+static inline __attribute__((always_inline)) void channel_rows(int op, const bcast_block *k, const float *a,
+                                                               const float *b, float *y) {
+  vf bv[16 / VL];
+  for (int v = 0; v < 16 / VL; v++) bv[v] = vf_load(b + v * VL);
+  for (int64_t i = 0; i < k->rows; i++, a += k->row[0], y += 16)
+    for (int v = 0; v < 16 / VL; v++) vf_store(y + v * VL, vector(op, vf_load(a + v * VL), bv[v]));
+}
+
 static inline __attribute__((always_inline)) void rows(int op, const bcast_block *k, const float *a,
                                                        const float *b, float *y) {
+  if (k->cols == 16 && k->col[0] && k->col[1] && !k->row[1]) {
+    channel_rows(op, k, a, b, y);
+    return;
+  }
   for (int64_t i = 0; i < k->rows; i++) {
     const float *ai = a + i * k->row[0], *bi = b + i * k->row[1];
     if (k->col[0] && k->col[1])
