@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -10,12 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from ie_ctypes.runtime.library import library
+# Workers of pytest-xdist are one a core; more threads of numpy's products would wait for each other, spinning: up to 30 times slower.
+# Whatever imports numpy comes after this.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 INCLUDE = Path(__file__).parents[1] / "csrc" / "include"
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    from ie_ctypes.runtime.library import library
+
     try:
         library()
     except ImportError as error:

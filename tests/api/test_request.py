@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 
 from ie_ctypes import Blob, CDataPtr, DataPtr, ExecutableNetwork, IECore, IENetwork, InferRequest, InputInfoCPtr, StatusCode, TensorDesc
-from ie_ctypes.model.builder import NetworkBuilder
-from ie_ctypes.model.writers import ir_bytes
 
 from .conftest import identity_network
 
@@ -406,10 +404,3 @@ def test_import_refusals(core: IECore, legacy: IENetwork, tmp_path: Path) -> Non
         core.import_network(path, "MULTI:CPU")
     with pytest.raises(RuntimeError, match="Cannot open file"):
         core.load_network(legacy, "REFERENCE").export("/nowhere/at/all")
-
-
-def test_network_without_inputs_is_refused(core: IECore) -> None:
-    b = NetworkBuilder.opset("constant")
-    b.result(b.layer("ReLU", "out", [b.constant("c", np.ones((1, 3), np.float32))], [(1, 3)]))
-    with pytest.raises(RuntimeError):
-        core.load_network(core.read_network(*ir_bytes(b.graph())), "REFERENCE")
