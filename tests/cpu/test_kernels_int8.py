@@ -123,6 +123,25 @@ def test_residual_sum_of_bytes_and_of_numbers(bytes_too: bool) -> None:
 
 
 @pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("before", ["nothing", "relu", "abs", "sum", "quantised sum"])
+def test_levels_that_stay_numbers(before: str) -> None:
+    rng = np.random.default_rng(11)
+    b = Builder()
+    x = fake_quantize(b, b.input(1, 40, 7, 9), 128)
+    shortcut = fake_quantize(b, b.conv(x, integer_weights(rng, (1, 40, 40, 1, 1), 9)), 128, 0.5)
+    y = b.conv(shortcut, integer_weights(rng, (1, 40, 40, 3, 3), 9), rng.integers(-9, 9, 40).astype(np.float32), pad=1)
+    if before == "quantised sum":
+        y = fake_quantize(b, y, 128, 0.5)
+    if before.endswith("sum"):
+        y = b.binary(shortcut, y, "add")
+    elif before != "nothing":
+        y = b.unary(y, before)
+    step = np.float32(2.0) ** rng.integers(-1, 3, (1, 40, 1, 1)).astype(np.float32)
+    b.output(fake_quantize(b, y, 100, step))
+    assert exact(b, [values(rng, (1, 40, 7, 9))]).count("int8_conv") == 2
+
+
+@pytest.mark.usefixtures("isa")
 @pytest.mark.parametrize("read_again", [False, True])
 def test_an_addend_that_the_network_quantises_comes_as_bytes(read_again: bool) -> None:
     rng = np.random.default_rng(8)

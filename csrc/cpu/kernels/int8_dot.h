@@ -11,9 +11,20 @@
 
 enum { DOT_MOST_PIXELS = 14 }; /* of a tile */
 
-/* What becomes of a tile's sums: they are stored as they are, or as bytes; DOT_SUM and DOT_LEVELS are bytes
- * of residual sums, the latter quantised before. */
-enum { DOT_SUMS, DOT_BYTES, DOT_SUM, DOT_LEVELS };
+/* What becomes of a tile's sums: they are stored as they are, or become bytes or levels in float32, these
+ * maybe with a residual sum and with a quantisation in front of it. */
+enum {
+  DOT_BYTES,
+  DOT_BYTES_SUM,
+  DOT_BYTES_QUANTISED,
+  DOT_LEVELS,
+  DOT_LEVELS_SUM,
+  DOT_LEVELS_QUANTISED,
+  DOT_SUMS
+};
+#define DOT_IS_BYTES(to) ((to) < DOT_LEVELS)
+#define DOT_IS_RESIDUAL(to) ((to) % 3 > 0)
+#define DOT_IS_QUANTISED(to) ((to) % 3 > 1)
 
 typedef struct dot_store {
   int8_store store;
@@ -24,7 +35,8 @@ typedef struct dot_store {
 /* Where the sums of a step go. */
 typedef struct dot_target {
   const dot_store *store;
-  uint8_t *y;
+  uint8_t *bytes;
+  float *numbers; /* the same, one of both */
   const uint8_t *addend;
 } dot_target;
 
@@ -33,10 +45,10 @@ typedef struct dot_target {
 static inline int dot_in_range(const int8_store *s, int32_t to) {
   int all = 1;
   for (int64_t c = 0; c < s->channels; c++) {
-    float factor = to == DOT_SUM ? s->factor[c] : 1.0f, most = 0;
+    float factor = DOT_IS_RESIDUAL(to) && !DOT_IS_QUANTISED(to) ? s->factor[c] : 1.0f, most = 0;
     all &= fabsf(s->scale[c] * factor) <= 0.25f && fabsf(s->bias[c] * factor) <= 0x1p28f;
-    if (to == DOT_LEVELS) most = fabsf(s->factor[c]) * 256;
-    if (to != DOT_BYTES) all &= most + fabsf(s->addend[c]) * 256 + fabsf(s->shift[c]) <= 0x1p28f;
+    if (DOT_IS_QUANTISED(to)) most = fabsf(s->factor[c]) * 256;
+    if (DOT_IS_RESIDUAL(to)) all &= most + fabsf(s->addend[c]) * 256 + fabsf(s->shift[c]) <= 0x1p28f;
   }
   return all;
 }
@@ -54,13 +66,16 @@ static inline iec_status dot_store_init(dot_store *s, const iec_host_api *host, 
   if (!s->least) return cpu_fail(err, IEC_OUT_OF_MEMORY, node->name, "out of memory for the limits");
   iec_status status = int8_conv_store(&s->store, host, node, q, err);
   if (status) return status;
-  s->to = !store->to_bytes || (store->post_count && !store->residual) ? DOT_SUMS
-          : !store->residual                                          ? DOT_BYTES
-          : store->post_count == 1                                    ? DOT_SUM
-                                                                      : DOT_LEVELS;
-  if (s->to != DOT_SUMS && !dot_in_range(store, s->to)) s->to = DOT_SUMS;
+  s->to = store->to_bytes ? DOT_BYTES : DOT_LEVELS;
+  if (store->residual)
+    s->to += store->post_count;
+  else if (store->post_count || (!store->to_bytes && !store->to_levels))
+    s->to = DOT_SUMS;
+  int whole =
+      DOT_IS_BYTES(s->to) || (s->to != DOT_SUMS && DOT_IS_QUANTISED(s->to)); /* something is converted */
+  if (whole && !dot_in_range(store, s->to)) s->to = DOT_SUMS;
   s->most = s->least + channels;
-  for (size_t c = 0; s->to != DOT_SUMS && c < channels; c++) {
+  for (size_t c = 0; DOT_IS_BYTES(s->to) && c < channels; c++) {
     s->least[c] = (uint8_t)store->least[c];
     s->most[c] = (uint8_t)store->most[c];
   }
@@ -68,7 +83,7 @@ static inline iec_status dot_store_init(dot_store *s, const iec_host_api *host, 
 }
 
 static inline dot_target dot_target_of(const dot_store *s, const cpu_run *r) {
-  dot_target target = {.store = s, .y = r->outputs[0]};
+  dot_target target = {.store = s, .bytes = r->outputs[0], .numbers = r->outputs[0]};
   if (s->store.residual) target.addend = r->inputs[s->store.posts[s->store.post_count - 1].input];
   return target;
 }
@@ -80,47 +95,77 @@ static inline __attribute__((always_inline)) __m512i dot_four_pixels(const __m51
   return _mm512_permutexvar_epi32(order, bytes);
 }
 
-/* The sums of a pixel as whole numbers that become its bytes: as int8_store.c has them without a residual
- * sum. Adding, limiting and converting are what keeps the processor waiting, so multiply-adds and limits of
- * integers stand here. */
-static inline __attribute__((always_inline)) __m512i dot_whole(const int8_store *s, int64_t channel,
+/* What the sums of a pixel become in front of the limits and the step to bytes, which are plainly as
+ * int8_store.c has them without a residual sum. Adding, limiting and converting are what keeps the processor
+ * waiting, so multiply-adds and limits of integers stand here. Inlined with a constant `to` only. */
+static inline __attribute__((always_inline)) __m512 dot_number(const int8_store *s, int64_t channel,
                                                                __m512i sums, const uint8_t *addend,
                                                                const int to) {
   const __m512 scale = _mm512_load_ps(s->scale + channel), bias = _mm512_load_ps(s->bias + channel);
   __m512 v = _mm512_cvtepi32_ps(sums);
-  if (to == DOT_BYTES) return _mm512_cvtps_epi32(_mm512_add_ps(_mm512_mul_ps(v, scale), bias));
+  if (!DOT_IS_RESIDUAL(to)) return _mm512_add_ps(_mm512_mul_ps(v, scale), bias);
   __m512 other = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)addend)));
   other = _mm512_fmadd_ps(other, _mm512_load_ps(s->addend + channel), _mm512_load_ps(s->shift + channel));
   v = _mm512_fmadd_ps(v, scale, bias);
-  if (to == DOT_LEVELS) {
+  if (DOT_IS_QUANTISED(to)) {
     __m512i level = _mm512_max_epi32(_mm512_setzero_si512(), _mm512_cvtps_epi32(v));
     v = _mm512_cvtepi32_ps(_mm512_min_epi32(level, _mm512_cvtps_epi32(_mm512_load_ps(s->level + channel))));
   }
-  return _mm512_cvtps_epi32(_mm512_fmadd_ps(v, _mm512_load_ps(s->factor + channel), other));
+  return _mm512_fmadd_ps(v, _mm512_load_ps(s->factor + channel), other);
 }
 
-/* The sums of `count` pixels of the block of channels from `channel` on become bytes, `at` elements into the
- * output. Inlined with constant count and `to` only. */
+/* The numbers of `count` pixels of the block of channels from `channel` on become bytes, `at` elements into
+ * the output. Inlined with a constant count only. */
 static inline __attribute__((always_inline)) void dot_to_bytes(const dot_target *target, int64_t channel,
-                                                               const __m512i *sums, int64_t at,
-                                                               const int count, const int to) {
+                                                               const __m512 *numbers, int64_t at,
+                                                               const int count) {
   const dot_store *s = target->store;
   const __m512i least = _mm512_broadcast_i32x4(_mm_load_si128((const __m128i *)(s->least + channel)));
   const __m512i most = _mm512_broadcast_i32x4(_mm_load_si128((const __m128i *)(s->most + channel)));
   __m512i q[DOT_MOST_PIXELS + 3];
 #pragma GCC unroll 14
-  for (int p = 0; p < count; p++)
-    q[p] = dot_whole(&s->store, channel, sums[p], to == DOT_BYTES ? NULL : target->addend + at + p * 16, to);
+  for (int p = 0; p < count; p++) q[p] = _mm512_cvtps_epi32(numbers[p]);
 #pragma GCC unroll 3
   for (int p = count; p < (count + 3) / 4 * 4; p++) q[p] = q[count - 1];
 #pragma GCC unroll 4
   for (int p = 0; p < count; p += 4) {
     __m512i bytes = _mm512_min_epu8(most, _mm512_max_epu8(least, dot_four_pixels(q + p)));
     if (count - p >= 4)
-      _mm512_storeu_si512((void *)(target->y + at + p * 16), bytes);
+      _mm512_storeu_si512((void *)(target->bytes + at + p * 16), bytes);
     else
-      _mm512_mask_storeu_epi32(target->y + at + p * 16, (__mmask16)((1 << (count - p) % 4 * 4) - 1), bytes);
+      _mm512_mask_storeu_epi32(target->bytes + at + p * 16, (__mmask16)((1 << (count - p) % 4 * 4) - 1),
+                               bytes);
   }
+}
+
+/* The same to levels in float32. Those of channels that are not there are zero. */
+static inline __attribute__((always_inline)) void dot_to_levels(const dot_target *target, int64_t channel,
+                                                                const __m512 *numbers, int64_t at,
+                                                                const int count) {
+  const int8_store *s = &target->store->store;
+  const __m512 least = _mm512_load_ps(s->least + channel), most = _mm512_load_ps(s->most + channel);
+  const __m512 step = _mm512_load_ps(s->step + channel), offset = _mm512_load_ps(s->offset + channel);
+#pragma GCC unroll 14
+  for (int p = 0; p < count; p++) {
+    __m512 v = _mm512_min_ps(most, _mm512_max_ps(least, numbers[p]));
+    v = _mm512_mul_ps(_mm512_roundscale_ps(v, _MM_FROUND_TO_NEAREST_INT), step);
+    _mm512_storeu_ps(target->numbers + at + p * 16, _mm512_add_ps(v, offset));
+  }
+}
+
+/* The sums of a block's pixels in the way of a constant `to`. */
+static inline __attribute__((always_inline)) void dot_finish(const dot_target *target, int64_t channel,
+                                                             const __m512i *sums, int64_t at, const int count,
+                                                             const int to) {
+  __m512 numbers[DOT_MOST_PIXELS];
+#pragma GCC unroll 14
+  for (int p = 0; p < count; p++)
+    numbers[p] = dot_number(&target->store->store, channel, sums[p],
+                            DOT_IS_RESIDUAL(to) ? target->addend + at + p * 16 : NULL, to);
+  if (DOT_IS_BYTES(to))
+    dot_to_bytes(target, channel, numbers, at, count);
+  else
+    dot_to_levels(target, channel, numbers, at, count);
 }
 
 /* The sums of `lines` lines, `step` elements from one to the next and `channels` channels, go where they
@@ -130,27 +175,23 @@ static inline __attribute__((always_inline)) void dot_store_tile(const dot_targe
                                                                  int64_t step, int64_t channels, int32_t *y,
                                                                  const int lines, const int count) {
   switch (target->store->to) {
-    case DOT_SUMS:
+#define DOT_CASE(TO)                                                                      \
+  case TO:                                                                                \
+    dot_finish(target, channel, sums[0], at, count, TO);                                  \
+    if (lines > 1) dot_finish(target, channel + channels, sums[1], at + step, count, TO); \
+    return;
+    DOT_CASE(DOT_BYTES)
+    DOT_CASE(DOT_BYTES_SUM)
+    DOT_CASE(DOT_BYTES_QUANTISED)
+    DOT_CASE(DOT_LEVELS)
+    DOT_CASE(DOT_LEVELS_SUM)
+    DOT_CASE(DOT_LEVELS_QUANTISED)
+#undef DOT_CASE
+    default:
 #pragma GCC unroll 2
       for (int i = 0; i < lines; i++)
 #pragma GCC unroll 14
         for (int p = 0; p < count; p++) _mm512_store_si512((void *)(y + (i * count + p) * 16), sums[i][p]);
-      return;
-    case DOT_BYTES:
-#pragma GCC unroll 2
-      for (int i = 0; i < lines; i++)
-        dot_to_bytes(target, channel + i * channels, sums[i], at + i * step, count, DOT_BYTES);
-      return;
-    case DOT_SUM:
-#pragma GCC unroll 2
-      for (int i = 0; i < lines; i++)
-        dot_to_bytes(target, channel + i * channels, sums[i], at + i * step, count, DOT_SUM);
-      return;
-    case DOT_LEVELS:
-#pragma GCC unroll 2
-      for (int i = 0; i < lines; i++)
-        dot_to_bytes(target, channel + i * channels, sums[i], at + i * step, count, DOT_LEVELS);
-      return;
   }
 }
 #endif

@@ -8,7 +8,7 @@
 
 #define PARTS (16 / VL) /* vectors of a block */
 
-enum { ARRAYS = 8 };
+enum { ARRAYS = 10 };
 
 /* ReLU and Clamp in front of the step to bytes only narrow its limits. 0: not such an operation. */
 static int read_limits(const cpu_post *post, float *least, float *most) {
@@ -39,6 +39,7 @@ static void take_residual(int8_store *s) {
   }
 }
 
+/* The last post is the step to bytes, or a quantisation whose levels stay in float32. */
 static void take_grid(int8_store *s) {
   const cpu_post *grid = s->posts + --s->post_count;
   float least = -INFINITY, most = INFINITY;
@@ -49,6 +50,10 @@ static void take_grid(int8_store *s) {
     s->shift[c] = -low * grid->scale[c];
     s->least[c] = rintf((fminf(fmaxf(least, low), high) - low) * grid->scale[c]);
     s->most[c] = rintf((fmaxf(fminf(most, high), low) - low) * grid->scale[c]);
+    if (s->to_levels) {
+      s->step[c] = grid->step[c];
+      s->offset[c] = grid->shift[c];
+    }
     if (s->post_count) continue;
     s->scale[c] *= s->factor[c];
     s->bias[c] *= s->factor[c];
@@ -237,18 +242,22 @@ static inline __attribute__((always_inline)) void add_residuals(const residual_s
   }
 }
 
+static void load_residual(residual_step *step, const int8_store *s, int64_t channel) {
+  load_step(&step->to_bytes, s->factor, s->shift, s, channel);
+  for (int i = 0; i < PARTS; i++) {
+    int64_t at = channel + i * VL;
+    step->scale[i] = vf_load(s->scale + at);
+    step->bias[i] = vf_load(s->bias + at);
+    step->level[i] = vf_load(s->level + at);
+    step->addend[i] = vf_load(s->addend + at);
+  }
+}
+
 /* The posts of a residual sum in one pass. */
 static void residual_to_bytes(const int8_store *s, const int32_t *sums, const uint8_t *addend, uint8_t *y,
                               int64_t count, int64_t channel) {
   residual_step step;
-  load_step(&step.to_bytes, s->factor, s->shift, s, channel);
-  for (int i = 0; i < PARTS; i++) {
-    int64_t at = channel + i * VL;
-    step.scale[i] = vf_load(s->scale + at);
-    step.bias[i] = vf_load(s->bias + at);
-    step.level[i] = vf_load(s->level + at);
-    step.addend[i] = vf_load(s->addend + at);
-  }
+  load_residual(&step, s, channel);
   int limits = AT_ONCE == 1 || !s->saturates;
   if (s->post_count == 1)
     add_residuals(&step, sums, addend, y, count, 0, 1);
@@ -258,11 +267,32 @@ static void residual_to_bytes(const int8_store *s, const int32_t *sums, const ui
     add_residuals(&step, sums, addend, y, count, 1, 0);
 }
 
-/* 1 when residual_to_bytes does all posts. */
+/* To levels in float32: sums, with an addend's bytes where there is a residual sum, or numbers. */
+static void to_levels(const int8_store *s, const int32_t *sums, const float *numbers, const uint8_t *addend,
+                      float *y, int64_t count, int64_t channel) {
+  residual_step step;
+  load_residual(&step, s, channel);
+  if (!numbers && !addend) load_step(&step.to_bytes, s->scale, s->bias, s, channel);
+  for (int64_t p = 0; p < count * 16; p += 16)
+    for (int i = 0; i < PARTS; i++) {
+      int64_t at = p + i * VL;
+      vf x;
+      if (addend && s->post_count == 2)
+        x = add_residual(&step, i, sums + at, addend + at, 1, 1);
+      else if (addend)
+        x = add_residual(&step, i, sums + at, addend + at, 0, 1);
+      else
+        x = in_steps(&step.to_bytes, i, numbers ? vf_load(numbers + at) : sums_at(sums + at));
+      x = vf_round(x) * vf_load(s->step + channel + i * VL);
+      vf_store(y + at, x + vf_load(s->offset + channel + i * VL));
+    }
+}
+
+/* 1 when residual_to_bytes or to_levels does all posts. */
 static int is_residual(const int8_store *s) {
   int32_t last = s->post_count - 1;
-  if (!s->to_bytes || last < 0 || last > 1 || s->posts[last].type != CPU_POST_SUM || !s->addends[last].count)
-    return 0;
+  if (!s->to_bytes && !s->to_levels) return 0;
+  if (last < 0 || last > 1 || s->posts[last].type != CPU_POST_SUM || !s->addends[last].count) return 0;
   return last == 0 || s->posts[0].type == CPU_POST_QUANTIZE;
 }
 
@@ -285,8 +315,8 @@ iec_status int8_store_init(int8_store *s, const iec_host_api *host, const cpu_no
   s->scale = host->alloc(host->self, ARRAYS * floats * sizeof(float), 64);
   if (!s->scale) return cpu_fail(err, IEC_OUT_OF_MEMORY, node->name, "out of memory for the scales");
   memset(s->scale, 0, ARRAYS * floats * sizeof(float));
-  float **const arrays[ARRAYS] = {&s->scale, &s->bias, &s->factor, &s->shift,
-                                  &s->least, &s->most, &s->level,  &s->addend};
+  float **const arrays[ARRAYS] = {&s->scale, &s->bias,  &s->factor, &s->shift, &s->least,
+                                  &s->most,  &s->level, &s->addend, &s->step,  &s->offset};
   for (size_t i = 1; i < ARRAYS; i++) *arrays[i] = s->scale + i * floats;
   memcpy(s->scale, scale, (size_t)s->channels * sizeof(float));
   memcpy(s->bias, bias, (size_t)s->channels * sizeof(float));
@@ -298,7 +328,8 @@ iec_status int8_store_init(int8_store *s, const iec_host_api *host, const cpu_no
     if (grid) s->addends[i] = *grid;
   }
   s->to_bytes = y->grid != NULL;
-  if (s->to_bytes) take_grid(s);
+  s->to_levels = !s->to_bytes && s->post_count && s->posts[s->post_count - 1].type == CPU_POST_QUANTIZE;
+  if (s->to_bytes || s->to_levels) take_grid(s);
   s->saturates = saturates(s);
   s->residual = is_residual(s);
   if (s->residual) take_residual(s);
@@ -325,19 +356,25 @@ static void apply_posts(const int8_store *s, const cpu_run *run, int8_buffers *b
 /* Results of the sums to `bytes` or `numbers`, whichever output 0 is. */
 static void store_to(const int8_store *s, const cpu_run *run, int8_buffers *buffers, const int32_t *sums,
                      uint8_t *bytes, float *numbers, int64_t at, int64_t count, int64_t channel) {
+  const uint8_t *addend = NULL;
+  if (s->residual) addend = (const uint8_t *)run->inputs[s->posts[s->post_count - 1].input] + at;
+  if (s->to_levels && (addend || !s->post_count)) {
+    to_levels(s, sums, NULL, addend, numbers, count, channel);
+    return;
+  }
   if (s->to_bytes && !s->post_count) {
     sums_to_bytes(s, sums, bytes, count, channel);
     return;
   }
-  if (s->residual) {
-    const uint8_t *addend = run->inputs[s->posts[s->post_count - 1].input];
-    residual_to_bytes(s, sums, addend + at, bytes, count, channel);
+  if (addend) {
+    residual_to_bytes(s, sums, addend, bytes, count, channel);
     return;
   }
   float *y = s->to_bytes ? buffers->numbers : numbers;
   sums_to_numbers(s, sums, y, count, channel);
   apply_posts(s, run, buffers, y, at, count, channel);
   if (s->to_bytes) numbers_to_bytes(s, y, bytes, count, channel);
+  if (s->to_levels) to_levels(s, NULL, y, NULL, y, count, channel);
 }
 
 void int8_store_block(const int8_store *s, const cpu_run *run, int8_buffers *buffers, const int32_t *sums,

@@ -10,14 +10,16 @@ typedef struct int8_store {
   cpu_post posts[CPU_MAX_POSTS];   /* between scale and bias and the step to bytes */
   cpu_grid addends[CPU_MAX_POSTS]; /* of those that add bytes; count 0: floats */
   int32_t post_count;
-  int32_t to_bytes, residual; /* residual: the posts are one pass over a sum with bytes */
-  int32_t saturates;          /* without posts or residual: the conversion to bytes alone keeps the limits */
-  int64_t channels;           /* of output 0 */
+  int32_t to_bytes, to_levels; /* levels: results are quantised, but numbers */
+  int32_t residual;            /* residual: the posts are one pass over a sum with bytes */
+  int32_t saturates;           /* without posts or residual: the conversion to bytes alone keeps the limits */
+  int64_t channels;            /* of output 0 */
   float *scale,
       *bias; /* x = sum * scale[c] + bias[c]; bytes without posts: the same in steps of the output */
   float *factor, *shift, *least, *most; /* bytes: q = x * factor[c] + shift[c] within least[c] and most[c] */
   float *level,
-      *addend; /* residual: x rounded within 0 and level[c] if quantised; q gains byte * addend[c] */
+      *addend;          /* residual: x rounded within 0 and level[c] if quantised; q gains byte * addend[c] */
+  float *step, *offset; /* levels: the number of q is q * step[c] + offset[c] */
 } int8_store;
 
 /* One member's memory for the sums of a piece of work and their store. */
