@@ -47,6 +47,12 @@ static inline int64_t op_product(const int64_t *dims, int from, int to) {
   return n;
 }
 
+/* A product of sizes that a network states; the greatest number when it overflows. */
+static inline int64_t op_times(int64_t a, int64_t b) {
+  int64_t n;
+  return __builtin_mul_overflow(a, b, &n) ? INT64_MAX : n;
+}
+
 /* Logical number of elements. */
 static inline int64_t op_count(const cpu_tensor *t) { return op_product(t->shape, 0, t->ndim); }
 

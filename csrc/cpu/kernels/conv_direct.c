@@ -263,11 +263,11 @@ static void gather_input(const conv_direct *s, const cpu_run *r) {
   int64_t blocks = q->n * (s->lanes == 1 ? q->c : q->g * s->in_blocks), rows = gather_rows(&s->gather), begin,
           end;
   while (cpu_next_phase(r, 1, blocks * rows, op_grain(r, blocks * rows, 4), &begin, &end))
-    for (int64_t i = begin; i < end; i++) {
-      int64_t block, row;
-      op_place(r, i, blocks, rows, &block, &row);
-      gather_row(q, &s->gather, row, s->lanes, (const float *)r->inputs[0] + block * q->in_size * s->lanes,
-                 (float *)r->scratch + block * s->gather.plane * s->lanes);
+    while (begin < end) {
+      int64_t block, row, next = op_min(end, begin + op_place(r, begin, blocks, rows, &block, &row));
+      const float *x = (const float *)r->inputs[0] + block * q->in_size * s->lanes;
+      float *y = (float *)r->scratch + block * s->gather.plane * s->lanes;
+      for (; begin < next; begin++, row++) gather_row(q, &s->gather, row, s->lanes, x, y);
     }
 }
 

@@ -25,12 +25,26 @@ typedef struct conv_gather {
   int64_t base;
   int64_t pitch[3]; /* pixels from one depth, row and column to the next */
   int64_t plane;    /* pixels of a block */
+  int64_t first[GATHER_MAX_PHASES],
+      end[GATHER_MAX_PHASES]; /* of a row's phases: elements that are not padding */
 } conv_gather;
 
 static inline int64_t gather_phase(const gather_axis *axis, int64_t residue) {
   for (int64_t i = 0; i < axis->phases; i++)
     if (axis->residue[i] == residue) return i;
   return -1;
+}
+
+static inline void gather_plan_row(const conv_geom *q, conv_gather *g) {
+  const gather_axis *axis = g->axis + 2;
+  int64_t step = q->stride[2];
+  for (int64_t f = 0; f < axis->phases; f++) {
+    int64_t from = axis->residue[f] - q->pad[2]; /* input column of element 0 */
+    int64_t first = op_min(axis->length, from < 0 ? op_div_up(-from, step) : 0);
+    g->first[f] = first;
+    g->end[f] =
+        from >= q->in[2] ? first : op_max(first, op_min(axis->length, op_div_up(q->in[2] - from, step)));
+  }
 }
 
 /* 0 when the copy would have too many phases or pixels. */
@@ -62,6 +76,7 @@ static inline int gather_plan(const conv_geom *q, conv_gather *g) {
     g->base = (-q->pad[0] * q->in[1] - q->pad[1]) * q->in[2] - q->pad[2];
     g->plane = q->in_size;
   }
+  gather_plan_row(q, g);
   return 1;
 }
 
@@ -93,7 +108,9 @@ static inline int gather_in_place(const conv_geom *q, const conv_gather *g) {
 
 /* Element `i` of the copy along an axis as an input index; may lie outside. */
 static inline int64_t gather_source(const conv_geom *q, const gather_axis *axis, int a, int64_t i) {
-  return axis->residue[i / axis->length] + i % axis->length * q->stride[a] - q->pad[a];
+  int64_t phase = 0;
+  for (; i >= axis->length; i -= axis->length) phase++; /* a few: no division */
+  return axis->residue[phase] + i * q->stride[a] - q->pad[a];
 }
 
 /* Rows of a block's copy: each is one call of gather_row. */
@@ -104,9 +121,9 @@ static inline int64_t gather_rows(const conv_gather *g) {
 /* Row `row` of the copy of a block; x is the block's input, y its copy. A pixel is `lanes` floats. */
 static inline void gather_row(const conv_geom *q, const conv_gather *g, int64_t row, int64_t lanes,
                               const float *x, float *y) {
-  int64_t rows = g->axis[1].phases * g->axis[1].length;
-  int64_t id = gather_source(q, g->axis + 0, 0, row / rows),
-          ih = gather_source(q, g->axis + 1, 1, row % rows);
+  int64_t rows = g->axis[1].phases * g->axis[1].length, depth = row < rows ? 0 : row / rows;
+  int64_t id = gather_source(q, g->axis + 0, 0, depth),
+          ih = gather_source(q, g->axis + 1, 1, row - depth * rows);
   const gather_axis *axis = g->axis + 2;
   int64_t step = q->stride[2];
   y += row * g->pitch[1] * lanes;
@@ -116,12 +133,9 @@ static inline void gather_row(const conv_geom *q, const conv_gather *g, int64_t 
   }
   x += (id * q->in[1] + ih) * q->in[2] * lanes;
   for (int64_t f = 0; f < axis->phases; f++, y += axis->length * lanes) {
-    int64_t from = axis->residue[f] - q->pad[2]; /* input column of element 0 */
-    int64_t first = op_min(axis->length, from < 0 ? op_div_up(-from, step) : 0);
-    int64_t end =
-        from >= q->in[2] ? first : op_max(first, op_min(axis->length, op_div_up(q->in[2] - from, step)));
-    memset(y, 0, (size_t)(first * lanes) * sizeof *y);
-    memset(y + end * lanes, 0, (size_t)((axis->length - end) * lanes) * sizeof *y);
+    int64_t from = axis->residue[f] - q->pad[2], first = g->first[f], end = g->end[f];
+    if (first) memset(y, 0, (size_t)(first * lanes) * sizeof *y);
+    if (end < axis->length) memset(y + end * lanes, 0, (size_t)((axis->length - end) * lanes) * sizeof *y);
     if (step == 1)
       memcpy(y + first * lanes, x + (from + first) * lanes, (size_t)((end - first) * lanes) * sizeof *y);
     else if (lanes == 16)

@@ -64,7 +64,8 @@ static int describe(const cpu_node *node, detection_state *s) {
   s->rows = y->shape[y->ndim - 2];
   s->mxnet = op_int(node, "decrease_label_id", 0) != 0;
   s->background = op_int(node, "background_label_id", 0);
-  if (y->shape[y->ndim - 1] != 7 || op_count(y) != 7 * s->rows || (s->mxnet && s->background != 0)) return 0;
+  if (y->shape[y->ndim - 1] != 7 || op_count(y) != op_times(7, s->rows) || (s->mxnet && s->background != 0))
+    return 0;
   s->top_k = op_int(node, "top_k", -1);
   s->keep_top_k = keep_top_k(node);
   s->capacity = s->top_k > -1 ? op_min(s->top_k, s->priors) : s->priors;

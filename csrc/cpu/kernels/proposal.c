@@ -29,7 +29,8 @@ static int is_floats(const cpu_node *node, int inputs) {
 
 static int fits(const cpu_node *node, int64_t anchors, int64_t channels, int64_t rows, int64_t columns) {
   const cpu_tensor *scores = node->inputs[0], *deltas = node->inputs[1];
-  if (scores->ndim != 4 || anchors < 0 || scores->shape[1] != channels || rows < 1) return 0;
+  if (scores->ndim != 4 || anchors < 0 || scores->shape[1] != channels) return 0;
+  if (rows < 1 || rows > INT32_MAX) return 0;
   if (op_count(deltas) != scores->shape[0] * 4 * anchors * scores->shape[2] * scores->shape[3]) return 0;
   if (anchors * scores->shape[2] * scores->shape[3] > INT32_MAX) return 0;
   return op_count(node->outputs[0]) == scores->shape[0] * rows * columns;
@@ -55,7 +56,7 @@ static int32_t supports_generate(const cpu_node *node) {
   if (!op_ports(node, 4, 3) || !is_floats(node, 4)) return 0;
   const cpu_tensor *info = node->inputs[0], *scores = node->inputs[3];
   int64_t rows = op_int(node, "post_nms_count", 0);
-  if (scores->ndim != 4 || rows < 1 || op_int(node, "pre_nms_count", 0) < 1) return 0;
+  if (scores->ndim != 4 || rows < 1 || rows > INT32_MAX || op_int(node, "pre_nms_count", 0) < 1) return 0;
   int64_t cells = op_product(scores->shape, 1, 4), images = scores->shape[0];
   if (cells > INT32_MAX || op_count(node->inputs[1]) != cells * 4 ||
       op_count(node->inputs[2]) != images * cells * 4)

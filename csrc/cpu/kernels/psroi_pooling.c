@@ -30,7 +30,8 @@ static int describe(const cpu_node *node, psroi_state *s) {
   if (s->group > INT32_MAX || s->bins_x > INT32_MAX || s->bins_y > INT32_MAX || s->part > INT32_MAX) return 0;
   int64_t parts = s->mode == BILINEAR ? s->bins_x * s->bins_y : s->group * s->group;
   if (s->channels % parts != 0 || s->channels / parts != s->dim) return 0;
-  if (y->dtype != IEC_F32 || op_count(y) != s->regions * s->dim * s->group * s->group) return 0;
+  if (y->dtype != IEC_F32 || op_count(y) != op_times(op_times(s->regions, s->dim), s->group * s->group))
+    return 0;
   s->classes = 0;
   if (!trans) return 1;
   if (s->mode != DEFORMABLE || trans->dtype != IEC_F32 || trans->ndim != 4 || trans->shape[0] != s->regions)

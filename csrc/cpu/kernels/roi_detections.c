@@ -16,7 +16,9 @@ static int32_t supports(const cpu_node *node) {
     if (!op_is(node, i, IEC_F32)) return 0;
   const cpu_tensor *rois = node->inputs[0], *scores = node->inputs[2];
   int64_t classes = op_int(node, "num_classes", 0), rows = op_int(node, "max_detections_per_image", 0);
-  if (classes < 1 || classes > INT32_MAX || rows < 1 || op_int(node, "post_nms_count", -1) < 0) return 0;
+  if (classes < 1 || classes > INT32_MAX || rows < 1 || rows > INT32_MAX ||
+      op_int(node, "post_nms_count", -1) < 0)
+    return 0;
   if (rois->ndim != 2 || rois->shape[1] != 4 || rois->shape[0] > INT32_MAX / classes) return 0;
   if (op_count(node->inputs[1]) != rois->shape[0] * classes * 4 ||
       op_count(scores) != rois->shape[0] * classes)
