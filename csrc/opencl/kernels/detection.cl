@@ -264,15 +264,14 @@ __kernel ONE_GROUP void detection_rows(__global const candidate *restrict kept, 
   barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
   for (int e = item; e < n && used < n; e += SORT) {
     const float score = list[e].score;
-    int before = 0, equal = 0;
+    int above = 0, equal = 0, before = 0;
     for (int k = 0; k < n; k++) {
-      before += list[k].score > score;
+      above += list[k].score > score;
       equal += list[k].score == score;
+      before += list[k].score > score || (list[k].score == score && k < e);
     }
-    if (before < used) {
-      if (equal > 1) tied = 1;
-      best[before] = list[e];
-    }
+    if (above < used && equal > 1) tied = 1;
+    if (before < used) best[before] = list[e];
   }
   barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
   if (tied && item == 0) {
