@@ -7,6 +7,8 @@
 #include <string.h>
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
 #endif
 
 #include "cpu/extension.h"
@@ -35,6 +37,9 @@ static int has_avx512(void) {
 static int has_avx512_vnni(void) { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
 #elif defined(__aarch64__)
 TABLE(neon);
+TABLE(neon_dot);
+
+static int has_neon_dot(void) { return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0; }
 #endif
 
 static int always(void) { return 1; }
@@ -49,6 +54,7 @@ static const struct isa {
             {"avx512", has_avx512, cpu_kernels_avx512},
             {"avx2", has_avx2, cpu_kernels_avx2},
 #elif defined(__aarch64__)
+            {"neon_dot", has_neon_dot, cpu_kernels_neon_dot},
             {"neon", always, cpu_kernels_neon},
 #endif
             {"scalar", always, cpu_kernels_scalar}};

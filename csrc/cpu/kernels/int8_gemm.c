@@ -347,7 +347,56 @@ static inline __attribute__((always_inline)) void tile(const int8_panel *panel, 
 
 #endif
 
-#if !defined(__AVX2__) || defined(__AVX512VNNI__)
+#if defined(__ARM_FEATURE_DOTPROD)
+#include <arm_neon.h>
+
+#define MOST_PIXELS 6
+
+/* The instruction multiplies signed bytes: inputs less 128 (their highest bit turned), and 128 times the
+ * weights to begin with. */
+iec_status int8_pack(const iec_host_api *host, const int8_t *weights, const int32_t *at, int64_t steps,
+                     int8_panel *out) {
+  if (!make_panel(out, host, steps, steps * INT8_STEP, steps)) return IEC_OUT_OF_MEMORY;
+  memcpy(out->w, weights, (size_t)steps * INT8_STEP);
+  memcpy(out->offsets, at, (size_t)steps * sizeof *at);
+  for (int64_t i = 0; i < steps * INT8_STEP; i++) out->start[i % INT8_STEP / 4] += 128 * weights[i];
+  return IEC_OK;
+}
+
+/* Inlined with a constant count only. */
+static inline __attribute__((always_inline)) void tile(const int8_panel *panel, const uint8_t *x,
+                                                       const int32_t *pixels, int32_t *y, const int count) {
+  int32x4_t acc[MOST_PIXELS][4];
+  const uint8_t *from[MOST_PIXELS];
+  const int8_t *w = panel->w;
+#pragma GCC unroll 6
+  for (int p = 0; p < count; p++) {
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) acc[p][i] = vld1q_s32(panel->start + 4 * i);
+    from[p] = x + pixels[p];
+  }
+#pragma GCC unroll 1
+  for (int64_t s = 0; s < panel->steps; s++, w += INT8_STEP) {
+    int64_t at = panel->offsets[s];
+    int8x16_t row[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) row[i] = vld1q_s8(w + 16 * i);
+#pragma GCC unroll 6
+    for (int p = 0; p < count; p++) {
+      uint32_t bytes;
+      memcpy(&bytes, from[p] + at, sizeof bytes);
+      int8x16_t four = vreinterpretq_s8_u32(veorq_u32(vdupq_n_u32(bytes), vdupq_n_u32(0x80808080u)));
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; i++) acc[p][i] = vdotq_s32(acc[p][i], row[i], four);
+    }
+  }
+#pragma GCC unroll 6
+  for (int p = 0; p < count; p++)
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) vst1q_s32(y + p * 16 + 4 * i, acc[p][i]);
+}
+
+#elif !defined(__AVX2__) || defined(__AVX512VNNI__)
 
 iec_status int8_pack(const iec_host_api *host, const int8_t *weights, const int32_t *at, int64_t steps,
                      int8_panel *out) {
@@ -375,8 +424,10 @@ TILE(3)
 TILE(4)
 TILE(5)
 TILE(6)
+#if MOST_PIXELS > 6
 TILE(7)
 TILE(8)
+#endif
 #if MOST_PIXELS > 8
 TILE(9)
 TILE(10)
@@ -386,7 +437,10 @@ TILE(12)
 
 void int8_sums(const int8_panel *panel, const uint8_t *x, const int32_t *pixels, int64_t count, int32_t *y) {
   static void (*const tiles[])(const int8_panel *, const uint8_t *, const int32_t *, int32_t *) = {
-      NULL,   tile_1,  tile_2,  tile_3,  tile_4, tile_5, tile_6, tile_7, tile_8,
+      NULL,   tile_1,  tile_2,  tile_3,  tile_4, tile_5, tile_6,
+#if MOST_PIXELS > 6
+      tile_7, tile_8,
+#endif
 #if MOST_PIXELS > 8
       tile_9, tile_10, tile_11, tile_12,
 #endif

@@ -17,7 +17,7 @@ typedef struct int8_panel {
   int32_t *offsets;
   int64_t steps;
   int64_t groups[2][3]; /* of each half: how many of 3, 2 and 1 steps */
-  int32_t start[16];    /* what the sums begin with */
+  int32_t start[16];    /* what the sums begin with (AVX2, NEON) */
 } int8_panel;
 
 /* Packs `steps` steps of weights, [step][16][4]. IEC_OUT_OF_MEMORY when the host has none. */
