@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from cpu_programs import Builder, infer, load
-from int8_checks import exact, fake_quantize, integer_weights, values
+from int8_checks import STEP, exact, fake_quantize, integer_weights, values
 
 
 def random_conv(rng: np.random.Generator) -> dict[str, tuple[int, ...]]:
@@ -120,6 +120,26 @@ def test_residual_sum_of_bytes_and_of_numbers(bytes_too: bool) -> None:
     assert kernels.count("int8_conv") == 3
     assert "binary" not in kernels
     assert "int8_dequantize" not in kernels
+
+
+def test_residual_sums_round_alike_everywhere(isa: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sixths of sums: products that round to halves of a level do so before they are added, whatever the instruction set could do."""
+    rng = np.random.default_rng(4)
+    b = Builder()
+    x = fake_quantize(b, b.input(1, 16, 19, 21), 128)
+    shortcut = fake_quantize(b, b.conv(x, integer_weights(rng, (1, 48, 16, 1, 1), 30)), 128, 0.5)
+    y = b.conv(x, rng.integers(-9, 10, (1, 48, 16, 1, 1)).astype(np.float32) / 32)
+    y = fake_quantize(b, y, 128, STEP / 32 * 6)
+    y = fake_quantize(b, b.binary(shortcut, y, "add"), 120, 0.25)
+    b.output(b.conv(y, integer_weights(rng, (1, 16, 48, 1, 1))))
+    data = [values(rng, (1, 16, 19, 21))]
+    results = []
+    for name in (isa, "scalar"):
+        monkeypatch.setenv("IE_CTYPES_ISA", name)
+        executable = load(b.program)
+        results.append(infer(executable, b.program, data)[0])
+        executable.close()
+    np.testing.assert_array_equal(*results)
 
 
 @pytest.mark.usefixtures("isa")

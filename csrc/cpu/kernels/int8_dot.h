@@ -95,23 +95,23 @@ static inline __attribute__((always_inline)) __m512i dot_four_pixels(const __m51
   return _mm512_permutexvar_epi32(order, bytes);
 }
 
-/* What the sums of a pixel become in front of the limits and the step to bytes, which are plainly as
- * int8_store.c has them without a residual sum. Adding, limiting and converting are what keeps the processor
- * waiting, so multiply-adds and limits of integers stand here. Inlined with a constant `to` only. */
+/* What the sums of a pixel become in front of the limits and the step to bytes, rounded as int8_store.c does
+ * it. Limits of integers stand here because adding, limiting and converting numbers is what keeps the
+ * processor waiting. Inlined with a constant `to` only. */
 static inline __attribute__((always_inline)) __m512 dot_number(const int8_store *s, int64_t channel,
                                                                __m512i sums, const uint8_t *addend,
                                                                const int to) {
-  const __m512 scale = _mm512_load_ps(s->scale + channel), bias = _mm512_load_ps(s->bias + channel);
-  __m512 v = _mm512_cvtepi32_ps(sums);
-  if (!DOT_IS_RESIDUAL(to)) return _mm512_add_ps(_mm512_mul_ps(v, scale), bias);
+  __m512 v = _mm512_mul_ps(_mm512_cvtepi32_ps(sums), _mm512_load_ps(s->scale + channel));
+  v = _mm512_add_ps(v, _mm512_load_ps(s->bias + channel));
+  if (!DOT_IS_RESIDUAL(to)) return v;
   __m512 other = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)addend)));
-  other = _mm512_fmadd_ps(other, _mm512_load_ps(s->addend + channel), _mm512_load_ps(s->shift + channel));
-  v = _mm512_fmadd_ps(v, scale, bias);
   if (DOT_IS_QUANTISED(to)) {
     __m512i level = _mm512_max_epi32(_mm512_setzero_si512(), _mm512_cvtps_epi32(v));
     v = _mm512_cvtepi32_ps(_mm512_min_epi32(level, _mm512_cvtps_epi32(_mm512_load_ps(s->level + channel))));
   }
-  return _mm512_fmadd_ps(v, _mm512_load_ps(s->factor + channel), other);
+  v = _mm512_mul_ps(v, _mm512_load_ps(s->factor + channel));
+  v = _mm512_add_ps(v, _mm512_mul_ps(other, _mm512_load_ps(s->addend + channel)));
+  return _mm512_add_ps(v, _mm512_load_ps(s->shift + channel));
 }
 
 /* The numbers of `count` pixels of the block of channels from `channel` on become bytes, `at` elements into
