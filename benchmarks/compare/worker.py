@@ -58,6 +58,10 @@ class InferenceEngine(Engine):
         else:
             from openvino import inference_engine as api
         self.version = getattr(api, "__version__", "")
+        if self.module == "ie_ctypes":
+            from ie_ctypes.runtime import library_path
+
+            self.version += f" ({library_path()})"
         core = api.IECore()
         start = time.perf_counter()
         net = core.read_network(model=model)
