@@ -147,10 +147,12 @@ static void run_blocked(const lrn_state *s, const cpu_run *r) {
   int64_t b, e, pieces = op_div_up(s->pixels, PIXELS), count = s->images * s->blocks * pieces;
   while (cpu_next(r, count, op_grain(r, count, 1), &b, &e))
     for (; b < e; b++) {
-      int64_t plane = b / pieces, pixel = b % pieces * PIXELS, pixels = op_min(PIXELS, s->pixels - pixel);
-      int64_t at = (plane * s->pixels + pixel) * 16;
+      int64_t block, piece;
+      op_place(r, b, s->blocks, s->images * pieces, &block, &piece);
+      int64_t pixel = piece % pieces * PIXELS, pixels = op_min(PIXELS, s->pixels - pixel);
+      int64_t at = ((piece / pieces * s->blocks + block) * s->pixels + pixel) * 16;
       float *y = r->outputs[0];
-      block_pixels(s, plane % s->blocks, (const float *)r->inputs[0] + at, y + at, pixels);
+      block_pixels(s, block, (const float *)r->inputs[0] + at, y + at, pixels);
       op_tail_zero(&s->tail, y, at, at + pixels * 16);
     }
 }
