@@ -45,11 +45,32 @@ static int read_lists(const gpu_op *op, loop *l) {
          l->out.start && l->out.stride && l->out.part && l->out.from;
 }
 
+static int body_tensor(const loop *l, size_t tensor, iec_tensor *t) {
+  memset(t, 0, sizeof *t);
+  t->struct_size = sizeof *t;
+  return l->op->api->tensor(l->body, tensor, t, NULL) == IEC_OK;
+}
+
+static int body_output(const loop *l, int64_t output, iec_tensor *t) {
+  return output >= 0 && output < (int64_t)l->body_outputs &&
+         body_tensor(l, l->op->api->output_at(l->body, (size_t)output), t);
+}
+
+/* The same type and sizes, but for an axis (-1: none), of which the piece has a part. */
+static int same(const gpu_value *whole, const iec_tensor *piece, int64_t axis, int64_t part) {
+  if (whole->dtype != piece->dtype || whole->ndim != piece->ndim || axis >= whole->ndim) return 0;
+  for (int32_t i = 0; i < whole->ndim; i++)
+    if (piece->shape[i] != (i == axis ? part : whole->shape[i])) return 0;
+  return 1;
+}
+
+/* The pieces of all iterations lie inside. */
 static int inside(const loop *l, const gpu_value *whole, const rows *r, int32_t i) {
-  const int64_t last = r->start[i] + (l->trips - 1) * r->stride[i];
-  return whole && r->axis[i] < whole->ndim && r->part[i] > 0 && r->start[i] >= 0 && last >= 0 &&
-         r->start[i] + r->part[i] <= whole->shape[r->axis[i]] &&
-         last + r->part[i] <= whole->shape[r->axis[i]];
+  if (r->stride[i] < -INT32_MAX || r->stride[i] > INT32_MAX || r->start[i] < 0 || r->start[i] > INT32_MAX)
+    return 0;
+  const int64_t last = r->start[i] + (l->trips - 1) * r->stride[i],
+                most = whole->shape[r->axis[i]] - r->part[i];
+  return r->part[i] > 0 && r->start[i] <= most && last >= 0 && last <= most;
 }
 
 /* Every place of a pieced output is written. */
@@ -59,18 +80,30 @@ static int is_covered(const loop *l, const gpu_value *whole, int32_t i) {
          (l->trips == 1 || step == l->out.part[i]);
 }
 
+static int input_fits(const gpu_op *op, const loop *l, int32_t i) {
+  const gpu_value *x = op->inputs[i];
+  const int sliced = l->in.kind[i] == SLICED;
+  const int64_t axis = l->in.axis[i], from = l->in.from[i];
+  iec_tensor t;
+  if (!x || !body_tensor(l, op->api->input_at(l->body, (size_t)i), &t) || (sliced && axis < 0)) return 0;
+  if (!same(x, &t, sliced ? axis : -1, l->in.part[i]) || (sliced && !inside(l, x, &l->in, i))) return 0;
+  return from < 0 || (!sliced && body_output(l, from, &t) && same(x, &t, -1, 0));
+}
+
+static int output_fits(const gpu_op *op, const loop *l, int32_t i) {
+  const gpu_value *y = op->outputs[i];
+  const int64_t axis = l->out.axis[i];
+  iec_tensor t;
+  if (!y) return 1;
+  if (!body_output(l, l->out.from[i], &t) || !same(y, &t, axis < 0 ? -1 : axis, l->out.part[i])) return 0;
+  return axis < 0 || (inside(l, y, &l->out, i) && is_covered(l, y, i));
+}
+
 static int ports_fit(const gpu_op *op, const loop *l) {
-  for (int32_t i = 0; i < op->input_count; i++) {
-    if (!op->inputs[i] || l->in.from[i] >= (int64_t)l->body_outputs) return 0;
-    if (l->in.kind[i] == SLICED && (l->in.axis[i] < 0 || !inside(l, op->inputs[i], &l->in, i))) return 0;
-  }
-  for (int32_t i = 0; i < op->output_count; i++) {
-    if (!op->outputs[i]) continue;
-    if (l->out.from[i] < 0 || l->out.from[i] >= (int64_t)l->body_outputs) return 0;
-    if (l->out.axis[i] >= 0 && (!inside(l, op->outputs[i], &l->out, i) || !is_covered(l, op->outputs[i], i)))
-      return 0;
-  }
-  return 1;
+  int fit = 1;
+  for (int32_t i = 0; i < op->input_count && fit; i++) fit = input_fits(op, l, i);
+  for (int32_t i = 0; i < op->output_count && fit; i++) fit = output_fits(op, l, i);
+  return fit;
 }
 
 /* 0: the loop is left to the host. */

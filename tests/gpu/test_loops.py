@@ -12,6 +12,7 @@ from gpu_checks import compare, floats
 
 from ie_ctypes.devices.gpu import GpuDevice
 from ie_ctypes.model.program import AttrValue, Program
+from ie_ctypes.record import replace
 
 
 def rows(prefix: str, **columns: Sequence[int]) -> dict[str, AttrValue]:
@@ -178,3 +179,30 @@ def test_counters_are_those_of_the_loop(device: GpuDevice) -> None:
     assert sum(c.real_time for c in counts) > 0
     request.close()
     executable.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("input_stride", (1, 1 << 62, 1)),
+        ("input_stride", (1, 2, 1)),
+        ("input_start", (0, -1, 0)),
+        ("input_axis", (-1, 0, -1)),
+        ("input_axis", (-1, 7, -1)),
+        ("input_part", (1, 2, 1)),
+        ("input_kind", (2, 0, 0)),
+        ("carried_from", (9, -1, -1)),
+        ("carried_from", (-1, -1, 0)),
+        ("output_from", (0, 0, -2)),
+        ("output_axis", (-1, 1, 0)),
+        ("output_axis", (-1, 1, -1)),
+        ("output_stride", (1, -(1 << 63), 1)),
+        ("output_start", (0, 3, 0)),
+    ],
+)
+def test_lists_that_do_not_fit_are_refused(device: GpuDevice, name: str, values: tuple[int, ...]) -> None:
+    b = loop(0, 1, 1, 6)
+    node = b.program.nodes[0]
+    b.program.nodes[0] = replace(node, attrs={**node.attrs, name: values})
+    with pytest.raises(RuntimeError, match="Loop"):
+        device.compile(b.program, {})

@@ -40,7 +40,9 @@ static int describe(const gpu_op *op, params *s) {
   memset(s, 0, sizeof *s);
   if (classes < 1 || classes > INT16_MAX || loc->ndim < 1 || prior->ndim != 3 || y->ndim < 2) return 0;
   const int64_t images = loc->shape[0], priors = prior->shape[2] / size;
-  if (priors < 1 || prior->shape[2] != priors * size || prior->shape[1] < (encoded ? 1 : 2)) return 0;
+  if (priors < 1 || images > INT32_MAX / priors || prior->shape[2] != priors * size ||
+      prior->shape[1] < (encoded ? 1 : 2))
+    return 0;
   if (prior->shape[0] != 1 && prior->shape[0] != images) return 0;
   if (!is_float(loc, images * priors * loc_classes * 4)) return 0;
   if (!is_float(op->inputs[CONF], images * priors * classes)) return 0;
