@@ -20,7 +20,9 @@ static int32_t supports_max(const cpu_node *node) {
   if (!op_is(node, 0, IEC_F32) && !op_is(node, 0, IEC_I32) && !op_is(node, 0, IEC_I64)) return 0;
   const cpu_tensor *index = node->output_count > 1 ? node->outputs[1] : NULL;
   int64_t axis = op_int(node, "index_axis", 0);
-  return !index || ((index->dtype == IEC_I32 || index->dtype == IEC_I64) && axis >= 0 && axis < index->ndim);
+  if (!index) return 1;
+  if ((index->dtype != IEC_I32 && index->dtype != IEC_I64) || axis < 0 || axis >= index->ndim) return 0;
+  return op_count(index) == op_count(node->outputs[0]);
 }
 
 static int32_t supports_avg(const cpu_node *node) {

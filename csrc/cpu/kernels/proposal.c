@@ -45,10 +45,8 @@ static int32_t supports_anchors(const cpu_node *node) {
   if ((count && !values) || op_count(node->inputs[2]) < 3 || op_int(node, "pre_nms_topn", 0) < 1) return 0;
   if (!fits(node, anchors, 2 * anchors, rows, 5) || (simpler && node->inputs[0]->shape[0] != 1)) return 0;
   if (simpler) return 10;
-  if (node->output_count > 1 && node->outputs[1] &&
-      op_count(node->outputs[1]) != op_count(node->outputs[0]) / 5)
-    return 0;
-  return 10;
+  const cpu_tensor *found = node->output_count > 1 ? node->outputs[1] : NULL;
+  return !found || (found->dtype == IEC_F32 && op_count(found) == op_count(node->outputs[0]) / 5) ? 10 : 0;
 }
 
 /* Inputs image information, anchors, deltas, scores. */
@@ -64,6 +62,7 @@ static int32_t supports_generate(const cpu_node *node) {
   if (info->ndim != 2 || info->shape[0] != images || info->shape[1] < 3) return 0;
   if (op_count(node->outputs[0]) != images * rows * 4 || op_count(node->outputs[1]) != images * rows)
     return 0;
+  if (node->outputs[1]->dtype != IEC_F32) return 0;
   return node->outputs[2]->dtype == IEC_I32 && op_count(node->outputs[2]) == images ? 10 : 0;
 }
 
