@@ -247,6 +247,7 @@ iec_status cpu_view_create(cpu_graph *graph, cpu_view *out, iec_error *err) {
 const cpu_node *cpu_view_fill(cpu_view *view, const cpu_op *op) {
   cpu_node *node = &view->node;
   *node = (cpu_node){.kind = op->kind, .name = op->name, .api = op->api, .source = (const iec_node *)op};
+  node->threads = view->graph->threads;
   node->extensions = view->graph->extensions;
   node->host = &view->graph->view_host;
   node->graph = (const iec_graph *)view->graph;

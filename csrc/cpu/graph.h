@@ -89,6 +89,7 @@ typedef struct cpu_graph {
   const iec_graph *base;
   cpu_attrs_api attrs; /* what kernels read attributes through */
   const cpu_kernel *const *kernels;
+  int32_t threads; /* that the network may have */
   cpu_extensions *extensions;
   /* For kernels of extensions: the host with functions that understand this graph, seen as an iec_graph, and
    * its ops. */

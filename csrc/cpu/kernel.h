@@ -147,6 +147,7 @@ typedef struct cpu_node { /* what a kernel sees of a node while the plan is made
   const cpu_tensor *const *outputs;
   cpu_post posts[CPU_MAX_POSTS];
   int32_t post_count;
+  int32_t threads;  /* that the network may have; 0: not known */
   cpu_packs *packs; /* for cpu_pack, in prepare only */
 } cpu_node;
 

@@ -240,6 +240,7 @@ iec_status cpu_plan_compile(const iec_host_api *host, const iec_graph *base, con
   plan->host = host;
   plan->member_ns = member_ns();
   iec_status status = cpu_graph_create(host, base, extensions, &plan->graph, err);
+  if (!status) plan->graph->threads = options->threads;
   if (!status) status = cpu_passes_run(plan->graph, err);
   if (!status) status = cpu_memory_bind(plan->graph, err);
   if (!status) status = open_cache(plan, options, err);

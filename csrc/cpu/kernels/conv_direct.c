@@ -262,12 +262,16 @@ static void gather_input(const conv_direct *s, const cpu_run *r) {
   const conv_geom *q = &s->geom;
   int64_t blocks = q->n * (s->lanes == 1 ? q->c : q->g * s->in_blocks), rows = gather_rows(&s->gather), begin,
           end;
+  /* Rows of several phases are copied side by side, so that a band of them is a band of the map. */
+  const gather_axis *axis = s->gather.axis + 1;
+  int64_t phases = rows == axis->phases * axis->length ? axis->phases : 1, length = rows / phases;
   while (cpu_next_phase(r, 1, blocks * rows, op_grain(r, blocks * rows, 4), &begin, &end))
     while (begin < end) {
       int64_t block, row, next = op_min(end, begin + op_place(r, begin, blocks, rows, &block, &row));
       const float *x = (const float *)r->inputs[0] + block * q->in_size * s->lanes;
       float *y = (float *)r->scratch + block * s->gather.plane * s->lanes;
-      for (; begin < next; begin++, row++) gather_row(q, &s->gather, row, s->lanes, x, y);
+      for (; begin < next; begin++, row++)
+        gather_row(q, &s->gather, row % phases * length + row / phases, s->lanes, x, y);
     }
 }
 

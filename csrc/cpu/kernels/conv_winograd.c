@@ -56,16 +56,18 @@ static const shape shapes[] = {{4, 3, 500, strip_in_4_3, tile_out_4_3, "winograd
                                {2, 3, 200, strip_in_2_3, tile_out_2_3, "winograd2_" CPU_ISA_NAME},
                                {2, 5, 400, strip_in_2_5, tile_out_2_5, "winograd2x5_" CPU_ISA_NAME}};
 
-#define WEIGHT_COST 12.0 /* of a weight that comes from memory, likewise */
+#define WEIGHT_COST 12.0      /* of a weight that comes from memory, likewise */
+#define FAR_WEIGHTS (4 << 20) /* so many surely do, and threads that read them share the memory's speed */
 
-static double cost_of(const conv_geom *q, const shape *f) {
+static double cost_of(const conv_geom *q, const shape *f, int32_t threads) {
   double tiles = (double)(q->n * op_div_up(q->out[1], f->m) * op_div_up(q->out[2], f->m));
-  double n = f->m + f->r - 1, c = (double)q->c, o = (double)op_div_up(q->o, 16) * 16;
-  return n * n * c * o * (tiles > WEIGHT_COST ? tiles : WEIGHT_COST) + f->cost * tiles * (c + o);
+  double n = f->m + f->r - 1, c = (double)q->c, o = (double)op_div_up(q->o, 16) * 16, weights = n * n * c * o;
+  double least = weights > FAR_WEIGHTS && threads > 1 ? 2 * WEIGHT_COST : WEIGHT_COST;
+  return weights * (tiles > least ? tiles : least) + f->cost * tiles * (c + o);
 }
 
 /* The shape that costs least, NULL: none of them but the direct sum. */
-static const shape *choose(const conv_geom *q) {
+static const shape *choose(const conv_geom *q, int32_t threads) {
   if (q->g != 1 || q->in[0] != 1 || q->out[0] != 1 || q->k[0] != 1 || q->pad[0]) return NULL;
   for (int a = 1; a < 3; a++)
     if (q->stride[a] != 1 || q->dil[a] != 1 || q->out[a] < 2) return NULL;
@@ -74,7 +76,7 @@ static const shape *choose(const conv_geom *q) {
       0.9 * (double)(q->taps * q->n * q->out_size) * (double)q->c * (double)(op_div_up(q->o, 16) * 16);
   const shape *best = NULL;
   for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-    double cost = q->k[1] == shapes[i].r ? cost_of(q, shapes + i) : least;
+    double cost = q->k[1] == shapes[i].r ? cost_of(q, shapes + i, threads) : least;
     if (cost >= least) continue;
     least = cost;
     best = shapes + i;
@@ -85,7 +87,7 @@ static const shape *choose(const conv_geom *q) {
 static int32_t supports(const cpu_node *node) {
   conv_geom q;
   if (!conv_geometry(node, 0, 1, &q) || !conv_bias_ok(node, 2, q.o) || !conv_can_block(node)) return 0;
-  return choose(&q) ? 30 : 0;
+  return choose(&q, node->threads) ? 30 : 0;
 }
 
 static void layouts(const cpu_node *node, cpu_layout *in, cpu_layout *out) {
@@ -137,7 +139,7 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   conv_geometry(node, 0, 1, q);
   post_init(&s->posts, node);
   post_take(&s->posts, 1);
-  s->shape = choose(q);
+  s->shape = choose(q, node->threads);
   s->m = s->shape->m;
   s->points = (s->m + s->shape->r - 1) * (s->m + s->shape->r - 1);
   s->in_blocks = op_div_up(q->c, 16);
