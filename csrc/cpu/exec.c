@@ -101,7 +101,7 @@ void cpu_plan_run(const cpu_plan *plan, const cpu_crew *crew, void *scratch, voi
     reset_counters(j.run.next, shared ? crew->members : 1);
     if (shared)
       crew->host->team_share(crew->team, step->most_members, run_member, &j);
-    else
+    else if (step->most_members)
       step->kernel->run(step->state, &j.run);
     if (times) {
       int64_t end = now();

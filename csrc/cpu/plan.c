@@ -152,6 +152,13 @@ static iec_status settle_constants(cpu_graph *graph, iec_error *err) {
   return IEC_OK;
 }
 
+/* 1 when the op has outputs and none of them has an element: other sizes of it may be anything then. */
+static int makes_nothing(const cpu_op *op) {
+  for (int32_t i = 0; i < op->output_count; ++i)
+    if (op->outputs[i] && cpu_tensor_elements(&op->outputs[i]->tensor)) return 0;
+  return op->output_count > 0;
+}
+
 static iec_status make_step(cpu_plan *plan, const cpu_op *op, cpu_ref scratch, iec_error *err) {
   cpu_step *step = &plan->steps[op->step];
   int32_t count = op->input_count + op->output_count;
@@ -159,6 +166,7 @@ static iec_status make_step(cpu_plan *plan, const cpu_op *op, cpu_ref scratch, i
   double ns = step_ns(op), members = ns / plan->member_ns;
   if (!op->prepared.leads && members >= 2)
     step->most_members = members < INT32_MAX ? (int32_t)members : INT32_MAX;
+  if (makes_nothing(op)) step->most_members = 0;
   step->ports = cpu_graph_alloc(plan->graph, (size_t)(count + 1) * sizeof *step->ports);
   if (!step->ports) return cpu_graph_no_memory(err);
   for (int32_t i = 0; i < op->input_count; ++i) step->ports[i] = cpu_memory_ref(op->inputs[i]);

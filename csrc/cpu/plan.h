@@ -21,7 +21,8 @@ typedef struct cpu_step {
   const void *state;
   cpu_ref *ports; /* inputs, then outputs, then shared scratch */
   int32_t input_count, output_count;
-  int32_t most_members; /* that are worth waking for it; 1: not shared */
+  int32_t most_members; /* that are worth waking for it; 1: not shared; 0: all its outputs are empty, nothing
+                           runs */
 } cpu_step;
 
 struct cpu_plan {

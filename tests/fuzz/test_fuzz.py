@@ -7,9 +7,10 @@ import subprocess
 from pathlib import Path
 
 import fuzz
+import numpy as np
 import pytest
 import seeds
-from cpu_programs import Builder, load
+from cpu_programs import Builder, infer, load
 from test_random_programs import RandomProgram
 
 from ie_ctypes.errors import IEError
@@ -65,6 +66,14 @@ def test_a_tensor_greater_than_the_memory_is_refused_before_anything_is_made_for
     program = b.output(b.node("Pad", b.input(2, 3), pads_begin=(0, 0), pads_end=(0, 1 << 39), mode="constant", value=0.0)).program
     with pytest.raises(IEError, match=r"pad0.*a tensor of \d+ bytes, this machine has \d+"):
         load(program)
+
+
+def test_rows_without_columns_take_no_time_however_many_there_are():
+    b = Builder()
+    y = b.node("MatMul", b.input(1 << 50, 0), b.input(0, 0), transpose_a=0, transpose_b=0)
+    executable = load(b.output(y).program)
+    (result,) = infer(executable, b.program, [np.empty((1 << 50, 0), np.float32), np.empty((0, 0), np.float32)])
+    assert result.shape == (1 << 50, 0)
 
 
 def test_a_batch_in_a_child_names_the_case_that_dies(monkeypatch):
