@@ -55,7 +55,7 @@ def run(
 
 @pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
 @pytest.mark.parametrize(("cell", "linear"), [("rnn", 0), ("gru", 0), ("gru", 1), ("lstm", 0)])
-@pytest.mark.parametrize("n", [1, 3, 16])
+@pytest.mark.parametrize("n", [1, 3, 37])
 def test_cells(isa: str, cell: str, linear: int, direction: str, n: int) -> None:
     run(cell, direction, n, linear=linear)
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Kind Recurrent: RNN, GRU and LSTM over time, float32. Formulas: docs/kinds.md and IR 5.1.
  *
- * W x + b of all steps is computed first. The steps then run one (batch row, direction) a member, or, when
- * there are too few of those, all members share the units of each step and meet at barriers. Constant weights
- * are packed for the register tiles of gemm_rows.h; others are read as they come, a dot product a row. */
+ * W x + b of all steps is computed first. The steps then run one direction and some batch rows a member, or,
+ * when there are too few of those, all members share the units of each step and meet at barriers. Constant
+ * weights are packed for the register tiles of gemm_rows.h; others are read as they come, a dot product a
+ * row. */
 #include "cpu/kernels/common.h"
 #include "cpu/kernels/gemm_rows.h"
 #include "cpu/kernels/vmath.h"
@@ -188,27 +189,33 @@ static void activate_row(int code, float *v, int64_t n, float clip) {
   if (i < n) vf_store_n(v + i, activate(code, vf_load_n(v + i, n - i), clip), n - i);
 }
 
-typedef struct recurrent_pair { /* one (batch row, direction) while it runs */
+#define MOST_ROWS 16 /* of a batch that go through the weights together */
+
+typedef struct recurrent_pair { /* a direction and one or more batch rows while they run, in step */
   const float *wx, *r, *rest; /* [steps][sums]; [gates][S] or packed; bias of a linear GRU's recurrent part */
   const int32_t *act;
   float *h, *next, *c, *reset, *sum; /* the state, its next value, cell state, reset * h, sums of the gates */
   float *y;                          /* [steps][S] */
   int64_t length;
   int reverse;
+  int64_t rows, stride, wx_row, y_row; /* floats from one row's state, W x, y to the next one's */
 } recurrent_pair;
 
-/* sum = from + R h of gates [g0, g1), `from` beginning with g0, for units [j0, j1), which are whole gemm
- * groups when R is packed. Every other step goes through R backwards: what was read last is what the cache
- * still has. */
+/* sum = from + R h of gates [g0, g1), `from` beginning with g0 and `from_row` floats from one row to the
+ * next, for units [j0, j1), which are whole gemm groups when R is packed. Every other step goes through R
+ * backwards: what was read last is what the cache still has. */
 static void add_product(const recurrent_state *s, const recurrent_pair *p, int64_t step, const float *h,
-                        const float *from, int g0, int g1, int64_t j0, int64_t j1) {
-  if (!s->r) {
+                        const float *from, int64_t from_row, int g0, int g1, int64_t j0, int64_t j1) {
+  if (!s->r) { /* one row */
     for (int g = g0; g < g1; g++)
       for (int64_t j = j0; j < j1; j++)
         p->sum[g * s->wide + j] =
             from[(g - g0) * s->wide + j] + dot(p->r + (g * s->size + j) * s->size, h, s->size);
     return;
   }
+  size_t bytes = (size_t)((g1 - g0) * s->wide) * sizeof(float);
+  for (int64_t i = 0; p->rows > 1 && i < p->rows; i++) /* all units are theirs */
+    memcpy(p->sum + i * p->stride + g0 * s->wide, from + i * from_row, bytes);
   int64_t blocks = s->wide / 16, groups = gemm_groups(blocks), count = (g1 - g0) * groups;
   for (int64_t i = 0; i < count; i++) {
     int64_t at = step % 2 ? count - 1 - i : i, gate = g0 + at / groups, j = at % groups;
@@ -218,54 +225,79 @@ static void add_product(const recurrent_state *s, const recurrent_pair *p, int64
                         .w = p->r + (gate * s->wide + first) * s->size,
                         .bias = from + (gate - g0) * s->wide + first,
                         .y = p->sum + gate * s->wide + first,
-                        .inner = s->size};
-    gemm_rows(&a, (int32_t)nb, 1);
+                        .inner = s->size,
+                        .a_row = p->stride,
+                        .y_row = p->stride,
+                        .accumulate = p->rows > 1};
+    gemm_rows(&a, (int32_t)nb, p->rows);
   }
 }
 
 /* Sums of gates [g0, g1) for units [j0, j1): W x + b + R h. */
 static void sums(const recurrent_state *s, const recurrent_pair *p, int64_t at, const float *h, int g0,
                  int g1, int64_t j0, int64_t j1) {
-  add_product(s, p, at, h, p->wx + at * s->sums + g0 * s->wide, g0, g1, j0, j1);
+  add_product(s, p, at, h, p->wx + at * s->sums + g0 * s->wide, p->wx_row, g0, g1, j0, j1);
 }
 
 static void lstm_step(const recurrent_state *s, const recurrent_pair *p, int64_t at, int64_t j0, int64_t j1) {
   int64_t n = j1 - j0;
-  float *f = p->sum + j0, *i = f + s->wide, *k = i + s->wide, *o = k + s->wide;
   sums(s, p, at, p->h, 0, 4, j0, j1);
-  activate_row(p->act[0], f, n, s->clip);
-  activate_row(p->act[0], i, n, s->clip);
-  activate_row(p->act[1], k, n, s->clip);
-  activate_row(p->act[0], o, n, s->clip);
-  for (int64_t j = 0; j < n; j++) p->next[j0 + j] = p->c[j0 + j] = f[j] * p->c[j0 + j] + i[j] * k[j];
-  activate_row(p->act[2], p->next + j0, n, 0);
-  for (int64_t j = 0; j < n; j++) p->next[j0 + j] *= o[j];
+  for (int64_t row = 0; row < p->rows; row++) {
+    float *f = p->sum + row * p->stride + j0, *i = f + s->wide, *k = i + s->wide, *o = k + s->wide;
+    float *c = p->c + row * p->stride + j0, *next = p->next + row * p->stride + j0;
+    activate_row(p->act[0], f, n, s->clip);
+    activate_row(p->act[0], i, n, s->clip);
+    activate_row(p->act[1], k, n, s->clip);
+    activate_row(p->act[0], o, n, s->clip);
+    for (int64_t j = 0; j < n; j++) next[j] = c[j] = f[j] * c[j] + i[j] * k[j];
+    activate_row(p->act[2], next, n, 0);
+    for (int64_t j = 0; j < n; j++) next[j] *= o[j];
+  }
 }
 
 static void gru_step(const recurrent_state *s, const recurrent_pair *p, int64_t at, int64_t j0, int64_t j1,
                      const cpu_run *shared) {
-  int64_t n = j1 - j0;
-  float *z = p->sum + j0, *r = z + s->wide, *c = r + s->wide;
+  int64_t n = j1 - j0, all = p->rows * p->stride;
   sums(s, p, at, p->h, 0, 2, j0, j1);
-  activate_row(p->act[0], z, n, s->clip);
-  activate_row(p->act[0], r, n, s->clip);
+  for (int64_t row = 0; row < all; row += p->stride) {
+    float *z = p->sum + row + j0, *r = z + s->wide, *reset = p->reset + row + j0;
+    const float *h = p->h + row + j0;
+    activate_row(p->act[0], z, n, s->clip);
+    activate_row(p->act[0], r, n, s->clip);
+    if (!s->linear)
+      for (int64_t j = 0; j < n; j++) reset[j] = r[j] * h[j];
+  }
   if (s->linear) {
-    add_product(s, p, at, p->h, p->rest, 2, 3, j0, j1);
-    const float *wx = p->wx + at * s->sums + 2 * s->wide + j0;
-    for (int64_t j = 0; j < n; j++) c[j] = wx[j] + r[j] * c[j];
+    add_product(s, p, at, p->h, p->rest, 0, 2, 3, j0, j1);
   } else {
-    for (int64_t j = 0; j < n; j++) p->reset[j0 + j] = r[j] * p->h[j0 + j];
     if (shared) cpu_barrier(shared);
     sums(s, p, at, p->reset, 2, 3, j0, j1);
   }
-  activate_row(p->act[1], c, n, s->clip);
-  for (int64_t j = 0; j < n; j++) p->next[j0 + j] = (1 - z[j]) * c[j] + z[j] * p->h[j0 + j];
+  for (int64_t row = 0; row < p->rows; row++) {
+    float *z = p->sum + row * p->stride + j0, *r = z + s->wide, *c = r + s->wide;
+    float *next = p->next + row * p->stride + j0;
+    const float *h = p->h + row * p->stride + j0;
+    const float *wx = p->wx + row * p->wx_row + at * s->sums + 2 * s->wide + j0;
+    if (s->linear)
+      for (int64_t j = 0; j < n; j++) c[j] = wx[j] + r[j] * c[j];
+    activate_row(p->act[1], c, n, s->clip);
+    for (int64_t j = 0; j < n; j++) next[j] = (1 - z[j]) * c[j] + z[j] * h[j];
+  }
+}
+
+static void rnn_step(const recurrent_state *s, const recurrent_pair *p, int64_t at, int64_t j0, int64_t j1) {
+  sums(s, p, at, p->h, 0, 1, j0, j1);
+  for (int64_t row = 0; row < p->rows; row++) {
+    float *sum = p->sum + row * p->stride + j0;
+    activate_row(p->act[0], sum, j1 - j0, s->clip);
+    memcpy(p->next + row * p->stride + j0, sum, (size_t)(j1 - j0) * sizeof(float));
+  }
 }
 
 /* All steps for units [j0, j1); `shared` when other members do the other units. */
 static void walk(const recurrent_state *s, recurrent_pair *p, int64_t j0, int64_t j1, const cpu_run *shared) {
   size_t bytes = (size_t)(j1 - j0) * sizeof(float);
-  for (int64_t t = p->length; t < s->steps; t++) memset(p->y + t * s->size + j0, 0, bytes);
+  for (int64_t t = p->length; t < s->steps; t++) memset(p->y + t * s->size + j0, 0, bytes); /* one row */
   for (int64_t t = 0; t < p->length; t++) {
     int64_t at = p->reverse ? p->length - 1 - t : t;
     if (s->cell == LSTM) {
@@ -273,11 +305,10 @@ static void walk(const recurrent_state *s, recurrent_pair *p, int64_t j0, int64_
     } else if (s->cell == GRU) {
       gru_step(s, p, at, j0, j1, shared);
     } else {
-      sums(s, p, at, p->h, 0, 1, j0, j1);
-      activate_row(p->act[0], p->sum + j0, j1 - j0, s->clip);
-      memcpy(p->next + j0, p->sum + j0, bytes);
+      rnn_step(s, p, at, j0, j1);
     }
-    memcpy(p->y + at * s->size + j0, p->next + j0, bytes);
+    for (int64_t row = 0; row < p->rows; row++)
+      memcpy(p->y + row * p->y_row + at * s->size + j0, p->next + row * p->stride + j0, bytes);
     if (shared) cpu_barrier(shared);
     float *h = p->h;
     p->h = p->next;
@@ -285,9 +316,10 @@ static void walk(const recurrent_state *s, recurrent_pair *p, int64_t j0, int64_
   }
 }
 
-/* The pair's places in memory, its state copied in for units [j0, j1). */
-static recurrent_pair begin(const recurrent_state *s, const cpu_run *r, int64_t pair, int64_t j0,
-                            int64_t j1) {
+/* The places in memory of `rows` batch rows from that of `pair` on, their state copied in for units [j0, j1).
+ */
+static recurrent_pair begin(const recurrent_state *s, const cpu_run *r, int64_t pair, int64_t rows,
+                            int64_t j0, int64_t j1) {
   int64_t n = pair / s->dirs, d = pair % s->dirs, length = s->steps;
   float *scratch = (float *)r->scratch + wx_floats(s) + pair * pair_floats(s);
   if (s->lengths_dtype) {
@@ -307,18 +339,28 @@ static recurrent_pair begin(const recurrent_state *s, const cpu_run *r, int64_t 
       .sum = scratch + 4 * s->wide,
       .y = (float *)r->outputs[0] + pair * s->steps * s->size,
       .length = op_min(op_max(length, 0), s->steps),
-      .reverse = s->reverse || d == 1};
+      .reverse = s->reverse || d == 1,
+      .rows = rows,
+      .stride = s->dirs * pair_floats(s),
+      .wx_row = s->steps * s->sums,
+      .y_row = s->dirs * s->steps * s->size};
   size_t bytes = (size_t)(j1 - j0) * sizeof(float);
-  memcpy(p.h + j0, (const float *)r->inputs[H0] + pair * s->size + j0, bytes);
-  if (s->cell == LSTM) memcpy(p.c + j0, (const float *)r->inputs[C0] + pair * s->size + j0, bytes);
+  for (int64_t i = 0; i < rows; i++) {
+    int64_t from = (pair + i * s->dirs) * s->size + j0, to = i * p.stride + j0;
+    memcpy(p.h + to, (const float *)r->inputs[H0] + from, bytes);
+    if (s->cell == LSTM) memcpy(p.c + to, (const float *)r->inputs[C0] + from, bytes);
+  }
   return p;
 }
 
 static void finish(const recurrent_state *s, const cpu_run *r, const recurrent_pair *p, int64_t pair,
                    int64_t j0, int64_t j1) {
   size_t bytes = (size_t)(j1 - j0) * sizeof(float);
-  if (s->last_h) memcpy((float *)r->outputs[1] + pair * s->size + j0, p->h + j0, bytes);
-  if (s->last_c) memcpy((float *)r->outputs[2] + pair * s->size + j0, p->c + j0, bytes);
+  for (int64_t i = 0; i < p->rows; i++) {
+    int64_t from = i * p->stride + j0, to = (pair + i * s->dirs) * s->size + j0;
+    if (s->last_h) memcpy((float *)r->outputs[1] + to, p->h + from, bytes);
+    if (s->last_c) memcpy((float *)r->outputs[2] + to, p->c + from, bytes);
+  }
 }
 
 /* Floats from the packed W to item b, a direction, a gate and a gemm group. */
@@ -375,6 +417,19 @@ static int64_t share(const recurrent_state *s, int64_t member, int64_t members) 
   return op_min(s->size, gemm_group_start(blocks, gemm_groups(blocks) * member / members) * 16);
 }
 
+/* Rows of a batch in step, so that weights are read once for all that a member has. */
+static void run_rows(const recurrent_state *s, const cpu_run *r, int32_t members) {
+  int64_t b, e, parts = op_max(1, members / s->dirs), each = op_min(MOST_ROWS, op_div_up(s->n, parts));
+  int64_t pieces = op_div_up(s->n, each);
+  while (cpu_next_phase(r, 1, s->dirs * pieces, 1, &b, &e)) {
+    int64_t first = s->n * (b % pieces) / pieces, end = s->n * (b % pieces + 1) / pieces;
+    int64_t pair = first * s->dirs + b / pieces;
+    recurrent_pair p = begin(s, r, pair, end - first, 0, s->size);
+    walk(s, &p, 0, s->size, NULL);
+    finish(s, r, &p, pair, 0, s->size);
+  }
+}
+
 static void run(const void *state, const cpu_run *r) {
   const recurrent_state *s = state;
   int64_t b, e, pairs = s->n * s->dirs;
@@ -383,9 +438,13 @@ static void run(const void *state, const cpu_run *r) {
   else
     inputs(s, r);
   int32_t rank, members = cpu_settle(r, &rank);
+  if (s->r && !s->lengths_dtype && s->n > 1 && pairs >= members) {
+    run_rows(s, r, members);
+    return;
+  }
   if (pairs % members == 0 || pairs >= 4 * (int64_t)members) {
     while (cpu_next_phase(r, 1, pairs, 1, &b, &e)) {
-      recurrent_pair p = begin(s, r, b, 0, s->size);
+      recurrent_pair p = begin(s, r, b, 1, 0, s->size);
       walk(s, &p, 0, s->size, NULL);
       finish(s, r, &p, b, 0, s->size);
     }
@@ -393,7 +452,7 @@ static void run(const void *state, const cpu_run *r) {
   }
   int64_t j0 = share(s, rank, members), j1 = share(s, rank + 1, members);
   for (int64_t pair = 0; pair < pairs; pair++) {
-    recurrent_pair p = begin(s, r, pair, j0, j1);
+    recurrent_pair p = begin(s, r, pair, 1, j0, j1);
     cpu_barrier(r);
     walk(s, &p, j0, j1, r);
     finish(s, r, &p, pair, j0, j1);
