@@ -277,7 +277,9 @@ static iec_status check_sizes(const cpu_graph *graph, iec_error *err) {
   size_t memory = cpu_machine_memory();
   for (int32_t i = 0; i < graph->value_count; ++i) {
     const cpu_value *value = graph->values[i];
-    size_t bytes = cpu_tensor_bytes(&value->tensor);
+    size_t bytes = cpu_dtype_size(value->tensor.dtype); /* as if no dimension were 0: tables are of one */
+    for (int32_t a = 0; a < value->tensor.ndim; ++a)
+      if (value->tensor.shape[a]) bytes *= (size_t)value->tensor.shape[a];
     if (bytes > memory)
       return cpu_fail(err, IEC_OUT_OF_MEMORY, value->name, "a tensor of %zu bytes, this machine has %zu",
                       bytes, memory);

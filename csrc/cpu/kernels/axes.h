@@ -73,7 +73,7 @@ static inline void axes_plan(const cpu_tensor *x, int64_t mask, axes_walk *w) {
   w->width = before == 0 ? w->kept[w->kept_rank - 1] : 1;
   w->strips = w->width ? op_div_up(w->width, AXES_LANES) : 0;
   w->items = op_product(w->kept, 0, w->kept_rank - (before == 0)) * w->strips;
-  w->outer = op_product(w->reduced, 0, w->reduced_rank - 1);
+  w->outer = w->reduced[w->reduced_rank - 1] ? op_product(w->reduced, 0, w->reduced_rank - 1) : 0;
 }
 
 static inline int64_t axes_offset(const int64_t *dims, const int64_t *steps, int rank, int64_t index) {

@@ -53,7 +53,7 @@ static int operation(const cpu_node *node) {
 }
 
 static int32_t supports(const cpu_node *node) {
-  if (!op_ports(node, 2, 1)) return 0;
+  if (!op_ports_only(node, 2, 1)) return 0;
   int op = operation(node);
   int32_t type = node->inputs[0]->dtype, result = node->outputs[0]->dtype;
   if (op < 0 || node->inputs[1]->dtype != type || result != (op >= EQUAL ? IEC_BOOL : type)) return 0;

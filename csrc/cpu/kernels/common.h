@@ -79,6 +79,12 @@ static inline int op_ports(const cpu_node *node, int inputs, int outputs) {
   return 1;
 }
 
+/* The same, and no others: passes take the one input and the one output of such a node for all that it has.
+ */
+static inline int op_ports_only(const cpu_node *node, int inputs, int outputs) {
+  return node->input_count == inputs && node->output_count == outputs && op_ports(node, inputs, outputs);
+}
+
 static inline int64_t op_int(const cpu_node *node, const char *name, int64_t preset) {
   node->api->attr_i64(node->source, name, &preset);
   return preset;

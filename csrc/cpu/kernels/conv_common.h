@@ -47,6 +47,7 @@ static inline int conv_sizes(const cpu_node *node, conv_geom *geom) {
     int absent = i < 3 - rank;
     geom->in[i] = absent ? 1 : x->shape[2 + i - (3 - rank)];
     geom->out[i] = absent ? 1 : y->shape[2 + i - (3 - rank)];
+    if (geom->in[i] > INT32_MAX || geom->out[i] > INT32_MAX) return 0; /* times a stride it still fits */
   }
   geom->in_size = geom->in[0] * geom->in[1] * geom->in[2];
   geom->out_size = geom->out[0] * geom->out[1] * geom->out[2];
@@ -81,7 +82,8 @@ static inline int conv_shapes(const cpu_node *node, int transposed, int wi, conv
   geom->cg = w->shape[transposed ? 1 : 2];
   if (geom->g < 1 || geom->g * geom->cg != geom->c || geom->g * geom->og != geom->o) return 0;
   for (int i = 0; i < 3; i++) geom->k[i] = i < 3 - rank ? 1 : w->shape[3 + i - (3 - rank)];
-  if (geom->k[0] < 1 || geom->k[1] < 1 || geom->k[2] < 1) return 0;
+  for (int i = 0; i < 3; i++)
+    if (geom->k[i] < 1 || geom->k[i] > INT32_MAX) return 0;
   return conv_window(node, geom);
 }
 
@@ -94,10 +96,7 @@ static inline int conv_geometry(const cpu_node *node, int transposed, int wi, co
 /* An optional bias of O floats in input `index`; 0 when it is there but is something else. */
 static inline int conv_bias_ok(const cpu_node *node, int index, int64_t o) {
   const cpu_tensor *b = node->input_count > index ? node->inputs[index] : NULL;
-  int64_t size = 1;
-  if (!b) return 1;
-  for (int i = 0; i < b->ndim; i++) size *= b->shape[i];
-  return b->dtype == IEC_F32 && size == o;
+  return !b || (b->dtype == IEC_F32 && op_count(b) == o);
 }
 
 /* The taps [*first, *end) of an axis that read inside the input for output `o` (window start + tap * dil in

@@ -27,8 +27,9 @@ static int32_t supports(const cpu_node *node) {
   if (!op_ports(node, 3, 1) || node->inputs[0]->ndim != 4 || !conv_geometry(node, 0, 2, &q) || parts < 1 ||
       q.c % parts)
     return 0;
-  if (parts > q.c || !is_map(node, 1, &q, 2 * parts * q.taps) ||
-      (op_in(node, 3) && !is_map(node, 3, &q, parts * q.taps)))
+  int64_t maps = op_times(parts, q.taps);
+  if (parts > q.c || q.in_size < 1 || !is_map(node, 1, &q, op_times(2, maps)) ||
+      (op_in(node, 3) && !is_map(node, 3, &q, maps)))
     return 0;
   return conv_bias_ok(node, 4, q.o);
 }

@@ -55,15 +55,15 @@ static inline int gather_plan(const conv_geom *q, conv_gather *g) {
     gather_axis *axis = g->axis + a;
     int64_t reach = (q->k[a] - 1) * q->dil[a], first = -q->pad[a],
             last = (q->out[a] - 1) * q->stride[a] + reach - q->pad[a];
+    axis->length = q->out[a] + reach / q->stride[a];
+    if (axis->length > GATHER_MAX_PIXELS) return 0;
     for (int64_t t = 0; t < q->k[a]; t++) {
       int64_t residue = t * q->dil[a] % q->stride[a];
       if (gather_phase(axis, residue) >= 0) continue;
       if (axis->phases == GATHER_MAX_PHASES) return 0;
       axis->residue[axis->phases++] = residue;
     }
-    axis->length = q->out[a] + reach / q->stride[a];
     if (q->stride[a] > 1 || first < 0 || last >= q->in[a]) g->needed = 1;
-    if (axis->length > GATHER_MAX_PIXELS) return 0;
     g->plane *= axis->phases * axis->length;
     if (g->plane > GATHER_MAX_PIXELS) return 0;
   }

@@ -31,7 +31,7 @@ static int32_t supports(const cpu_node *node) {
 static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_prepared *out, iec_error *err) {
   const cpu_tensor *x = node->inputs[0];
   int axis = (int)op_int(node, "axis", 0), inverse = op_int(node, "inverse", 0) != 0;
-  int64_t n = x->shape[axis];
+  int64_t n = op_count(x) ? x->shape[axis] : 0;
   iec_status status = op_state(host, node, sizeof(dft_state) + (size_t)n * sizeof(dft_pair), out, err);
   if (status != IEC_OK) return status;
   dft_state *s = out->state;

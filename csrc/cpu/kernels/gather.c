@@ -17,9 +17,9 @@ static int32_t supports(const cpu_node *node) {
   if (batch < 0 || axis < batch || axis >= x->ndim || batch > index->ndim) return 0;
   for (int i = 0; i < batch; i++)
     if (x->shape[i] != index->shape[i]) return 0;
-  int64_t expected = op_product(x->shape, 0, (int)axis) * op_product(index->shape, (int)batch, index->ndim) *
-                     op_product(x->shape, (int)axis + 1, x->ndim);
-  return expected == op_count(y) ? 10 : 0;
+  int64_t rows =
+      op_times(op_product(x->shape, 0, (int)axis), op_product(index->shape, (int)batch, index->ndim));
+  return op_times(rows, op_product(x->shape, (int)axis + 1, x->ndim)) == op_count(y) ? 10 : 0;
 }
 
 static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_prepared *out, iec_error *err) {

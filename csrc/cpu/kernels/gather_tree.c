@@ -51,7 +51,7 @@ static void run(const void *state, const cpu_run *r) {
   while (cpu_next(r, stride, 16, &b, &e))
     for (; b < e; b++) {
       int64_t first = b / s->width * s->width, parent = b - first, ended = 0;
-      int64_t length = op_min(s->time, index_at(s, r->inputs[2], b / s->width));
+      int64_t length = op_max(op_min(s->time, index_at(s, r->inputs[2], b / s->width)), 0);
       for (int64_t t = 0; t < s->time; t++) memcpy(y + (size_t)(t * stride + b) * size, end, size);
       for (int64_t t = length - 1; t >= 0 && parent >= 0 && parent < s->width; t--) {
         int64_t from = t * stride + first + parent;

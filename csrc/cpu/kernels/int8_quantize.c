@@ -54,7 +54,7 @@ static int32_t supports_quantize(const cpu_node *node) {
   if (!op_ports(node, 5, 1) || !op_is(node, 0, IEC_F32) || !node->outputs[0]->grid) return 0;
   for (int i = 1; i < 5; i++)
     if (!is_constant_limit(node, i)) return 0;
-  return node->inputs[0]->ndim >= 2 ? 30 : 0;
+  return node->inputs[0]->ndim >= 2 && op_keeps_shape(node) ? 30 : 0;
 }
 
 /* The input as it comes, bytes in blocks. Few channels stay plain where convolutions like them so. */
@@ -176,7 +176,7 @@ static void run_quantize(const void *state, const cpu_run *r) {
 
 static int32_t supports_dequantize(const cpu_node *node) {
   return op_ports(node, 1, 1) && op_is(node, 0, IEC_U8) && node->inputs[0]->grid &&
-                 node->outputs[0]->dtype == IEC_F32 && node->inputs[0]->ndim >= 2
+                 node->outputs[0]->dtype == IEC_F32 && node->inputs[0]->ndim >= 2 && op_keeps_shape(node)
              ? 10
              : 0;
 }

@@ -97,7 +97,7 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   for (int i = 0; i < x->ndim; i++) {
     if (!interpolate_identity(&axes[i])) last = i;
     positions += axes[i].out;
-    entries += axes[i].out * interpolate_most(&axes[i]);
+    entries += op_min(op_times(axes[i].out, interpolate_most(&axes[i])), MOST_TAPS + 1);
     if (entries > MOST_TAPS)
       return cpu_fail(err, IEC_OUT_OF_BOUNDS, node->name,
                       "axis %d needs %lld taps, at most %lld are possible", i, (long long)entries,

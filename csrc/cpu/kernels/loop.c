@@ -72,7 +72,7 @@ static int fits(const cpu_tensor *whole, const iec_tensor *part, int64_t trips, 
     if (i != axis && whole->shape[i] != part->shape[i]) return 0;
   if (part->shape[axis] != length || length < 0) return 0;
   if (trips == 0) return 1;
-  if (start < 0 || start + length > whole->shape[axis]) return 0;
+  if (start < 0 || start > whole->shape[axis] - length) return 0;
   if (trips == 1) return 1;
   if (stride < -INT32_MAX || stride > INT32_MAX) return 0;
   int64_t last = start + (trips - 1) * stride;
@@ -169,14 +169,14 @@ static void plan_inputs(const cpu_node *node, loop_state *s, int64_t *offset) {
   for (int32_t i = 0; i < n; i++) {
     loop_input *in = &s->inputs[i];
     const cpu_tensor *x = node->inputs[i];
-    in->kind = (int32_t)kind[i];
-    in->carried_from = (int32_t)from[i];
+    in->kind = kind[i] == SLICED ? SLICED : INVARIANT;
+    in->carried_from = (int32_t)op_max(from[i], -1);
     in->size = op_size(x->dtype);
-    if (kind[i] != SLICED) continue;
+    if (kind[i] != SLICED || s->trips == 0) continue;
     int64_t inner = op_product(x->shape, (int)axis[i] + 1, x->ndim);
     plan_piece(&in->slice, x, axis[i], part[i], 0);
     in->begin = start[i] * inner;
-    in->step = stride[i] * inner;
+    in->step = s->trips > 1 ? stride[i] * inner : 0;
     in->buffer = *offset;
     *offset += align(op_count(x) / op_max(x->shape[axis[i]], 1) * part[i] * in->size);
   }
@@ -206,9 +206,9 @@ static void plan_outputs(const cpu_node *node, loop_state *s) {
       continue;
     }
     plan_piece(&out->piece, y, along, out->pieced ? part[i] : y->shape[0], 1);
-    if (!out->pieced) continue;
+    if (!out->pieced || s->trips == 0) continue;
     out->begin = start[i] * inner;
-    out->step = stride[i] * inner;
+    out->step = s->trips > 1 ? stride[i] * inner : 0;
     int side_by_side = s->trips == 1 || stride[i] == part[i] || stride[i] == -part[i];
     out->gaps = !side_by_side || s->trips * part[i] != y->shape[along];
   }

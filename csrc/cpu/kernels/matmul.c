@@ -29,7 +29,8 @@ static int constant(const cpu_node *node) {
 static int32_t supports(const cpu_node *node) {
   matmul_geom q;
   if (!matmul_geometry(node, IEC_F32, &q) || q.batch < 1 || q.m < 1 || q.n < 1 || q.k < 1) return 0;
-  if ((q.m + 16) * (q.k + 16) > MAX_FLOATS / q.batch || (q.n + 16) * (q.k + 16) > MAX_FLOATS / q.batch)
+  if (op_times(q.m + 16, q.k + 16) > MAX_FLOATS / q.batch ||
+      op_times(q.n + 16, q.k + 16) > MAX_FLOATS / q.batch)
     return 0;
   int packing_pays = constant(node) || q.m >= 4 || q.b_col != 1;
   return packing_pays ? 20 : 0;

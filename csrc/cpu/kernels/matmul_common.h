@@ -29,10 +29,13 @@ static inline int matmul_view_of(const cpu_node *node, const cpu_tensor *t, cons
   view->ndim = t->ndim;
   if (axes && count != (size_t)t->ndim) return 0;
   int64_t steps[IEC_MAX_NDIM];
+  unsigned seen = 0;
   for (int i = t->ndim - 1; i >= 0; step *= t->shape[i--]) steps[i] = step;
   for (int i = 0; i < t->ndim; i++) {
     int64_t from = !axes || behind ? i : axes[i], to = axes && behind ? axes[i] : i;
     if (from < 0 || from >= t->ndim || to < 0 || to >= t->ndim) return 0;
+    if (axes && seen >> axes[i] & 1) return 0;
+    if (axes) seen |= 1u << axes[i];
     view->shape[to] = t->shape[from];
     view->step[to] = steps[from];
   }
@@ -72,6 +75,7 @@ static inline int matmul_geometry(const cpu_node *node, int32_t dtype, matmul_ge
   int tail = (a.ndim > 1) + (b.ndim > 1);
   if (inner != q->k || y.ndim < tail || (bias && (bias->dtype != dtype || op_count(bias) != q->n))) return 0;
   q->dims = y.ndim - tail;
+  if ((a.ndim > 1 && y.shape[q->dims] != q->m) || (b.ndim > 1 && y.shape[y.ndim - 1] != q->n)) return 0;
   q->batch = 1;
   q->y_row = a.ndim > 1 && b.ndim > 1 ? y.step[y.ndim - 2] : q->n;
   for (int i = q->dims - 1; i >= 0; i--) {
@@ -85,7 +89,7 @@ static inline int matmul_geometry(const cpu_node *node, int32_t dtype, matmul_ge
     q->y_step[i] = y.step[i];
     q->batch *= q->size[i];
   }
-  return op_count(node->outputs[0]) == q->batch * q->m * q->n;
+  return 1;
 }
 
 /* Where matrix `batch` begins in a tensor with these steps. */

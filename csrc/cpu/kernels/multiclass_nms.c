@@ -37,6 +37,7 @@ static int describe(const cpu_node *node, multi_state *s) {
   s->rows = keep < 0 ? s->classes * s->top : op_min(keep, s->classes * s->top);
   s->background = op_int(node, "background_class", -1);
   s->sort = op_choice(op_text(node, "sort", "none"), sorts, 3);
+  if (op_times(s->images, op_times(s->classes, s->top)) > INT64_MAX / 64) return 0;
   if (s->sort < 0 || node->outputs[0]->dtype != IEC_F32 ||
       op_count(node->outputs[0]) != s->images * s->rows * 6)
     return 0;

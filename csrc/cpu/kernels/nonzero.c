@@ -13,7 +13,7 @@ static int32_t supports(const cpu_node *node) {
   int64_t size = op_size(x->dtype);
   if ((size != 1 && x->dtype != IEC_F32 && x->dtype != IEC_I32 && x->dtype != IEC_I64)) return 0;
   if (y->dtype != IEC_I32 && y->dtype != IEC_I64) return 0;
-  return op_count(y) == op_count(x) * x->ndim ? 10 : 0;
+  return op_count(y) == op_times(op_count(x), x->ndim) ? 10 : 0;
 }
 
 static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_prepared *out, iec_error *err) {

@@ -41,29 +41,30 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   s->dtype = node->inputs[0]->dtype;
   s->index_type = node->output_count > 1 && node->outputs[1] ? node->outputs[1]->dtype : 0;
   const cpu_tensor *x = node->inputs[0];
-  s->index_span = op_max(op_product(x->shape, (int)op_int(node, "index_axis", 0), x->ndim), 1);
+  int64_t axis = s->index_type ? op_int(node, "index_axis", 0) : 0;
+  s->index_span = op_max(op_product(x->shape, (int)axis, x->ndim), 1);
   out->cost = (double)(s->geom.n * s->geom.c * s->geom.out_size) * (double)s->geom.taps;
   out->exec_type = "pool_ref_" CPU_ISA_NAME;
   return IEC_OK;
 }
 
-/* Taps of the three axes that lie inside the input for one output; `at` is where tap 0, 0, 0 would be. */
+/* Taps of the three axes that lie inside the input for one output; `start` is where tap 0, 0, 0 would be. */
 typedef struct window {
-  int64_t first[3], end[3], at;
+  int64_t first[3], end[3], start[3];
 } window;
 
 static window window_of(const conv_geom *q, const int64_t o[3]) {
   window w;
-  w.at = 0;
   for (int a = 0; a < 3; a++) {
     conv_valid_taps(q, a, o[a], &w.first[a], &w.end[a]);
-    w.at = w.at * q->in[a] + o[a] * q->stride[a] - q->pad[a];
+    w.start[a] = o[a] * q->stride[a] - q->pad[a];
   }
   return w;
 }
 
 static int64_t tap_at(const conv_geom *q, const window *w, int64_t kd, int64_t kh, int64_t kw) {
-  return w->at + (kd * q->dil[0] * q->in[1] + kh * q->dil[1]) * q->in[2] + kw * q->dil[2];
+  int64_t row = (w->start[0] + kd * q->dil[0]) * q->in[1] + w->start[1] + kh * q->dil[1];
+  return row * q->in[2] + w->start[2] + kw * q->dil[2];
 }
 
 /* The largest tap, the first of equals, NaN before all, and where it is; the lowest float and -1 for an empty

@@ -33,7 +33,7 @@ static int fits(const cpu_node *node, int64_t anchors, int64_t channels, int64_t
   if (rows < 1 || rows > INT32_MAX) return 0;
   if (op_count(deltas) != scores->shape[0] * 4 * anchors * scores->shape[2] * scores->shape[3]) return 0;
   if (anchors * scores->shape[2] * scores->shape[3] > INT32_MAX) return 0;
-  return op_count(node->outputs[0]) == scores->shape[0] * rows * columns;
+  return op_count(node->outputs[0]) == op_times(scores->shape[0], rows * columns);
 }
 
 static int32_t supports_anchors(const cpu_node *node) {
@@ -60,7 +60,8 @@ static int32_t supports_generate(const cpu_node *node) {
       op_count(node->inputs[2]) != images * cells * 4)
     return 0;
   if (info->ndim != 2 || info->shape[0] != images || info->shape[1] < 3) return 0;
-  if (op_count(node->outputs[0]) != images * rows * 4 || op_count(node->outputs[1]) != images * rows)
+  if (op_count(node->outputs[0]) != op_times(images, rows * 4) ||
+      op_count(node->outputs[1]) != op_times(images, rows))
     return 0;
   if (node->outputs[1]->dtype != IEC_F32) return 0;
   return node->outputs[2]->dtype == IEC_I32 && op_count(node->outputs[2]) == images ? 10 : 0;

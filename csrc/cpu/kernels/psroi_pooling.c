@@ -17,7 +17,8 @@ static int describe(const cpu_node *node, psroi_state *s) {
   if (!op_ports(node, 2, 1) || !op_is(node, 0, IEC_F32) || !op_is(node, 1, IEC_F32)) return 0;
   const cpu_tensor *x = node->inputs[0], *rois = node->inputs[1], *trans = op_in(node, 2),
                    *y = node->outputs[0];
-  if (x->ndim != 4 || op_count(x) < 1 || rois->ndim < 2 || op_count(rois) != rois->shape[0] * 5) return 0;
+  if (x->ndim != 4 || op_count(x) < 1 || rois->ndim < 2 || op_count(rois) != op_times(rois->shape[0], 5))
+    return 0;
   *s = (psroi_state){
       x->shape[0], x->shape[1], x->shape[2], x->shape[3], rois->shape[0], 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
   s->mode = op_choice(op_text(node, "mode", ""), modes, 3);
@@ -28,6 +29,7 @@ static int describe(const cpu_node *node, psroi_state *s) {
   s->part = op_int(node, "part_size", 1);
   if (s->mode < 0 || s->dim < 1 || s->group < 1 || s->bins_x < 1 || s->bins_y < 1 || s->part < 1) return 0;
   if (s->group > INT32_MAX || s->bins_x > INT32_MAX || s->bins_y > INT32_MAX || s->part > INT32_MAX) return 0;
+  if (s->mode == DEFORMABLE && (s->bins_x > ROI_MAX_SAMPLES || s->bins_y > ROI_MAX_SAMPLES)) return 0;
   int64_t parts = s->mode == BILINEAR ? s->bins_x * s->bins_y : s->group * s->group;
   if (s->channels % parts != 0 || s->channels / parts != s->dim) return 0;
   if (y->dtype != IEC_F32 || op_count(y) != op_times(op_times(s->regions, s->dim), s->group * s->group))

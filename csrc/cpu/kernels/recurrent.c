@@ -61,18 +61,18 @@ static int32_t supports(const cpu_node *node) {
       way = op_choice(op_text(node, "direction", ""), directions, 3);
   if (cell < 0 || way < 0 || !x || !h || !b || x->dtype != IEC_F32 || x->ndim != 3 || h->ndim != 3) return 0;
   int64_t n = x->shape[0], steps = x->shape[1], size = h->shape[2], dirs = way == 2 ? 2 : 1,
-          gates = cell_gates[cell] * size;
-  int64_t bias = cell == GRU && op_int(node, "linear_before_reset", 0) ? 4 * size : gates;
+          gates = op_times(cell_gates[cell], size);
+  int64_t bias = cell == GRU && op_int(node, "linear_before_reset", 0) ? op_times(4, size) : gates;
   int32_t act[2][3];
   if (!activations(node, cell, (int)dirs, act)) return 0;
   if (!has_shape(node, H0, n, dirs, size) || (cell == LSTM && !has_shape(node, C0, n, dirs, size))) return 0;
   if (!has_shape(node, W, dirs, gates, x->shape[2]) || !has_shape(node, R, dirs, gates, size)) return 0;
-  if (b->dtype != IEC_F32 || op_count(b) != dirs * bias) return 0;
+  if (b->dtype != IEC_F32 || op_count(b) != op_times(dirs, bias)) return 0;
   if (lengths && ((lengths->dtype != IEC_I32 && lengths->dtype != IEC_I64) || op_count(lengths) != n))
     return 0;
   for (int i = 0; i < node->output_count; i++) {
     const cpu_tensor *y = node->outputs[i];
-    if (y && (y->dtype != IEC_F32 || op_count(y) != n * dirs * size * (i == 0 ? steps : 1))) return 0;
+    if (y && (y->dtype != IEC_F32 || op_count(y) != op_times(n * dirs * size, i == 0 ? steps : 1))) return 0;
   }
   return node->output_count >= 1 && node->outputs[0] ? 10 : 0;
 }

@@ -13,7 +13,8 @@ typedef struct reorder {
 } reorder;
 
 static int32_t supports(const cpu_node *node) {
-  return node->input_count == 1 && node->output_count == 1 && node->inputs[0] && node->outputs[0];
+  if (!op_ports_only(node, 1, 1) || node->inputs[0]->dtype != node->outputs[0]->dtype) return 0;
+  return op_size(node->inputs[0]->dtype) && op_keeps_shape(node);
 }
 
 static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_prepared *out, iec_error *err) {

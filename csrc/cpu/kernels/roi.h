@@ -33,7 +33,8 @@ static inline float roi_point(float start, float end, int64_t i, int64_t count, 
 /* Value of a map at a point; 0 outside. */
 static inline float roi_sample(const float *x, int64_t height, int64_t width, float at_y, float at_x) {
   if (!(at_y >= 0 && at_y <= (float)(height - 1) && at_x >= 0 && at_x <= (float)(width - 1))) return 0;
-  int64_t top = (int64_t)at_y, left = (int64_t)at_x;
+  int64_t top = op_min((int64_t)at_y, height - 1),
+          left = op_min((int64_t)at_x, width - 1); /* size - 1 rounds */
   int64_t bottom = op_min((int64_t)ceilf(at_y), height - 1), right = op_min((int64_t)ceilf(at_x), width - 1);
   float dy = at_y - (float)top, dx = at_x - (float)left;
   float upper = x[top * width + left] + (x[top * width + right] - x[top * width + left]) * dx;

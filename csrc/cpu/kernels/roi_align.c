@@ -82,7 +82,7 @@ typedef struct tap { /* lower and upper pixel of a sample on an axis, weight of 
 static int find_tap(float at, int64_t size, tap *t) {
   if (!(at >= -1 && at <= (float)size)) return 0;
   at = fminf(fmaxf(at, 0), (float)(size - 1));
-  t->low = (int64_t)at;
+  t->low = op_min((int64_t)at, size - 1); /* as a float it may round up */
   t->high = op_min(t->low + 1, size - 1);
   t->part = at - (float)t->low;
   return 1;

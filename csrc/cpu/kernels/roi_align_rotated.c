@@ -81,7 +81,7 @@ static void add_sample(const rotated_state *s, const float *x, float across, flo
   if (!(down >= -1 && down <= (float)s->height && across >= -1 && across <= (float)s->width)) return;
   down = fminf(fmaxf(down, 0), (float)(s->height - 1));
   across = fminf(fmaxf(across, 0), (float)(s->width - 1));
-  int64_t top = (int64_t)down, left = (int64_t)across;
+  int64_t top = op_min((int64_t)down, s->height - 1), left = op_min((int64_t)across, s->width - 1);
   int64_t bottom = op_min(top + 1, s->height - 1), right = op_min(left + 1, s->width - 1);
   float dy = down - (float)top, dx = across - (float)left;
   float w0 = (1 - dy) * (1 - dx), w1 = (1 - dy) * dx, w2 = dy * (1 - dx), w3 = dy * dx;

@@ -13,7 +13,8 @@ static int32_t supports(const cpu_node *node) {
   const cpu_tensor *x = node->inputs[0], *rois = node->inputs[1], *y = node->outputs[0];
   const char *method = op_text(node, "method", "max");
   if (strcmp(method, "max") != 0 && strcmp(method, "bilinear") != 0) return 0;
-  if (x->ndim != 4 || op_count(x) < 1 || rois->ndim < 2 || op_count(rois) != rois->shape[0] * 5) return 0;
+  if (x->ndim != 4 || op_count(x) < 1 || rois->ndim < 2 || op_count(rois) != op_times(rois->shape[0], 5))
+    return 0;
   if (y->ndim != 4 || y->dtype != IEC_F32 || y->shape[0] != rois->shape[0] || y->shape[1] != x->shape[1])
     return 0;
   return y->shape[2] > 0 && y->shape[3] > 0 ? 10 : 0;

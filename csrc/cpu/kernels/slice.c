@@ -53,12 +53,12 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   nd_strides(from, rank, strides);
   nd_strides(c->dims, rank, c->dst);
   for (int i = 0; i < rank; i++) {
+    if (c->dims[i] == 0) continue; /* nothing is copied, and begins and strides of this axis are anything */
     int64_t begin = i < x->ndim ? begins[i] : 0;
     if (op_blocked(x) && i == 1) begin /= 16;
-    c->src[i] = strides[i] * (i < x->ndim ? steps[i] : 1);
+    c->src[i] = c->dims[i] == 1 ? 0 : strides[i] * (i < x->ndim ? steps[i] : 1);
     s->offset += begin * strides[i];
   }
-  if (op_count(y) == 0) s->offset = 0;
   nd_plan(c);
   out->cost = (double)(op_count(y) * c->size);
   out->exec_type = "slice_" CPU_ISA_NAME;

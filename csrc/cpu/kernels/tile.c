@@ -9,7 +9,7 @@ static int32_t supports(const cpu_node *node) {
   const int64_t *repeats = op_ints(node, "repeats", &count);
   if (!op_size(x->dtype) || x->dtype != y->dtype || x->ndim != y->ndim || count != (size_t)x->ndim) return 0;
   for (int i = 0; i < x->ndim; i++)
-    if (repeats[i] < 0 || y->shape[i] != x->shape[i] * repeats[i]) return 0;
+    if (repeats[i] < 0 || y->shape[i] != op_times(x->shape[i], repeats[i])) return 0;
   return 10;
 }
 
@@ -26,7 +26,7 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   c->rank = 2 * x->ndim;
   c->size = (int32_t)op_size(x->dtype);
   for (int i = 0; i < x->ndim; i++) {
-    c->dims[2 * i] = repeats[i];
+    c->dims[2 * i] = x->shape[i] ? repeats[i] : 0;
     c->src[2 * i] = 0;
     c->dst[2 * i] = to[i] * x->shape[i];
     c->dims[2 * i + 1] = x->shape[i];

@@ -3,7 +3,7 @@
 #include "cpu/kernels/nd.h"
 
 static int32_t supports(const cpu_node *node) {
-  if (!op_ports(node, 1, 1)) return 0;
+  if (!op_ports_only(node, 1, 1)) return 0;
   const cpu_tensor *x = node->inputs[0], *y = node->outputs[0];
   size_t count;
   const int64_t *order = op_ints(node, "order", &count);

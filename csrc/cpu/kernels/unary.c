@@ -19,7 +19,7 @@ typedef struct unary_state {
 static int32_t unary_op(const cpu_node *node) { return cpu_unary_code(op_text(node, "op", "")); }
 
 static int32_t supports(const cpu_node *node) {
-  if (!op_ports(node, 1, 1)) return 0;
+  if (!op_ports_only(node, 1, 1)) return 0;
   int32_t op = unary_op(node), type = node->inputs[0]->dtype;
   if (op < 0 || type != node->outputs[0]->dtype || !op_keeps_shape(node)) return 0;
   if (op == CPU_UNARY_NOT) return type == IEC_BOOL ? 10 : 0;

@@ -23,7 +23,8 @@ iec_status cpu_grid_read(cpu_graph *graph, const cpu_op *op, const cpu_grid **ou
   if (op->input_count != 5 || !op->inputs[0]) return IEC_OK;
   const cpu_tensor *x = &op->inputs[0]->tensor;
   int64_t levels = cpu_op_i64(op, "levels", 0);
-  if (levels < 2 || levels > MOST_LEVELS || x->ndim < 2 || !cpu_same_shape(x, &op->outputs[0]->tensor))
+  if (levels < 2 || levels > MOST_LEVELS || x->ndim < 2 || x->shape[1] < 1 ||
+      !cpu_same_shape(x, &op->outputs[0]->tensor))
     return IEC_OK;
   float *limits[4]; /* il, ih, ol, oh */
   for (int32_t i = 0; i < 4; ++i) {
