@@ -42,6 +42,7 @@ static int describe(const gpu_op *op, product *p) {
   p->batches = 1;
   for (int32_t i = 0; i < p->batch_rank; i++) p->batches *= p->sizes[i] = y->shape[i];
   if (!batch_strides(a, 2, p, p->a_strides) || !batch_strides(b, 2, p, p->b_strides)) return 0;
+  if ((a->ndim > 1 && y->shape[p->batch_rank] != m) || (b->ndim > 1 && y->shape[y->ndim - 1] != n)) return 0;
   if (y->count != p->batches * m * n || (bias && (!bias->data || bias->count != n))) return 0;
   p->g = (gpu_gemm){
       .m = (int32_t)m, .n = (int32_t)n, .k = (int32_t)k, .c_row = (int32_t)n, .c_col = 1, .by_column = 1};

@@ -159,7 +159,8 @@ static int walk(const gpu_op *op, int32_t *rank, int64_t *sizes, int64_t *from, 
   if (!repeats) return axes == 0;
   *rank = 2 * y->ndim;
   for (int32_t i = y->ndim - 1; i >= 0; i--) {
-    if (x->shape[i] * repeats[i] != y->shape[i]) return 0;
+    int64_t size;
+    if (__builtin_mul_overflow(x->shape[i], repeats[i], &size) || size != y->shape[i]) return 0;
     sizes[2 * i] = repeats[i];
     sizes[2 * i + 1] = x->shape[i];
     from[2 * i] = 0;

@@ -11,6 +11,17 @@ typedef struct window { /* depth, height, width; as pool_params of kernels/pool.
 
 static const char *const divisors[] = {"valid", "kernel", "legacy", NULL};
 
+/* 1 when sizes of an axis make sense and every place that a window of `out` outputs can touch fits 32 bits.
+ */
+static int axis_fits(int64_t out, int64_t kernel, int64_t stride, int64_t dilation, int64_t pad) {
+  const int64_t most = INT32_MAX / 2;
+  int64_t last, reach;
+  if (kernel < 1 || stride < 1 || dilation < 1 || kernel > most || pad < -most || pad > most) return 0;
+  if (__builtin_mul_overflow(out, stride, &last) || __builtin_mul_overflow(kernel, dilation, &reach))
+    return 0;
+  return last <= most && reach <= most && last + reach - pad <= most;
+}
+
 static int describe(const gpu_op *op, window *p) {
   if (!gpu_ports(op, 1, 1) || op->inputs[0]->dtype != IEC_F32 || op->outputs[0]->dtype != IEC_F32) return 0;
   for (int32_t i = 1; i < op->output_count; i++) /* indices */
@@ -25,6 +36,8 @@ static int describe(const gpu_op *op, window *p) {
                 *pads = gpu_ints_of(op, "pads_begin", (size_t)spatial),
                 *dilations = gpu_ints_of(op, "dilations", (size_t)spatial);
   if (!kernel || !strides || !pads) return 0;
+  for (int32_t a = 0; a < spatial; a++)
+    if (!axis_fits(y->shape[2 + a], kernel[a], strides[a], dilations ? dilations[a] : 1, pads[a])) return 0;
   *p = (window){.channels = (int32_t)x->shape[1],
                 .divisor = gpu_index(gpu_str(op, "divisor", "valid"), divisors)};
   for (int i = 0; i < 3; i++) {
