@@ -69,11 +69,12 @@ def test_a_tensor_greater_than_the_memory_is_refused_before_anything_is_made_for
 
 
 def test_rows_without_columns_take_no_time_however_many_there_are():
+    rows = 1 << 28
     b = Builder()
-    y = b.node("MatMul", b.input(1 << 50, 0), b.input(0, 0), transpose_a=0, transpose_b=0)
+    y = b.node("MatMul", b.input(rows, 0), b.input(0, 0), transpose_a=0, transpose_b=0)
     executable = load(b.output(y).program)
-    (result,) = infer(executable, b.program, [np.empty((1 << 50, 0), np.float32), np.empty((0, 0), np.float32)])
-    assert result.shape == (1 << 50, 0)
+    (result,) = infer(executable, b.program, [np.empty((rows, 0), np.float32), np.empty((0, 0), np.float32)])
+    assert result.shape == (rows, 0)
 
 
 def test_a_batch_in_a_child_names_the_case_that_dies(monkeypatch):
