@@ -127,6 +127,13 @@ def test_not(isa: str) -> None:
     node("Unary", [np.array([True, False, True])], op="not", alpha=0.0, beta=0.0, gamma=0.0)
 
 
+@pytest.mark.parametrize("slope", [math.nan, math.inf])
+def test_integer_relu_with_a_slope_that_is_no_number(isa: str, slope: float) -> None:
+    x = np.array([-3, 0, 5], np.int64)
+    least = 0 if math.isnan(slope) else np.iinfo(np.int64).min
+    np.testing.assert_array_equal(run("relu", x, alpha=slope), [least, 0, 5])
+
+
 @pytest.mark.parametrize("op", ["exp", "sigmoid", "relu", "clamp"])
 @pytest.mark.parametrize("shape", [(2, 20, 5, 7), (1, 16, 3, 3), (3, 5, 9), (1, 33, 2, 3, 2)])
 def test_blocked_layout_keeps_zeros_behind_the_channels(isa: str, op: str, shape: tuple[int, ...]) -> None:

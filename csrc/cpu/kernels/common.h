@@ -53,6 +53,11 @@ static inline int64_t op_times(int64_t a, int64_t b) {
   return __builtin_mul_overflow(a, b, &n) ? INT64_MAX : n;
 }
 
+/* What is not whole is truncated; what has no integer is the nearest one, NaN 0. */
+static inline int64_t op_integer(double v) {
+  return v != v ? 0 : v >= 0x1p63 ? INT64_MAX : v <= -0x1p63 ? INT64_MIN : (int64_t)v;
+}
+
 /* Logical number of elements. */
 static inline int64_t op_count(const cpu_tensor *t) { return op_product(t->shape, 0, t->ndim); }
 

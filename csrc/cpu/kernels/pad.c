@@ -52,7 +52,7 @@ static int64_t source(int mode, int64_t o, int64_t n) {
 static uint64_t fill_bytes(int32_t dtype, double value) {
   uint64_t bytes = 0;
   float f = (float)value;
-  int64_t i = value >= 0x1p63 ? INT64_MAX : value > -0x1p63 ? (int64_t)value : value != value ? 0 : INT64_MIN;
+  int64_t i = op_integer(value);
   if (dtype == IEC_F32)
     memcpy(&bytes, &f, sizeof f);
   else if (dtype == IEC_F64)

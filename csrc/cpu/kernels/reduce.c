@@ -82,10 +82,6 @@ static double finish(int op, double v, int64_t count) {
 
 /* -- integers: sums and products wrap, what is not whole is truncated -- */
 
-static int64_t whole(double v) {
-  return v != v ? 0 : v >= 0x1p63 ? INT64_MAX : v <= -0x1p63 ? INT64_MIN : (int64_t)v;
-}
-
 static int64_t element(int32_t dtype, const void *x, int64_t i) {
   return dtype == IEC_I64   ? ((const int64_t *)x)[i]
          : dtype == IEC_I32 ? ((const int32_t *)x)[i]
@@ -117,9 +113,9 @@ static int64_t integer(const reduce_state *s, const void *x, int64_t at) {
     case MAX:
     case MIN: return best;
     case MEAN: return n ? (int64_t)acc / n : 0;
-    case L2: return whole(sqrt((double)(int64_t)acc));
-    case LOG_SUM: return whole(log((double)(int64_t)acc));
-    case LOG_SUM_EXP: return whole(log(real));
+    case L2: return op_integer(sqrt((double)(int64_t)acc));
+    case LOG_SUM: return op_integer(log((double)(int64_t)acc));
+    case LOG_SUM_EXP: return op_integer(log(real));
     default: return (int64_t)acc;
   }
 }

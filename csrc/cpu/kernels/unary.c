@@ -112,10 +112,7 @@ static int64_t integer(const unary_state *s, int64_t x) {
     case CPU_UNARY_NEG: return (int64_t)(0 - (uint64_t)x);
     case CPU_UNARY_SIGN: return (x > 0) - (x < 0);
     case CPU_UNARY_CLAMP: return op_min(op_max(x, s->low), s->high);
-    default: { /* relu */
-      double y = s->slope * (double)x;
-      return x > 0 ? x : y <= -0x1p63 ? INT64_MIN : y >= 0x1p63 ? INT64_MAX : (int64_t)y;
-    }
+    default: return x > 0 ? x : op_integer(s->slope * (double)x); /* relu */
   }
 }
 
