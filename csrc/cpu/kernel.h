@@ -105,7 +105,7 @@ typedef enum {
   CPU_POST_UNARY,    /* x = unary(op, x); op is a cpu_unary code, alpha, beta, gamma as in docs/kinds.md */
   CPU_POST_SUM,      /* x = x + input[input] (shape and layout of output 0; float32, and behind kernels with
                         quantised inputs also quantised bytes) */
-  CPU_POST_CHANNEL,  /* x = x * scale[c] + shift[c]; either may be NULL */
+  CPU_POST_CHANNEL,  /* x = min(max(x * scale[c] + shift[c], alpha), beta); scale or shift may be NULL */
   CPU_POST_PRELU,    /* x = x > 0 ? x : x * scale[c] */
   CPU_POST_QUANTIZE, /* x = round_half_even((min(max(x, low[c]), high[c]) - low[c]) * scale[c]) * step[c] +
                         shift[c] */

@@ -47,6 +47,54 @@ def test_a_chain_of_scale_shift_sum_and_activation_is_one_pass(shape: tuple[int,
     assert "Unary" not in kinds(b)
 
 
+# Orders of scale, shift and limits: one pass does a scale, a shift and limits behind each other, and no other order.
+CHAINS = ["mul add relu", "mul add clamp", "add mul relu", "mul relu", "add clamp", "mul clamp add relu", "mul mul add add clamp relu"]
+
+
+def chain(b: Builder, x: int, shape: tuple[int, ...], steps: str) -> int:
+    for i, step in enumerate(steps.split()):
+        if step == "relu":
+            x = b.unary(x, "relu", alpha=0.0)
+        elif step == "clamp":
+            x = b.unary(x, "clamp", alpha=0.25, beta=1.5)
+        else:
+            x = b.binary(x, b.const(per_channel(shape, i)), step)
+    return x
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("steps", CHAINS)
+@pytest.mark.parametrize("shape", [*FEATURES, (3, 24, 1, 1), (2, 16, 1, 1), (2, 16, 4, 4)], ids=str)
+@pytest.mark.parametrize("in_blocks", [False, True])
+@pytest.mark.parametrize("swapped", [False, True])
+def test_scales_shifts_and_limits_in_any_order(steps: str, shape: tuple[int, ...], in_blocks: bool, swapped: bool) -> None:
+    b = Builder()
+    x = b.input(*shape)
+    y = blocked(b, x) if in_blocks else x
+    if swapped:
+        y = b.binary(b.const(per_channel(shape, 9)), y, "mul")
+    y = chain(b, y, shape, steps)
+    b.output(b.node("Reduce", y, op="sum", axes=(1,), keep_dims=1), y)
+    given = values(*shape, seed=3)
+    given.flat[0] = np.nan
+    compare(b, [given], atol=1e-4)
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("steps", CHAINS)
+def test_scales_shifts_and_limits_behind_convolutions_and_matrix_products(steps: str) -> None:
+    b = Builder()
+    x = b.input(2, 20, 9, 9)
+    y = b.unary(b.conv(x, values(1, 21, 20, 1, 1, seed=5)), "relu", alpha=0.0)
+    b.output(chain(b, y, (2, 21, 9, 9), steps))
+    compare(b, [values(2, 20, 9, 9, seed=6)], rtol=1e-4, atol=1e-4)
+    b = Builder()
+    x = b.input(5, 20)
+    y = b.unary(b.node("MatMul", x, b.const(values(20, 37)), transpose_a=0, transpose_b=0), "relu", alpha=0.0)
+    b.output(chain(b, y, (5, 37), steps))
+    compare(b, [values(5, 20, seed=2)], rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.usefixtures("isa")
 @pytest.mark.parametrize("shape", FEATURES, ids=str)
 @pytest.mark.parametrize("each_channel", [False, True])

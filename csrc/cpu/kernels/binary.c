@@ -45,7 +45,8 @@ typedef struct binary_state {
   op_tail tail;
   post_set posts;
   int32_t op, dtype, packed[2];
-  float data[]; /* constants in blocked form, one after the other */
+  int32_t scaled; /* 1 + the operand that constants of the channels scale or shift: posts do all; 0: others */
+  float data[];   /* constants in blocked form, one after the other */
 } binary_state;
 
 static int operation(const cpu_node *node) {
@@ -68,6 +69,19 @@ static void layouts(const cpu_node *node, cpu_layout *in, cpu_layout *out) {
   bcast_layouts(node, 2, in, out);
 }
 
+/* Makes a product or sum with one packed constant a channel the first of the posts. */
+static void lead_posts(const cpu_node *node, binary_state *s) {
+  int constant = s->packed[1];
+  const cpu_tensor *y = node->outputs[0], *b = node->inputs[constant];
+  if ((s->op != MUL && s->op != ADD) || !s->packed[constant] || op_count(b) != y->shape[1]) return;
+  if (s->walk.cols != 16) return; /* maps of one pixel: blocks have become one row */
+  if (op_count(node->inputs[!constant]) != op_count(y)) return;
+  cpu_post first = {.type = CPU_POST_CHANNEL, .alpha = -INFINITY, .beta = INFINITY};
+  *(s->op == MUL ? &first.scale : &first.shift) = s->data;
+  post_lead(&s->posts, &first);
+  s->scaled = 1 + !constant;
+}
+
 static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_prepared *out, iec_error *err) {
   int64_t a = bcast_packed(node, 0), b = bcast_packed(node, 1);
   iec_status status =
@@ -84,6 +98,7 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   bcast_plan(node, 2, &s->walk);
   s->tail = op_tail_of(node->outputs[0]);
   post_init(&s->posts, node);
+  lead_posts(node, s);
   int64_t count = op_count(node->outputs[0]);
   out->cost = (double)count * (s->op == POW || s->op == MOD || s->op == FLOOR_MOD ? 20 : 1);
   out->exec_type = "binary_" CPU_ISA_NAME;
@@ -283,6 +298,10 @@ static void run(const void *state, const cpu_run *r) {
       bcast_at(&s->walk, item, &k);
       if (s->op >= EQUAL) {
         run_truth(s->op, s->dtype, &k, a, b, y);
+      } else if (s->scaled) {
+        const float *x = (const float *)(s->scaled == 1 ? a : b) + k.at[s->scaled - 1];
+        post_scaled(&s->posts, r, x, (float *)y + k.out, k.rows, k.at[2 - s->scaled],
+                    s->posts.shape.channels);
       } else if (s->dtype == IEC_F32) {
         run_float(s->op, &k, (const float *)a + k.at[0], (const float *)b + k.at[1], (float *)y + k.out);
         if (s->tail.rest) op_tail_zero(&s->tail, y, k.out, k.out + k.rows * k.cols);

@@ -15,6 +15,37 @@ int32_t post_can_fuse_range(const cpu_node *node, const cpu_post *post) {
   return y->ndim >= 3 && op_product(y->shape, 2, y->ndim) >= SHORTEST_PLANE;
 }
 
+/* Limits that the operation keeps values within; 0: it is another one. */
+static int limits_of(const cpu_post *p, float *limits) {
+  if (p->type != CPU_POST_UNARY) return 0;
+  limits[0] = p->op == CPU_UNARY_CLAMP ? p->alpha : 0.0f;
+  limits[1] = p->op == CPU_UNARY_CLAMP ? p->beta : INFINITY;
+  return p->op == CPU_UNARY_CLAMP || (p->op == CPU_UNARY_RELU && p->alpha == 0.0f);
+}
+
+/* Makes `p` do what `next` does, too, in the same pass over the values: scale, shift, limits. */
+static int takes(cpu_post *p, const cpu_post *next) {
+  float limits[2];
+  if (p->type != CPU_POST_CHANNEL || p->alpha != -INFINITY || p->beta != INFINITY) return 0;
+  if (limits_of(next, limits)) {
+    p->alpha = limits[0];
+    p->beta = limits[1];
+    return 1;
+  }
+  if (next->type != CPU_POST_CHANNEL || p->shift || next->scale) return 0;
+  p->shift = next->shift;
+  p->alpha = next->alpha;
+  p->beta = next->beta;
+  return 1;
+}
+
+static void join(post_set *set) {
+  int32_t count = 0;
+  for (int32_t i = 0; i < set->count; i++)
+    if (!count || !takes(set->posts + count - 1, set->posts + i)) set->posts[count++] = set->posts[i];
+  set->count = count;
+}
+
 void post_init(post_set *set, const cpu_node *node) {
   const cpu_tensor *y = node->outputs[0];
   set->count = node->post_count;
@@ -30,17 +61,21 @@ void post_init(post_set *set, const cpu_node *node) {
     if (p->type == CPU_POST_UNARY && vm_unary(p->op, vf_set(0), p->alpha, p->beta, p->gamma)[0] != 0.0f)
       set->clean = 0;
   }
+  join(set);
+}
+
+void post_lead(post_set *set, const cpu_post *first) {
+  memmove(set->posts + 1, set->posts, (size_t)set->count * sizeof *first);
+  set->posts[0] = *first;
+  set->count++;
+  join(set);
 }
 
 void post_take(post_set *set, int sum) {
   const cpu_post *p = set->posts, *end = p + set->count;
   if (sum && p < end && p->type == CPU_POST_SUM) set->addend = p++->input;
-  if (p < end && p->type == CPU_POST_UNARY) {
-    set->limited = p->op == CPU_UNARY_CLAMP || (p->op == CPU_UNARY_RELU && p->alpha == 0.0f);
-    set->limits[0] = p->op == CPU_UNARY_CLAMP ? p->alpha : 0.0f;
-    set->limits[1] = p->op == CPU_UNARY_CLAMP ? p->beta : INFINITY;
-    p += set->limited;
-  }
+  if (p < end) set->limited = limits_of(p, set->limits);
+  p += set->limited;
   int32_t taken = (int32_t)(p - set->posts);
   set->count -= taken;
   memmove(set->posts, p, (size_t)set->count * sizeof *p);
@@ -50,6 +85,24 @@ void post_take(post_set *set, int sum) {
 typedef struct channel_set {
   vf scale[PARTS], shift[PARTS], low[PARTS], high[PARTS], step[PARTS];
 } channel_set;
+
+static vf scaled(vf x, vf scale, vf shift, vf least, vf most) {
+  return vm_clamp(x * scale + shift, least, most);
+}
+
+/* CPU_POST_CHANNEL from `x` to `y`, which may be the same. */
+static inline __attribute__((always_inline)) void scale_vectors(const cpu_post *p, const float *x, float *y,
+                                                                int64_t vectors, const channel_set *c,
+                                                                const int parts) {
+  vf scale[PARTS], shift[PARTS], least = vf_set(p->alpha), most = vf_set(p->beta);
+  for (int v = 0; v < parts; v++) {
+    scale[v] = c->scale[v];
+    shift[v] = c->shift[v];
+  }
+  for (int64_t j = 0; j < vectors; j += parts, x += parts * VL, y += parts * VL)
+    for (int v = 0; v < parts; v++)
+      vf_store(y + v * VL, scaled(vf_load(x + v * VL), scale[v], shift[v], least, most));
+}
 
 /* The vectors of `y` in turn, with the part of the channels' constants that belongs to each: `parts` vectors,
  * then from the first again. */
@@ -84,8 +137,10 @@ static __attribute__((noinline)) void apply(const cpu_post *p, float *y, const f
       for (int64_t j = 0; j < vectors; j++, y += VL, other += VL) vf_store(y, vf_load(y) + vf_load(other));
       break;
     case CPU_POST_CHANNEL:
-      for (int64_t j = 0; j < vectors; j++, y += VL)
-        vf_store(y, vf_load(y) * c->scale[j & mask] + c->shift[j & mask]);
+      if (parts == PARTS)
+        scale_vectors(p, y, y, vectors, c, PARTS);
+      else
+        scale_vectors(p, y, y, vectors, c, 1);
       break;
     case CPU_POST_PRELU:
       for (int64_t j = 0; j < vectors; j++, y += VL) {
@@ -157,15 +212,15 @@ void post_plain(const post_set *set, const cpu_run *run, float *y, int64_t count
 
 /* CPU_POST_CHANNEL on neighbouring channels. */
 static void scale_row(const cpu_post *p, float *y, int64_t count, int64_t channel) {
-  vf scale = vf_set(1.0f), shift = vf_set(0.0f);
+  vf scale = vf_set(1.0f), shift = vf_set(0.0f), least = vf_set(p->alpha), most = vf_set(p->beta);
   for (int64_t j = 0; j < count; j += VL) {
     int64_t rest = count - j;
     if (p->scale) scale = vf_load(p->scale + channel + j);
     if (p->shift) shift = vf_load(p->shift + channel + j);
     if (rest >= VL)
-      vf_store(y + j, vf_load(y + j) * scale + shift);
+      vf_store(y + j, scaled(vf_load(y + j), scale, shift, least, most));
     else
-      vf_store_n(y + j, vf_load_n(y + j, rest) * scale + shift, rest);
+      vf_store_n(y + j, scaled(vf_load_n(y + j, rest), scale, shift, least, most), rest);
   }
 }
 
@@ -202,10 +257,11 @@ void post_block(const cpu_post *post, float *y, const float *other, int64_t pixe
   apply(post, y, other, pixels * PARTS, &c, PARTS);
 }
 
-void post_blocked(const post_set *set, const cpu_run *run, float *y, int64_t pixels, int64_t channel,
-                  int64_t channels) {
+/* The operations from number `first` on. */
+static void blocked_from(const post_set *set, int32_t first, const cpu_run *run, float *y, int64_t pixels,
+                         int64_t channel, int64_t channels) {
   channel_set c;
-  for (int32_t i = 0; i < set->count; i++) {
+  for (int32_t i = first; i < set->count; i++) {
     const cpu_post *p = set->posts + i;
     if (by_channel(p)) block_channels(p, channel, &c);
     apply(p, y, sum_input(p, run, y), pixels * PARTS, &c, PARTS);
@@ -213,6 +269,19 @@ void post_blocked(const post_set *set, const cpu_run *run, float *y, int64_t pix
   if (!set->clean && channel + 16 > channels)
     for (int64_t j = 0; j < pixels; j++)
       for (int64_t lane = channels - channel; lane < 16; lane++) y[j * 16 + lane] = 0;
+}
+
+void post_blocked(const post_set *set, const cpu_run *run, float *y, int64_t pixels, int64_t channel,
+                  int64_t channels) {
+  blocked_from(set, 0, run, y, pixels, channel, channels);
+}
+
+void post_scaled(const post_set *set, const cpu_run *run, const float *x, float *y, int64_t pixels,
+                 int64_t channel, int64_t channels) {
+  channel_set c;
+  block_channels(set->posts, channel, &c);
+  scale_vectors(set->posts, x, y, pixels * PARTS, &c, PARTS);
+  blocked_from(set, 1, run, y, pixels, channel, channels);
 }
 
 void post_range(const post_set *set, const cpu_run *run, float *y, int64_t begin, int64_t end) {

@@ -12,7 +12,7 @@ typedef struct post_shape {
 } post_shape;
 
 typedef struct post_set {
-  cpu_post posts[CPU_MAX_POSTS];
+  cpu_post posts[CPU_MAX_POSTS + 1]; /* those that one pass over the values can do are one; post_lead's */
   int32_t count;
   int32_t clean; /* results of 0 stay 0: lanes past the last channel need no clearing */
   post_shape shape;
@@ -36,6 +36,8 @@ void IEC_ISA(post_take)(post_set *set, int sum);
 static inline int post_left(const post_set *set) { return set->count || !set->clean; }
 
 void IEC_ISA(post_init)(post_set *set, const cpu_node *node);
+/* Puts a CPU_POST_CHANNEL in front of the others. */
+void IEC_ISA(post_lead)(post_set *set, const cpu_post *first);
 /* `count` values of one channel; `y` lies in output 0, here and below. */
 void IEC_ISA(post_plain)(const post_set *set, const cpu_run *run, float *y, int64_t count, int64_t channel);
 /* `count` values of channels channel, channel + 1, ...; channel is a multiple of 16. */
@@ -44,6 +46,10 @@ void IEC_ISA(post_row)(const post_set *set, const cpu_run *run, float *y, int64_
  * (the tensor's) end as 0. */
 void IEC_ISA(post_blocked)(const post_set *set, const cpu_run *run, float *y, int64_t pixels, int64_t channel,
                            int64_t channels);
+
+/* The same when the first one is that of post_lead, which takes the values from `x`. */
+void IEC_ISA(post_scaled)(const post_set *set, const cpu_run *run, const float *x, float *y, int64_t pixels,
+                          int64_t channel, int64_t channels);
 
 /* One operation on `pixels` blocks of 16 channels anywhere, the first of them `channel`; `other`: the addends
  * of a sum. */
@@ -55,6 +61,8 @@ void IEC_ISA(post_range)(const post_set *set, const cpu_run *run, float *y, int6
 #define post_can_fuse_range IEC_ISA(post_can_fuse_range)
 #define post_take IEC_ISA(post_take)
 #define post_range IEC_ISA(post_range)
+#define post_lead IEC_ISA(post_lead)
+#define post_scaled IEC_ISA(post_scaled)
 #define post_init IEC_ISA(post_init)
 #define post_plain IEC_ISA(post_plain)
 #define post_row IEC_ISA(post_row)

@@ -39,7 +39,11 @@ static iec_status read_channel(cpu_graph *graph, const cpu_op *op, const cpu_op 
   iec_status status = cpu_affine_read(graph, user, value, axis, &affine, out_found, err);
   if (status) return status;
   if (*out_found) {
-    *out = (cpu_post){.type = CPU_POST_CHANNEL, .scale = affine.scale, .shift = affine.shift};
+    *out = (cpu_post){.type = CPU_POST_CHANNEL,
+                      .alpha = -INFINITY,
+                      .beta = INFINITY,
+                      .scale = affine.scale,
+                      .shift = affine.shift};
     return IEC_OK;
   }
   if (strcmp(user->kind, "Binary") != 0 || strcmp(cpu_op_str(user, "op", ""), "prelu") != 0) return IEC_OK;
