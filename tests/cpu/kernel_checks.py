@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from cpu_programs import ISAS, Builder, has_isa, infer, load, reference
 
-from ie_ctypes.model.program import AttrValue
+from ie_ctypes.model.program import AttrValue, Program
 
 BLOCKED = "nChw16c"
 
@@ -84,3 +84,12 @@ def floats(rng: np.random.Generator, *shape: int) -> np.ndarray:
 
 def integers(rng: np.random.Generator, dtype: str, *shape: int, low: int = -9, high: int = 9) -> np.ndarray:
     return rng.integers(0 if dtype in ("uint8", "uint16") else low, high, shape).astype(dtype)
+
+
+def close_to_exact(program: Program, x: np.ndarray, exact: np.ndarray, bound: float, primitive: str) -> None:
+    """The one output lies within *bound* of *exact*, computed by *primitive*, whatever the number of threads."""
+    for threads in ("1", "2", "3"):
+        executable = load(program, CPU_THREADS_NUM=threads)
+        assert primitive in str(executable.exec_graph())
+        np.testing.assert_allclose(infer(executable, program, [x])[0], exact, rtol=0, atol=bound)
+        executable.close()

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
-from cpu_programs import Builder, infer, load
-from kernel_checks import compare, floats, node
+from cpu_programs import Builder, load
+from kernel_checks import close_to_exact, compare, floats, node
 
 from ie_ctypes.model.program import AttrValue
 
@@ -104,11 +104,8 @@ def test_winograd_is_close_to_the_exact_sum(
     bound *= exact(np.abs(x), np.abs(w), begin, end).max()
     b = Builder()
     program = b.output(b.node("Conv", b.input(*shape), b.const(w[None]), **window(2, begin=begin, end=end))).program
-    for threads in ("1", "2"):
-        executable = load(program, CPU_THREADS_NUM=threads)
-        assert f"winograd{kind}_{isa.removesuffix('_vnni').removesuffix('_dot')}" in str(executable.exec_graph())
-        np.testing.assert_allclose(infer(executable, program, [x])[0], exact(x, w, begin, end), rtol=0, atol=bound)
-        executable.close()
+    primitive = f"winograd{kind}_{isa.removesuffix('_vnni').removesuffix('_dot')}"
+    close_to_exact(program, x, exact(x, w, begin, end), bound, primitive)
 
 
 @pytest.mark.parametrize("sizes", [(9, 14), (23, 42)])
@@ -119,6 +116,39 @@ def test_winograd_adds_the_residual_and_clamps(isa: str, sizes: tuple[int, int])
     y = b.conv(x, floats(rng, 1, 40, 40, 3, 3) * np.float32(0.1), floats(rng, 40), pad=1)
     y = b.unary(b.binary(y, x, "add"), "clamp", -0.5, 0.75)
     compare(b.output(y), [floats(rng, 1, 40, *sizes)], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("shape", "o"),
+    [
+        ((1, 256, 10, 10), 256),
+        ((2, 320, 7, 19), 288),  # two images, an odd number of pixels, gemm groups of different width
+        ((1, 544, 14, 28), 512),  # pieces of pixels; sums in slabs
+        ((1, 256, 97), 320),
+    ],
+)
+def test_strassens_method_is_close_to_the_exact_sum(isa: str, shape: tuple[int, ...], o: int) -> None:
+    rng = np.random.default_rng(o)
+    c, rank = shape[1], len(shape) - 2
+    x, w, bias = floats(rng, *shape), floats(rng, o, c), floats(rng, o)
+    products = np.einsum("nc...,oc->no...", x.astype(np.float64), w.astype(np.float64))
+    expected = products + bias.reshape(-1, *(1,) * rank)
+    # in units of the greatest sum of absolute products, as for Winograd's method
+    bound = 2**-21 * np.einsum("nc...,oc->no...", np.abs(x), np.abs(w)).max()
+    b = Builder()
+    weights = b.const(w.reshape(1, o, c, *(1,) * rank))
+    program = b.output(b.node("Conv", b.input(*shape), weights, b.const(bias), **window(rank))).program
+    close_to_exact(program, x, expected, bound, "conv_strassen")
+
+
+def test_strassens_method_adds_the_residual_and_goes_on(isa: str) -> None:
+    rng = np.random.default_rng(0)
+    b = Builder()
+    x = b.input(1, 256, 9, 13)
+    y = b.conv(x, floats(rng, 1, 256, 256, 1, 1) * np.float32(0.1), floats(rng, 256))
+    y = b.unary(b.binary(y, x, "add"), "clamp", -0.5, 0.75)
+    y = b.binary(b.unary(y, "sigmoid"), b.const(floats(rng, 1, 256, 1, 1)), "mul")
+    compare(b.output(y), [floats(rng, 1, 256, 9, 13)], rtol=1e-4, atol=1e-4)
 
 
 def test_weights_and_bias_computed_at_run_time(isa: str) -> None:
@@ -180,6 +210,11 @@ def test_deep_inputs_are_summed_in_slabs(isa: str) -> None:
         ((1, 8, 30, 30), (2, 4, 4, 3, 3), "conv_direct"),
         ((1, 128, 30, 30), (32, 4, 4, 3, 3), "conv_direct"),
         ((1, 20, 30, 30), (20, 2, 1, 3, 3), "conv_ref"),
+        ((1, 256, 10, 10), (1, 256, 256, 1, 1), "conv_strassen"),
+        ((1, 256, 9, 10), (1, 256, 256, 1, 1), "conv_direct"),
+        ((1, 224, 10, 10), (1, 256, 224, 1, 1), "conv_direct"),
+        ((1, 272, 10, 10), (1, 256, 272, 1, 1), "conv_direct"),
+        ((1, 256, 10, 10), (1, 240, 256, 1, 1), "conv_direct"),
     ],
 )
 def test_each_shape_gets_its_kernel(x_shape: tuple[int, ...], w_shape: tuple[int, ...], expected: str) -> None:

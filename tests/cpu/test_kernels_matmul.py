@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from cpu_programs import Builder, check, kinds_run
-from kernel_checks import compare, floats, integers, node
+from kernel_checks import close_to_exact, compare, floats, integers, node
 
 BATCHES = [((), ()), ((2,), ()), ((), (3,)), ((3, 2), (2,)), ((1, 2), (3, 1)), ((2, 1, 2), (3, 1))]
 
@@ -55,6 +55,32 @@ def test_integers_are_exact(isa: str, dtype: str) -> None:
     rng = np.random.default_rng(4)
     a, b = integers(rng, dtype, 2, 5, 6, low=-1000, high=1000), integers(rng, dtype, 6, 4, low=-1000, high=1000)
     node("MatMul", [a, b], rtol=0, atol=0, transpose_a=0, transpose_b=0)
+
+
+@pytest.mark.parametrize("transpose_b", [0, 1])
+@pytest.mark.parametrize(("shape", "n"), [((96, 256), 256), ((2, 101, 320), 288), ((390, 2112), 256)])
+def test_strassens_method_is_close_to_the_exact_sum(isa: str, shape: tuple[int, ...], n: int, transpose_b: int) -> None:
+    rng = np.random.default_rng(n)
+    a, w, bias = floats(rng, *shape), floats(rng, shape[-1], n), floats(rng, n)
+    expected = a.astype(np.float64) @ w.astype(np.float64) + bias
+    bound = 2**-21 * (np.abs(a) @ np.abs(w)).max()
+    b = Builder()
+    weights = b.const(np.ascontiguousarray(w.T) if transpose_b else w)
+    y = b.node("MatMul", b.input(*shape), weights, b.const(bias), transpose_a=0, transpose_b=transpose_b)
+    program = b.output(y).program
+    close_to_exact(program, a, expected, bound, "matmul_strassen")
+
+
+def test_strassens_method_steps_over_rows_in_the_order_of_transposes(isa: str) -> None:
+    rng = np.random.default_rng(0)
+    b = Builder()
+    x = b.node("Transpose", b.input(2, 98, 3, 256), order=(0, 2, 1, 3))
+    y = b.node("MatMul", x, b.const(floats(rng, 256, 256) * np.float32(0.1)), transpose_a=0, transpose_b=0)
+    y = b.node("Transpose", y, order=(2, 0, 1, 3))
+    y = b.unary(b.binary(y, b.const(floats(rng, 256)), "add"), "tanh")
+    executable = check(b.output(y), rtol=1e-4, atol=1e-4)
+    assert kinds_run(executable) == ["MatMul"]
+    assert "matmul_strassen" in str(executable.exec_graph())
 
 
 @pytest.mark.parametrize("n", [7, 16, 70])

@@ -20,6 +20,7 @@ FLOAT, INT, LONG, BYTE, BOOL = "float32", "int32", "int64", "uint8", "bool"
 WINDOW: dict[str, AttrValue] = {"strides": (1, 1), "pads_begin": (1, 1), "pads_end": (1, 1)}
 POOL: dict[str, AttrValue] = {**WINDOW, "kernel": (3, 3), "ceil": 0}
 CONV: dict[str, AttrValue] = {**WINDOW, "dilations": (1, 1)}
+LINE: dict[str, AttrValue] = {"strides": (1,), "pads_begin": (0,), "pads_end": (0,), "dilations": (1,)}
 RESIZE: dict[str, AttrValue] = {
     "axes": (2, 3), "sizes": (6, 10), "scales": (2.0, 2.0), "coordinates": "half_pixel", "nearest": "floor",
     "antialias": 0, "cube_coeff": -0.75,
@@ -74,7 +75,9 @@ NODES: list[tuple[str, list[np.ndarray | None], dict[str, AttrValue]]] = [
     ("MaxPool", [floats(1, 3, 5, 6)], {**POOL, "dilations": (1, 1)}),
     ("MaxPool", [floats(1, 3, 5, 6)], {**POOL, "dilations": (1, 1), "index_axis": 2, "index_dtype": LONG}),
     ("AvgPool", [floats(1, 3, 5, 6)], {**POOL, "divisor": "valid"}),
+    ("Conv", [floats(1, 256, 97), floats(1, 256, 256, 1), floats(256)], LINE),
     ("MatMul", [floats(2, 3, 4), floats(4, 5), floats(5)], {"transpose_a": 0, "transpose_b": 0}),
+    ("MatMul", [floats(2, 97, 256), floats(256, 256), floats(256)], {"transpose_a": 0, "transpose_b": 0}),
     ("MatMul", [zeros(LONG, 3, 4), zeros(LONG, 4, 5)], {"transpose_a": 0, "transpose_b": 0}),
     ("Binary", [floats(2, 3, 4), floats(3, 1)], {"op": "add"}),
     ("Binary", [zeros(LONG, 2, 3, 4), zeros(LONG, 3, 1)], {"op": "less"}),
