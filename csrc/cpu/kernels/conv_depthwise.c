@@ -144,7 +144,7 @@ static inline __attribute__((always_inline)) void three_taps(const row_taps *r, 
       for (int j = left; j < (count - 1) * stride + 3 - right; j++)
 #pragma GCC unroll 4
         for (int part = 0; part < PARTS; part++) {
-          vf v = vf_load(x + j * 16 + part * VL);
+          vf v = vf_pinned(vf_load(x + j * 16 + part * VL));
 #pragma GCC unroll 3
           for (int t = 0; t < 3; t++)
             if (j >= t && (j - t) % stride == 0 && (j - t) / stride < count)

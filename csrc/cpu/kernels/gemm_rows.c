@@ -9,19 +9,6 @@
 #define PREFETCH 256    /* floats ahead */
 #define SHARES 4        /* so many tiles fetch the weights of the next call */
 
-/* Keeps a broadcast value in a register: gcc 12 otherwise loads it again inside every multiply-add. */
-static inline vf pinned(float x) {
-  vf v = x - (vf){0};
-#if defined(__AVX512F__)
-  __asm__("" : "+v"(v));
-#elif defined(__x86_64__)
-  __asm__("" : "+x"(v));
-#elif defined(__aarch64__)
-  __asm__("" : "+w"(v));
-#endif
-  return v;
-}
-
 /* Inlined with constant rows, nb and chains only, so that `acc` is registers. Chain c sums inner elements
  * c, c + chains, ... */
 static inline __attribute__((always_inline)) void tile(const gemm_rows_args *g, const int rows, const int nb,
@@ -52,7 +39,7 @@ static inline __attribute__((always_inline)) void tile(const gemm_rows_args *g, 
           __builtin_prefetch(w + (c) * nb * 16 + v * 16 + PREFETCH);                                        \
     _Pragma("GCC unroll 8") for (int v = 0; v < width; v++) row[v] = vf_load(w + (c) * nb * 16 + v * VL);   \
     _Pragma("GCC unroll 9") for (int p = 0; p < rows; p++) {                                                \
-      vf s = pinned(a[p][k + (c)]);                                                                         \
+      vf s = vf_pinned(vf_set(a[p][k + (c)]));                                                              \
       _Pragma("GCC unroll 8") for (int v = 0; v < width; v++) acc[(c) * one + p * width + v] += s * row[v]; \
     }                                                                                                       \
   }

@@ -31,6 +31,18 @@ static inline vf vf_load(const float *p) { return *(const vf_any *)p; }
 static inline void vf_store(float *p, vf x) { *(vf_any *)p = x; }
 static inline vf vf_set(float x) { return x - (vf){0}; } /* x - 0 keeps every x, -0 too */
 
+/* Keeps a loaded value in a register: gcc 12 otherwise loads it again inside every multiply-add. */
+static inline vf vf_pinned(vf x) {
+#if defined(__AVX512F__)
+  __asm__("" : "+v"(x));
+#elif defined(__x86_64__)
+  __asm__("" : "+x"(x));
+#elif defined(__aarch64__)
+  __asm__("" : "+w"(x));
+#endif
+  return x;
+}
+
 /* The first n < VL floats; the other lanes are zero. */
 static inline vf vf_load_n(const float *p, int64_t n) {
   float part[VL] = {0};
