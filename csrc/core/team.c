@@ -30,9 +30,14 @@
 #define ALONE_TIMES 4
 #define ALONE_MOST 250000000
 
+/* A pooled thread. One that the system has not let begin when the team goes is given up: it finds that out by
+ * itself, and the team does not wait for it. */
+enum { CREATED, BEGUN, GIVEN_UP };
+
 typedef struct member {
   iec_team *team;
   int32_t index, rank; /* rank: among those that began the job */
+  atomic_int state;    /* the thread frees a member that it finds given up */
 } member;
 
 struct iec_team {
@@ -57,7 +62,7 @@ struct iec_team {
   int32_t is_alone;
   int32_t *cpus;
   pthread_t *handles;
-  member *slots;
+  member **slots;
 };
 
 /* The caller waits until the gate's word is `value`. */
@@ -105,7 +110,7 @@ int32_t iec_team_settle(iec_team *team, int32_t index, int32_t *out_rank) {
   *out_rank = 0;
   if (team->members == 1) return 1;
   iec_team_barrier(team, index);
-  if (index) *out_rank = team->slots[index].rank;
+  if (index) *out_rank = team->slots[index]->rank;
   return team->inside + 1;
 }
 
@@ -125,6 +130,11 @@ static int enter(iec_team *team, unsigned word, member *self) {
 
 static void *member_main(void *arg) {
   member *self = arg;
+  int state = CREATED;
+  if (!atomic_compare_exchange_strong(&self->state, &state, BEGUN)) {
+    free(self);
+    return NULL;
+  }
   iec_team *team = self->team;
   unsigned last = 0;
   while (!atomic_load_explicit(&team->stop, memory_order_acquire)) {
@@ -154,14 +164,21 @@ static int bound_to(const iec_team *team, int32_t index, cpu_set_t *set) {
 static int start_member(iec_team *team, int32_t index) {
   pthread_attr_t attr;
   cpu_set_t set;
+  member *self = malloc(sizeof *self);
+  if (!self) return ENOMEM;
+  *self = (member){.team = team, .index = index};
   int rc = pthread_attr_init(&attr);
-  if (rc) return rc;
-  if (bound_to(team, index, &set)) rc = pthread_attr_setaffinity_np(&attr, sizeof set, &set);
-  team->slots[index] = (member){.team = team, .index = index};
-  if (!rc) rc = pthread_create(&team->handles[index], &attr, member_main, &team->slots[index]);
-  pthread_attr_destroy(&attr);
+  if (!rc) {
+    if (bound_to(team, index, &set)) rc = pthread_attr_setaffinity_np(&attr, sizeof set, &set);
+    if (!rc) rc = pthread_create(&team->handles[index], &attr, member_main, self);
+    pthread_attr_destroy(&attr);
+  }
   /* A cpu outside of what the process may use: run it unpinned rather than not at all. */
-  if (rc == EINVAL) rc = pthread_create(&team->handles[index], NULL, member_main, &team->slots[index]);
+  if (rc == EINVAL) rc = pthread_create(&team->handles[index], NULL, member_main, self);
+  if (rc)
+    free(self);
+  else
+    team->slots[index] = self;
   return rc;
 }
 
@@ -179,6 +196,11 @@ static void make_room(iec_team *team) {
   }
 }
 
+static void free_members(iec_team *team) {
+  for (int32_t i = 1; i < team->members; i++) free(team->slots[i]);
+  team->members = 1;
+}
+
 /* Starts the pooled threads; team->members tells how many members there are. */
 static int start_members(iec_team *team) {
   int rc = 0;
@@ -189,7 +211,7 @@ static int start_members(iec_team *team) {
   }
   team->lefts = 0;
   team->alone = team->alone_until = team->is_alone = 0;
-  team->members = 1;
+  free_members(team); /* of before a fork */
   while (team->members < team->threads && !(rc = start_member(team, team->members))) team->members++;
   team->generation = iec_fork_generation();
   return rc;
@@ -205,10 +227,19 @@ static void stop_members(iec_team *team) {
   if (team->generation != iec_fork_generation()) return;
   atomic_store(&team->stop, 1);
   iec_gate_set(&team->job, next_word(team));
-  for (int32_t i = 1; i < team->members; i++) pthread_join(team->handles[i], NULL);
+  for (int32_t i = 1; i < team->members; i++) {
+    int state = CREATED;
+    if (atomic_compare_exchange_strong(&team->slots[i]->state, &state, GIVEN_UP)) {
+      pthread_detach(team->handles[i]);
+      team->slots[i] = NULL; /* the thread's */
+    } else {
+      pthread_join(team->handles[i], NULL);
+    }
+  }
 }
 
 static void team_free(iec_team *team) {
+  free_members(team);
   free(team->cpus);
   free(team->handles);
   free(team->slots);
@@ -239,8 +270,8 @@ iec_status iec_team_create(iec_host *host, int32_t threads, const int32_t *cpus,
   int rc = start_members(team);
   if (rc) {
     iec_status status =
-        iec_fail(err, IEC_GENERAL_ERROR, "team_create", "thread %d of %d cannot be created: %s",
-                 (int)team->members + 1, (int)threads, strerror(rc));
+        iec_fail(err, rc == ENOMEM ? IEC_OUT_OF_MEMORY : IEC_GENERAL_ERROR, "team_create",
+                 "thread %d of %d cannot be created: %s", (int)team->members + 1, (int)threads, strerror(rc));
     stop_members(team);
     team_free(team);
     return status;

@@ -55,7 +55,7 @@ static iec_status hash_constants(const cpu_graph *graph, int32_t threads, uint64
   iec_status status = IEC_OK;
   if (threads > 1 && p.count > 1) status = host->team_create(host->self, threads, NULL, &team, err);
   if (!status && team)
-    host->team_run(team, hash_some, &p);
+    host->team_share(team, threads, hash_some, &p);
   else if (!status)
     hash_some(&p, 0, 1);
   host->team_release(team);

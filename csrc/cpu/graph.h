@@ -46,14 +46,26 @@ typedef struct cpu_packed { /* what cpu_pack gave */
   int32_t is_shared; /* a part of the cache file */
 } cpu_packed;
 
-struct cpu_packs {
+/* Memory that is given out piece by piece and released as a whole. Pieces of one thread lie in large chunks,
+ * so that huge pages hold them and the system clears few pages. */
+typedef struct cpu_room {
   const iec_host_api *host;
+  size_t chunk_size; /* at least; 0: a chunk for each piece */
+  struct cpu_chunk *chunks;
+  char *next; /* in the newest chunk */
+  size_t left;
+} cpu_room;
+
+/* `bytes` of a room, 64-byte aligned; NULL when out of memory. Threads: one at a time. */
+void *cpu_room_take(cpu_room *room, size_t bytes);
+void cpu_room_release(cpu_room *room);
+
+struct cpu_packs {
+  cpu_room *room;          /* where packs lie; of the thread that prepares the op */
   struct cpu_cache *cache; /* where to look first, NULL: nowhere */
   int32_t op, count;
   cpu_packed list[CPU_MAX_PACKS];
 };
-/* Frees what is not shared. */
-void cpu_packs_release(cpu_packs *packs);
 
 struct cpu_op { /* a node of the graph */
   const char *kind, *name, *layer, *layer_type;
@@ -103,6 +115,8 @@ typedef struct cpu_graph {
   int32_t origin_count;
   cpu_value **inputs, **outputs;
   int32_t input_count, output_count;
+  cpu_room *rooms; /* of packs, one for each thread that prepares ops */
+  int32_t room_count;
   struct cpu_block *blocks; /* memory released with the graph */
 } cpu_graph;
 

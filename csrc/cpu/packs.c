@@ -2,6 +2,43 @@
 /* Memory of packed weights: found in a cache file or made anew. */
 #include "cpu/cache.h"
 
+struct cpu_chunk {
+  struct cpu_chunk *before;
+  void *memory;
+};
+
+void *cpu_room_take(cpu_room *room, size_t bytes) {
+  const iec_host_api *host = room->host;
+  if (bytes > SIZE_MAX - 63) return NULL;
+  bytes = (bytes + 63) / 64 * 64;
+  if (bytes > room->left || !room->next) {
+    size_t size = bytes > room->chunk_size ? bytes : room->chunk_size;
+    struct cpu_chunk *chunk = host->alloc(host->self, sizeof *chunk, sizeof(void *));
+    void *memory = chunk ? host->alloc(host->self, size, 64) : NULL;
+    if (!memory) {
+      host->release(host->self, chunk);
+      return NULL;
+    }
+    *chunk = (struct cpu_chunk){.before = room->chunks, .memory = memory};
+    room->chunks = chunk;
+    room->next = memory;
+    room->left = size;
+  }
+  void *piece = room->next;
+  room->next += bytes;
+  room->left -= bytes;
+  return piece;
+}
+
+void cpu_room_release(cpu_room *room) {
+  for (struct cpu_chunk *chunk = room->chunks, *before; chunk; chunk = before) {
+    before = chunk->before;
+    room->host->release(room->host->self, chunk->memory);
+    room->host->release(room->host->self, chunk);
+  }
+  room->chunks = NULL;
+}
+
 void *cpu_pack(const cpu_node *node, const char *what, size_t bytes, int32_t *ready) {
   cpu_packs *packs = node->packs;
   cpu_packed *packed = &packs->list[packs->count];
@@ -14,14 +51,8 @@ void *cpu_pack(const cpu_node *node, const char *what, size_t bytes, int32_t *re
     packed->data = (void *)(uintptr_t)found; /* the kernel only reads it */
     packed->is_shared = *ready = 1;
   } else {
-    packed->data = packs->host->alloc(packs->host->self, bytes, 64);
+    packed->data = cpu_room_take(packs->room, bytes);
   }
   if (packed->data) packs->count++;
   return packed->data;
-}
-
-void cpu_packs_release(cpu_packs *packs) {
-  for (int32_t i = 0; i < packs->count; ++i)
-    if (!packs->list[i].is_shared) packs->host->release(packs->host->self, packs->list[i].data);
-  packs->count = 0;
 }

@@ -29,8 +29,10 @@ static double step_ns(const cpu_op *op) {
   return op->prepared.cost / 4;
 }
 
-/* Bytes of constants from which a team is worth making for packing them. */
-static const size_t SHARED_CONSTANTS = 1 << 20;
+/* Bytes of constants from which a team is worth making for packing them, and from which packs share chunks
+ * of memory. */
+static const size_t SHARED_CONSTANTS = 1 << 20, ROOMY_CONSTANTS = 8 << 20;
+static const size_t CHUNK = 16 << 20;
 
 static iec_status prepare_op(cpu_graph *graph, cpu_op *op, const cpu_node *node, iec_error *err) {
   iec_status status = op->kernel->prepare(graph->host, node, &op->prepared, err);
@@ -45,7 +47,8 @@ static iec_status prepare_op(cpu_graph *graph, cpu_op *op, const cpu_node *node,
 /* Preparing all ops, shared by the members of a team: packing weights is most of a load. */
 typedef struct preparation {
   cpu_graph *graph;
-  cpu_view *views;            /* of the members */
+  cpu_view *views; /* of the members */
+  cpu_room *rooms;
   iec_error *errors;          /* of the members' first failures */
   int32_t *failed;            /* their ops, op_count: none */
   atomic_int_least32_t *next; /* op to be prepared */
@@ -62,6 +65,7 @@ static void prepare_some(void *arg, int32_t member, int32_t members) {
     if (op->alias) continue;
     const cpu_node *node = cpu_view_fill(&p->views[member], op);
     p->views[member].node.packs = &op->packs;
+    op->packs.room = &p->rooms[member];
     if (prepare_op(graph, op, node, &p->errors[member]) != IEC_OK)
       p->failed[member] = i;
     else
@@ -83,14 +87,18 @@ static iec_status prepare_all(cpu_graph *graph, int32_t threads, int32_t *out_st
   iec_team *team = NULL;
   iec_status status = IEC_OK;
   *out_steps = 0;
-  if (constant_bytes(graph) < SHARED_CONSTANTS) threads = 1;
+  size_t bytes = constant_bytes(graph);
+  if (bytes < SHARED_CONSTANTS) threads = 1;
   atomic_int_least32_t next = 0;
   preparation p = {.graph = graph, .next = &next};
+  p.rooms = graph->rooms = cpu_graph_alloc(graph, (size_t)threads * sizeof *p.rooms);
   p.views = cpu_graph_alloc(graph, (size_t)threads * sizeof *p.views);
   p.errors = cpu_graph_alloc(graph, (size_t)threads * sizeof *p.errors);
   p.failed = cpu_graph_alloc(graph, (size_t)threads * sizeof *p.failed);
-  if (!p.views || !p.errors || !p.failed) return cpu_graph_no_memory(err);
+  if (!p.rooms || !p.views || !p.errors || !p.failed) return cpu_graph_no_memory(err);
+  graph->room_count = threads;
   for (int32_t i = 0; !status && i < threads; ++i) {
+    p.rooms[i] = (cpu_room){.host = host, .chunk_size = bytes < ROOMY_CONSTANTS ? 0 : CHUNK};
     p.failed[i] = graph->op_count;
     p.errors[i].struct_size = sizeof p.errors[i];
     status = cpu_view_create(graph, &p.views[i], err);
@@ -98,7 +106,7 @@ static iec_status prepare_all(cpu_graph *graph, int32_t threads, int32_t *out_st
   if (!status && threads > 1) status = host->team_create(host->self, threads, NULL, &team, err);
   if (status) return status;
   if (team)
-    host->team_run(team, prepare_some, &p);
+    host->team_share(team, threads, prepare_some, &p);
   else
     prepare_some(&p, 0, 1);
   host->team_release(team);
@@ -253,7 +261,7 @@ iec_status cpu_plan_compile(const iec_host_api *host, const iec_graph *base, con
   if (!status) status = cpu_memory_bind(plan->graph, err);
   if (!status) status = open_cache(plan, options, err);
   for (int32_t i = 0; !status && i < plan->graph->op_count; ++i)
-    plan->graph->ops[i]->packs = (cpu_packs){.host = host, .cache = plan->cache, .op = i};
+    plan->graph->ops[i]->packs = (cpu_packs){.cache = plan->cache, .op = i};
   if (!status) status = prepare_all(plan->graph, options->threads, &plan->step_count, err);
   if (!status) status = close_cache(plan, options, err);
   if (!status) status = settle_constants(plan->graph, err);
@@ -271,13 +279,14 @@ void cpu_plan_release(cpu_plan *plan) {
   for (int32_t i = 0; plan->graph && i < plan->graph->op_count; ++i) {
     cpu_op *op = plan->graph->ops[i];
     if (!op) continue;
-    cpu_packs_release(&op->packs);
     if (!op->is_prepared || !op->prepared.state) continue;
     if (op->kernel->release)
       op->kernel->release(host, op->prepared.state);
     else
       host->release(host->self, op->prepared.state);
   }
+  for (int32_t i = 0; plan->graph && i < plan->graph->room_count; ++i)
+    cpu_room_release(&plan->graph->rooms[i]);
   cpu_cache_release(plan->cache);
   cpu_graph_release(plan->graph);
   host->release(host->self, plan);

@@ -105,8 +105,9 @@ int main(int argc, char **argv) {
     iec_status status = whole_life(driver, &err);
     int failed = atomic_load(&countdown) < 0;
     atomic_store(&countdown, -1);
-    /* The worker drops its hold on the request a moment after the wait has ended. */
-    for (int i = 0; i < 2000 && atomic_load(&live) != before; i++) usleep(1000);
+    /* The worker drops its hold on the request a moment after the wait has ended, and a thread that had not
+     * begun when its team went ends when it gets a cpu. */
+    for (int i = 0; i < 30000 && atomic_load(&live) != before; i++) usleep(1000);
     if (atomic_load(&live) != before) leaks++;
     if (!failed) break;
     failures++;

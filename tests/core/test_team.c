@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Thread teams: every member runs once a run, barriers hold everybody, shared work is done by who comes,
- * forked children get new threads. */
+ * forked children get new threads, nobody waits for a thread that has not begun. */
+#include <dirent.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -110,6 +112,33 @@ static int runs_right(shared *s) {
   return atomic_load(&s->wrong) == 0;
 }
 
+static int threads_there(void) {
+  DIR *folder = opendir("/proc/self/task");
+  int count = 0;
+  for (struct dirent *entry; folder && (entry = readdir(folder));) count += entry->d_name[0] != '.';
+  if (folder) closedir(folder);
+  return count;
+}
+
+/* Teams whose threads share the caller's cpu, so that most have not begun when the team goes. */
+static int goes_without_waiting(void) {
+  const iec_host_api *host = &iec_host_table;
+  int32_t cpu = sched_getcpu(), cpus[MEMBERS] = {cpu, cpu, cpu, cpu};
+  iec_error none = {.struct_size = sizeof none};
+  int before = threads_there(), good = 1;
+  for (int i = 0; i < 200; i++) {
+    shared s = {0};
+    if (host->team_create(host->self, MEMBERS, cpus, &s.team, &none)) return 0;
+    if (i % 2) {
+      host->team_share(s.team, MEMBERS, take, &s);
+      for (int k = 0; k < ITEMS; k++) good &= s.items[k] == 1;
+    }
+    host->team_release(s.team);
+  }
+  for (int i = 0; threads_there() > before && i < 1000; i++) usleep(10000);
+  return good && threads_there() == before;
+}
+
 int main(int argc, char **argv) {
   alarm(120); /* a lost wake-up would hang */
   const iec_host_api *host = &iec_host_table;
@@ -166,6 +195,8 @@ int main(int argc, char **argv) {
   tap_ok(WIFEXITED(status) && WEXITSTATUS(status) == 0, "a forked child releases a team it never used");
   host->team_release(s.team);
   host->team_release(NULL);
+
+  tap_ok(goes_without_waiting(), "threads that have not begun when their team goes end by themselves");
 
   tap_ok(host->team_create(host->self, 1, NULL, &s.team, &none) == IEC_OK, "a team of one");
   atomic_store(&s.calls, 0);

@@ -95,10 +95,11 @@ static void layouts(const cpu_node *node, cpu_layout *in, cpu_layout *out) {
   for (int32_t i = 3; i < node->input_count; i++) in[i] = CPU_BLOCKED16; /* sums */
 }
 
-/* Kernels of 16 input and 16 output channels at a time, which are transformed side by side. */
+/* Kernels of 16 input and 16 output channels at a time, which are transformed side by side. Points lie powers
+ * of two apart, so one after the other is written. */
 static void pack(conv_winograd *s, const float *w) {
   const conv_geom *q = &s->geom;
-  _Alignas(64) float part[25 * 16 * 16];
+  _Alignas(64) float part[25 * 16 * 16], square[WINOGRAD_POINTS * WINOGRAD_POINTS][16 * 16];
   int64_t taps = q->taps;
   for (int64_t j = 0; j < s->groups; j++) {
     int64_t first = gemm_group_start(s->out_blocks, j) * 16;
@@ -106,11 +107,15 @@ static void pack(conv_winograd *s, const float *w) {
     for (int64_t i = 0; i < columns; i += 16)
       for (int64_t c = 0; c < q->c; c += 16) {
         int64_t channels = op_min(16, q->c - c);
+        float *to = s->weights + first * q->c + c * columns + i;
         pack_panel(w + ((first + i) * q->c + c) * taps, q->c * taps, q->o - first - i, 16, channels, taps,
                    part);
         for (int64_t lane = 0; lane < channels; lane++)
-          winograd_kernels(s->shape->m, s->shape->r, part + lane * 16, channels * 16,
-                           s->weights + first * q->c + (c + lane) * columns + i, q->c * s->out_blocks * 16);
+          winograd_kernels(s->shape->m, s->shape->r, part + lane * 16, channels * 16, square[0] + lane * 16,
+                           16 * 16);
+        for (int64_t p = 0; p < s->points; p++, to += q->c * s->out_blocks * 16)
+          for (int64_t lane = 0; lane < channels; lane++)
+            memcpy(to + lane * columns, square[p] + lane * 16, 16 * sizeof *to);
       }
   }
 }
