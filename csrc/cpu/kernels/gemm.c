@@ -20,6 +20,7 @@ static inline vf pinned(float x) {
 }
 
 #define AT_ONCE 4 /* input lanes of one turn of the inner loop */
+#define SPREAD 8  /* tiles that fetch the next call's weights: an even pace, and no line twice */
 
 /* One input lane of every pixel times its row of weights. */
 static inline __attribute__((always_inline)) void add_products(vf *acc, const float *from, const int64_t *at,
@@ -63,7 +64,8 @@ static inline __attribute__((always_inline)) void tile(const gemm_args *a, const
 #pragma GCC unroll 4
       for (int v = 0; v < width; v++)
         acc[p * width + v] += vf_load(a->addend + p * y_pixel + v / PARTS * y_block + v % PARTS * VL);
-  const int64_t ahead = a->ahead, also_ahead = a->also_ahead;
+  const float *fetch = a->fetch;
+  const int64_t fetched = a->fetched;
   for (int64_t b = 0; b < a->blocks; b++, x += a->block_step) {
     const int64_t used = lanes == 1 ? 1 : b + 1 < a->blocks ? lanes : a->last_lanes;
     for (int64_t t = 0; t < a->tap_count; t++) {
@@ -72,11 +74,8 @@ static inline __attribute__((always_inline)) void tile(const gemm_args *a, const
 #pragma GCC unroll 1
         for (const float *whole = w + used / AT_ONCE * AT_ONCE * nb * 16; w != whole;
              from += AT_ONCE, w += AT_ONCE * nb * 16) {
-#pragma GCC unroll 4
-          for (int i = 0; i < nb; i++) {
-            __builtin_prefetch(w + ahead + i * 16, 0, 2);
-            __builtin_prefetch(w + also_ahead + i * 16, 0, 2);
-          }
+#pragma GCC unroll 1
+          for (const float *end = fetch + fetched; fetch != end; fetch += 16) __builtin_prefetch(fetch, 0, 2);
 #pragma GCC unroll 4
           for (int c = 0; c < AT_ONCE; c++) add_products(acc, from + c, at, w + c * nb * 16, p_count, width);
         }
@@ -146,13 +145,14 @@ static const tile_fn tiles[2][3][4] = {{{NULL}}, {{NULL}, PAIR(1, 1), PAIR(2, 1)
 #endif
 /* clang-format on */
 
-/* Of every AT_ONCE rows of weights that tile `i` of `count` meets it fetches one or two ahead, so that all
- * come in at an even pace. */
-static void fetch_ahead(gemm_args *a, int64_t ahead, int64_t row, int64_t i, int64_t count) {
-  int64_t each = count < AT_ONCE ? 2 : 1;
-  int wanted = ahead && i * each < AT_ONCE;
-  a->ahead = wanted ? ahead + i * each * row : 0;
-  a->also_ahead = wanted ? a->ahead + (each - 1) * row : 0;
+/* Tile `i` of `count` fetches its part of the next call's weights, some lines in every turn. */
+static void fetch_ahead(gemm_args *a, int64_t ahead, int64_t nb, int64_t i, int64_t count) {
+  int64_t shares = count < SPREAD ? count : SPREAD;
+  int64_t turns = a->tap_count * ((a->blocks - 1) * (16 / AT_ONCE) + a->last_lanes / AT_ONCE);
+  int64_t lines = (AT_ONCE * nb + shares - 1) / shares;
+  int wanted = ahead && i * lines < AT_ONCE * nb;
+  a->fetch = a->w + (wanted ? ahead + i * turns * lines * 16 : 0);
+  a->fetched = wanted ? lines * 16 : 0;
 }
 
 void gemm_pixels(const gemm_args *args, int32_t lanes, int32_t nb, int64_t pixels) {
@@ -167,7 +167,7 @@ void gemm_pixels(const gemm_args *args, int32_t lanes, int32_t nb, int64_t pixel
       spread = a.at[p - 1] - a.at[0] != p - 1;
       a.x = spread ? x : x + a.at[0] * lanes;
     }
-    fetch_ahead(&a, args->ahead, nb * 16, i, count);
+    fetch_ahead(&a, args->ahead, nb, i, count);
     tiles[nb][p][(lanes == 16) + 2 * spread](&a);
     if (a.at)
       a.at += p;

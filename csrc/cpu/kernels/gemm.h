@@ -32,7 +32,8 @@ typedef struct gemm_args {
   const float *addend;        /* laid out like y, added; NULL: nothing. Not read when accumulate is set */
   const float *limits;        /* least and greatest result; NULL: none */
   int64_t ahead; /* floats from w to the weights of the next call, which are fetched on the way; 0: none */
-  int64_t also_ahead; /* set by gemm_pixels */
+  const float *fetch; /* set by gemm_pixels: weights that the tile fetches, so many floats a turn */
+  int64_t fetched;
 } gemm_args;
 
 /* y[p][o] = bias[o] + sum over blocks, taps, lanes of x * w, for `pixels` pixels. lanes: 16 or 1; nb: 1 to
