@@ -7,13 +7,6 @@
 
 #include "cpu/kernel.h"
 
-/* Quantised images of at most so many channels are plain between their FakeQuantize and the convolution. */
-#if defined(__AVX512VNNI__)
-#define INT8_FEW 4
-#else
-#define INT8_FEW 0
-#endif
-
 static inline int64_t op_min(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t op_max(int64_t a, int64_t b) { return a > b ? a : b; }
 static inline int64_t op_div_up(int64_t a, int64_t b) { return (a + b - 1) / b; }

@@ -7,6 +7,13 @@
 #include "cpu/kernels/conv_common.h"
 #include "cpu/kernels/int8_store.h"
 
+/* Quantised images of at most so many channels are plain between their FakeQuantize and the convolution. */
+#if defined(__AVX512VNNI__)
+#define INT8_FEW 4
+#else
+#define INT8_FEW 0
+#endif
+
 /* Larger copies and more steps go to float kernels. */
 #define INT8_MAX_BYTES ((int64_t)1 << 30)
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The borders of integer execution: a FakeQuantize whose result is bytes, and Dequantize. */
-#include "cpu/kernels/common.h"
+#include "cpu/kernels/int8_conv.h"
 #include "cpu/kernels/vec.h"
 
 enum { PIECE = 256 /* pixels of a work item */ };
