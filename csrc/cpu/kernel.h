@@ -109,8 +109,10 @@ typedef enum {
   CPU_POST_PRELU,    /* x = x > 0 ? x : x * scale[c] */
   CPU_POST_QUANTIZE, /* x = round_half_even((min(max(x, low[c]), high[c]) - low[c]) * scale[c]) * step[c] +
                         shift[c] */
-  CPU_POST_GRID      /* the same without step and shift: the bytes of a quantised output 0. The last one; only
+  CPU_POST_GRID,     /* the same without step and shift: the bytes of a quantised output 0. The last one; only
                         kernels with quantised inputs take it */
+  CPU_POST_MAXPOOL   /* the windows of a MaxPool instead of the results so far: output 0 is theirs, and so are
+                        the posts behind it */
 } cpu_post_type;
 
 /* `c` is the index on axis 1 of output 0, on the last axis for MatMul and MVN of it. scale, shift, low, high
@@ -123,6 +125,8 @@ typedef struct cpu_post {
   int32_t input; /* index into the node's inputs, CPU_POST_SUM only */
   const float *scale, *shift;
   const float *low, *high, *step; /* CPU_POST_QUANTIZE, and the first two CPU_POST_GRID */
+  const iec_node *pool;           /* CPU_POST_MAXPOOL: the node with its attributes */
+  const cpu_tensor *from, *to;    /* and what it reads and makes */
 } cpu_post;
 
 typedef struct cpu_packs cpu_packs;
@@ -237,8 +241,9 @@ typedef struct cpu_prepared { /* filled by prepare, zeroed before */
   uint64_t packed_inputs; /* bit i: run does not read constant input i, so the engine keeps no copy of it */
 } cpu_prepared;
 
-typedef struct cpu_kernel { /* const, one per (source file, ISA) */
-  const char *kind;         /* node kind it serves */
+typedef struct cpu_kernel cpu_kernel;
+struct cpu_kernel { /* const, one per (source file, ISA) */
+  const char *kind; /* node kind it serves */
   const char *name;
   /* 0: cannot run this node. Else a priority, highest wins (plain reference 1, good generic 10, special 20+).
    * Asked before anything is fused and before layouts are known (all plain). */
@@ -257,7 +262,9 @@ typedef struct cpu_kernel { /* const, one per (source file, ISA) */
   void (*release)(const iec_host_api *host, void *state); /* NULL: host->release of the state */
   int32_t takes_orders; /* MatMul: it understands the attributes order_a, order_b and order_y, the orders of
                            transposes that lay before its inputs and behind its output */
-  const void *closure;  /* not NULL: an extension's kernel, see extension.c; cpu_node.closure for it */
-} cpu_kernel;
+  const cpu_kernel *pooled; /* Conv: runs the node with a MaxPool behind it, if its can_fuse takes the pool.
+                               NULL: none */
+  const void *closure;      /* not NULL: an extension's kernel, see extension.c; cpu_node.closure for it */
+};
 
 #endif

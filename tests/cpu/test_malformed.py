@@ -14,7 +14,7 @@ from nms_scenes import scene
 
 from ie_ctypes.devices.cpu import CpuDevice
 from ie_ctypes.errors import IEError
-from ie_ctypes.model.program import AttrValue, Program, TensorType
+from ie_ctypes.model.program import AttrValue, Program, ProgramNode, TensorType
 
 FLOAT, INT, LONG, BYTE, BOOL = "float32", "int32", "int64", "uint8", "bool"
 WINDOW: dict[str, AttrValue] = {"strides": (1, 1), "pads_begin": (1, 1), "pads_end": (1, 1)}
@@ -237,29 +237,52 @@ def test_ports_that_are_not_there(number: int) -> None:
 ABSURD = (0, -1, 7, 1 << 20, (1 << 31) - 1, 1 << 31, (1 << 32) + 1, -(1 << 32), (1 << 62) + 1, (1 << 63) - 1, -(1 << 63))
 
 
-@pytest.mark.parametrize("number", range(len(NODES)), ids=names())
-def test_absurd_attributes(number: int) -> None:
-    program = build(number)
-    (node,) = program.nodes
+def absurd(value: AttrValue) -> list[AttrValue]:
+    """What an attribute is not meant to be."""
+    if isinstance(value, float):
+        return [0.0, -1.0, 1e-300, 1e300, float("inf"), float("nan")]
+    if isinstance(value, int):
+        return list(ABSURD)
+    if isinstance(value, str):
+        return ["", "nothing", "max", "none"]
+    if isinstance(value, tuple) and all(isinstance(v, int) for v in value):
+        return [(), (*value, 1), value[1:], *((n,) * len(value) for n in ABSURD), *((*value[:-1], n) for n in ABSURD if value)]
+    if isinstance(value, tuple):
+        return [(), (*value, 1.0), value[1:], *((x,) * len(value) for x in (0.0, -1.0, 1e-300, 1e300, float("nan")))]
+    return []
+
+
+def run_with_absurd_attributes(program: Program, node: ProgramNode) -> None:
     given = dict(node.attrs)
     for name, value in given.items():
-        changed: list[AttrValue] = []
-        if isinstance(value, float):
-            changed = [0.0, -1.0, 1e-300, 1e300, float("inf"), float("nan")]
-        elif isinstance(value, int):
-            changed = list(ABSURD)
-        elif isinstance(value, str):
-            changed = ["", "nothing", "max", "none"]
-        elif isinstance(value, tuple) and all(isinstance(v, int) for v in value):
-            changed = [(), (*value, 1), value[1:], *((n,) * len(value) for n in ABSURD), *((*value[:-1], n) for n in ABSURD if value)]
-        elif isinstance(value, tuple):
-            changed = [(), (*value, 1.0), value[1:], *((x,) * len(value) for x in (0.0, -1.0, 1e-300, 1e300, float("nan")))]
-        for other in changed:
+        for other in absurd(value):
             node.attrs = {**given, name: other}
             run(program)
         node.attrs = {k: v for k, v in given.items() if k != name}
         run(program)
     node.attrs = given
+    assert run(program) is not None
+
+
+@pytest.mark.parametrize("number", range(len(NODES)), ids=names())
+def test_absurd_attributes(number: int) -> None:
+    program = build(number)
+    (node,) = program.nodes
+    run_with_absurd_attributes(program, node)
+
+
+def test_a_convolution_and_a_pool_that_run_as_one() -> None:
+    b = Builder()
+    x = b.conv(b.input(1, 3, 9, 8), np.ones((1, 5, 3, 3, 3), np.float32), pad=1)
+    program = b.output(b.node("MaxPool", x, **POOL, dilations=(1, 1))).program
+    for node in program.nodes:
+        run_with_absurd_attributes(program, node)
+        for i in (x, node.outputs[0]):
+            tensor = program.tensors[i]
+            given = tensor.type
+            for tensor.type in others(given):
+                run(program)
+            tensor.type = given
     assert run(program) is not None
 
 

@@ -5,6 +5,8 @@
 #define IEC_CPU_CONV_COMMON_H
 #include "cpu/kernels/common.h"
 
+#define CONV_FEW 8 /* channels below which a plain input wastes less than a blocked one */
+
 typedef struct conv_geom {
   int64_t n, c, o;       /* batch, input and output channels */
   int64_t g, cg, og;     /* groups, input and output channels of a group */
@@ -12,6 +14,8 @@ typedef struct conv_geom {
   int64_t k[3], stride[3], dil[3], pad[3];
   int64_t in_size, out_size, taps; /* products of in, out, k */
 } conv_geom;
+
+static inline int conv_few_channels(const conv_geom *q) { return q->g == 1 && q->c < CONV_FEW; }
 
 /* Fills out[3] from an attribute of `rank` ints; absent: `preset` everywhere. 0 when it has another length or
  * a value outside lo..2^31-1. */

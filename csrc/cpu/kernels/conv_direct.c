@@ -6,7 +6,6 @@
 #include "cpu/kernels/pack.h"
 #include "cpu/kernels/post.h"
 
-#define FEW_CHANNELS 8  /* below it a plain input wastes less than a blocked one */
 #define ITEM_PIXELS 192 /* of a work item at most: a slab of their input stays in the L2 cache */
 #define LEAST_PIXELS 24 /* and at least, when threads share the work */
 #define ITEMS 6         /* of a thread: enough for all to finish together */
@@ -25,8 +24,6 @@ typedef struct conv_direct {
   float *weights; /* [group][slab][gemm group][block][tap][lane][nb * 16] */
   float *bias;    /* [group][out_blocks * 16] */
 } conv_direct;
-
-static int few_channels(const conv_geom *q) { return q->g == 1 && q->c < FEW_CHANNELS; }
 
 /* How many groups must become one, with zeros between them, for its channels to be whole blocks; 0: too many,
  * the zeros would cost more than plain loops, which are slower still where they step. */
@@ -66,7 +63,7 @@ static void layouts(const cpu_node *node, cpu_layout *in, cpu_layout *out) {
   conv_gather gather;
   int64_t merged;
   if (!plan(node, &q, &gather, &merged)) return;
-  in[0] = few_channels(&q) ? CPU_PLAIN : CPU_BLOCKED16;
+  in[0] = conv_few_channels(&q) ? CPU_PLAIN : CPU_BLOCKED16;
   for (int32_t i = 3; i < node->input_count; i++) in[i] = CPU_BLOCKED16; /* sums */
   out[0] = CPU_BLOCKED16;
 }
@@ -159,7 +156,7 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   plan(node, q, &s->gather, &merged);
   post_init(&s->posts, node);
   post_take(&s->posts, 1);
-  s->lanes = few_channels(q) ? 1 : 16;
+  s->lanes = conv_few_channels(q) ? 1 : 16;
   s->in_blocks = s->lanes == 1 ? 1 : op_div_up(q->cg, 16);
   s->out_blocks = op_div_up(q->og, 16);
   s->last_lanes = s->lanes == 1 ? 1 : q->cg - (s->in_blocks - 1) * 16;
@@ -310,11 +307,13 @@ static void run(const void *state, const cpu_run *r) {
   }
 }
 
+extern const cpu_kernel IEC_ISA(cpu_kernel_conv_pool);
 const cpu_kernel IEC_ISA(cpu_kernel_conv_direct) = {.kind = "Conv",
                                                     .name = "conv_direct",
                                                     .supports = supports,
                                                     .layouts = layouts,
                                                     .can_fuse = post_can_fuse,
+                                                    .pooled = &IEC_ISA(cpu_kernel_conv_pool),
                                                     .prepare = prepare,
                                                     .run = run,
                                                     .release = release};

@@ -96,21 +96,24 @@ static inline __attribute__((always_inline)) void tile(const gemm_args *a, const
 }
 
 /* One function a tile, never inlined: several tiles in one function make gcc spill. */
-#define TILE(P, NB)                                                                      \
-  static __attribute__((noinline)) void tile_##P##x##NB##_block(const gemm_args *a) {    \
-    tile(a, P, NB, 16, 0);                                                               \
-  }                                                                                      \
+#define PLAIN(P, NB)                                                                     \
   static __attribute__((noinline)) void tile_##P##x##NB##_plain(const gemm_args *a) {    \
     tile(a, P, NB, 1, 0);                                                                \
-  }                                                                                      \
-  static __attribute__((noinline)) void tile_##P##x##NB##_block_at(const gemm_args *a) { \
-    tile(a, P, NB, 16, 1);                                                               \
   }                                                                                      \
   static __attribute__((noinline)) void tile_##P##x##NB##_plain_at(const gemm_args *a) { \
     tile(a, P, NB, 1, 1);                                                                \
   }
+#define TILE(P, NB)                                                                      \
+  PLAIN(P, NB)                                                                           \
+  static __attribute__((noinline)) void tile_##P##x##NB##_block(const gemm_args *a) {    \
+    tile(a, P, NB, 16, 0);                                                               \
+  }                                                                                      \
+  static __attribute__((noinline)) void tile_##P##x##NB##_block_at(const gemm_args *a) { \
+    tile(a, P, NB, 16, 1);                                                               \
+  }
 #define PAIR(P, NB) \
   {tile_##P##x##NB##_plain, tile_##P##x##NB##_block, tile_##P##x##NB##_plain_at, tile_##P##x##NB##_block_at}
+#define HALF(P, NB) {tile_##P##x##NB##_plain, NULL, tile_##P##x##NB##_plain_at, NULL}
 
 typedef void (*tile_fn)(const gemm_args *);
 
@@ -122,12 +125,16 @@ TILE(1, 2) TILE(2, 2) TILE(3, 2) TILE(4, 2) TILE(5, 2) TILE(6, 2) TILE(7, 2)
 TILE(8, 2) TILE(9, 2) TILE(10, 2) TILE(11, 2) TILE(12, 2) TILE(13, 2) TILE(14, 2)
 TILE(1, 3) TILE(2, 3) TILE(3, 3) TILE(4, 3) TILE(5, 3) TILE(6, 3) TILE(7, 3) TILE(8, 3) TILE(9, 3)
 TILE(1, 4) TILE(2, 4) TILE(3, 4) TILE(4, 4) TILE(5, 4) TILE(6, 4)
+PLAIN(15, 1) PLAIN(16, 1) PLAIN(17, 1) PLAIN(18, 1) PLAIN(19, 1) PLAIN(20, 1) PLAIN(21, 1)
+PLAIN(22, 1) PLAIN(23, 1) PLAIN(24, 1) PLAIN(25, 1) PLAIN(26, 1) PLAIN(27, 1) PLAIN(28, 1)
 /* The most pixels of a tile, by blocks: its sums fit 32 registers together with weights and input. */
 static const int64_t widest[] = {0, 14, 14, 9, 6};
-static const tile_fn tiles[5][15][4] = {
+static const tile_fn tiles[5][29][4] = {
   {{NULL}},
   {{NULL}, PAIR(1, 1), PAIR(2, 1), PAIR(3, 1), PAIR(4, 1), PAIR(5, 1), PAIR(6, 1), PAIR(7, 1),
-   PAIR(8, 1), PAIR(9, 1), PAIR(10, 1), PAIR(11, 1), PAIR(12, 1), PAIR(13, 1), PAIR(14, 1)},
+   PAIR(8, 1), PAIR(9, 1), PAIR(10, 1), PAIR(11, 1), PAIR(12, 1), PAIR(13, 1), PAIR(14, 1),
+   HALF(15, 1), HALF(16, 1), HALF(17, 1), HALF(18, 1), HALF(19, 1), HALF(20, 1), HALF(21, 1),
+   HALF(22, 1), HALF(23, 1), HALF(24, 1), HALF(25, 1), HALF(26, 1), HALF(27, 1), HALF(28, 1)},
   {{NULL}, PAIR(1, 2), PAIR(2, 2), PAIR(3, 2), PAIR(4, 2), PAIR(5, 2), PAIR(6, 2), PAIR(7, 2),
    PAIR(8, 2), PAIR(9, 2), PAIR(10, 2), PAIR(11, 2), PAIR(12, 2), PAIR(13, 2), PAIR(14, 2)},
   {{NULL}, PAIR(1, 3), PAIR(2, 3), PAIR(3, 3), PAIR(4, 3), PAIR(5, 3), PAIR(6, 3), PAIR(7, 3),
@@ -145,6 +152,16 @@ static const tile_fn tiles[2][3][4] = {{{NULL}}, {{NULL}, PAIR(1, 1), PAIR(2, 1)
 #endif
 /* clang-format on */
 
+/* A plain input has few taps: a tile of twice as many pixels begins and ends half as often. */
+int64_t gemm_tile(int32_t lanes, int64_t nb) {
+#if defined(__AVX512F__)
+  if (lanes == 1 && nb == 1) return 28;
+#else
+  (void)lanes;
+#endif
+  return widest[nb];
+}
+
 /* Tile `i` of `count` fetches its part of the next call's weights, some lines in every turn. */
 static void fetch_ahead(gemm_args *a, int64_t ahead, int64_t nb, int64_t i, int64_t count) {
   int64_t shares = count < SPREAD ? count : SPREAD;
@@ -158,7 +175,8 @@ static void fetch_ahead(gemm_args *a, int64_t ahead, int64_t nb, int64_t i, int6
 void gemm_pixels(const gemm_args *args, int32_t lanes, int32_t nb, int64_t pixels) {
   gemm_args a = *args;
   if (pixels < 1) return;
-  int64_t count = (pixels + widest[nb] - 1) / widest[nb], least = pixels / count, longer = pixels % count;
+  int64_t most = gemm_tile(lanes, nb), count = (pixels + most - 1) / most;
+  int64_t least = pixels / count, longer = pixels % count;
   const float *x = a.x;
   for (int64_t i = 0; i < count; i++) {
     int64_t p = least + (i < longer);

@@ -41,6 +41,10 @@ typedef struct gemm_args {
 void IEC_ISA(gemm_pixels)(const gemm_args *args, int32_t lanes, int32_t nb, int64_t pixels);
 #define gemm_pixels IEC_ISA(gemm_pixels)
 
+/* The most pixels of a tile: it is least to begin and end where a call has a multiple of them. */
+int64_t IEC_ISA(gemm_tile)(int32_t lanes, int64_t nb);
+#define gemm_tile IEC_ISA(gemm_tile)
+
 /* Output blocks come in groups of nearly equal width: how many groups, and the first block of each. */
 static inline int64_t gemm_groups(int64_t blocks) { return (blocks + GEMM_MAX_BLOCKS - 1) / GEMM_MAX_BLOCKS; }
 static inline int64_t gemm_group_start(int64_t blocks, int64_t group) {

@@ -155,7 +155,8 @@ static __attribute__((noinline)) void apply(const cpu_post *p, float *y, const f
         vf_store(y, vf_round((x - c->low[k]) * c->scale[k]) * c->step[k] + c->shift[k]);
       }
       break;
-    case CPU_POST_GRID: break; /* in the store of the kernels that take it */
+    case CPU_POST_GRID:
+    case CPU_POST_MAXPOOL: break; /* by the kernels that take it */
   }
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Moves element-wise ops into the kernel whose result they read, where that kernel can apply them in its
- * store. */
+/* Moves element-wise ops, and maximum pools, into the kernel whose result they read, where that kernel can
+ * apply them in its store. */
 #include <math.h>
 #include <string.h>
 
@@ -57,6 +57,15 @@ static iec_status read_channel(cpu_graph *graph, const cpu_op *op, const cpu_op 
   return status;
 }
 
+/* `user` as a maximum pool of what a kernel computes that has another one for both. */
+static int read_pool(const cpu_op *op, const cpu_op *user, cpu_post *out) {
+  if (!op->kernel->pooled || strcmp(user->kind, "MaxPool") != 0) return 0;
+  *out = (cpu_post){.type = CPU_POST_MAXPOOL, .pool = (const iec_node *)user};
+  out->from = &op->outputs[0]->tensor;
+  out->to = &user->outputs[0]->tensor;
+  return 1;
+}
+
 /* Beyond it the rounding of a factor would move values to the next level. */
 static const int64_t MOST_LEVELS = 256;
 
@@ -104,7 +113,7 @@ static iec_status fuse_user(cpu_graph *graph, cpu_op *op, int *out_fused, iec_er
   cpu_value *addend = NULL;
   int found = 0;
   iec_status status = IEC_OK;
-  if (read_unary(user, &post))
+  if (read_unary(user, &post) || read_pool(op, user, &post))
     found = 1;
   else if ((addend = read_sum(op, user, &post)) != NULL)
     found = 1;
@@ -113,7 +122,10 @@ static iec_status fuse_user(cpu_graph *graph, cpu_op *op, int *out_fused, iec_er
   else
     status = read_channel(graph, op, user, &post, &found, err);
   if (status || !found) return status;
+  const cpu_kernel *kernel = op->kernel;
+  if (post.type == CPU_POST_MAXPOOL) op->kernel = kernel->pooled;
   status = cpu_graph_fuse(graph, op, &post, addend, out_fused, err);
+  if (!*out_fused) op->kernel = kernel;
   if (!status && *out_fused) cpu_graph_merge(graph, op, user);
   return status;
 }
