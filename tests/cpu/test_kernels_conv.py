@@ -125,6 +125,8 @@ def test_winograd_adds_the_residual_and_clamps(isa: str, sizes: tuple[int, int])
         ((2, 320, 7, 19), 288),  # two images, an odd number of pixels, gemm groups of different width
         ((1, 544, 14, 28), 512),  # pieces of pixels; sums in slabs
         ((1, 256, 97), 320),
+        ((1, 512, 13, 13), 1000),  # half a block is missing
+        ((1, 256, 10, 10), 257),  # and nearly two
     ],
 )
 def test_strassens_method_is_close_to_the_exact_sum(isa: str, shape: tuple[int, ...], o: int) -> None:
@@ -141,14 +143,17 @@ def test_strassens_method_is_close_to_the_exact_sum(isa: str, shape: tuple[int, 
     close_to_exact(program, x, expected, bound, "conv_strassen")
 
 
-def test_strassens_method_adds_the_residual_and_goes_on(isa: str) -> None:
+@pytest.mark.parametrize("o", [256, 270])
+def test_strassens_method_adds_the_residual_and_goes_on(isa: str, o: int) -> None:
     rng = np.random.default_rng(0)
     b = Builder()
-    x = b.input(1, 256, 9, 13)
-    y = b.conv(x, floats(rng, 1, 256, 256, 1, 1) * np.float32(0.1), floats(rng, 256))
-    y = b.unary(b.binary(y, x, "add"), "clamp", -0.5, 0.75)
-    y = b.binary(b.unary(y, "sigmoid"), b.const(floats(rng, 1, 256, 1, 1)), "mul")
-    compare(b.output(y), [floats(rng, 1, 256, 9, 13)], rtol=1e-4, atol=1e-4)
+    x, other = b.input(1, 256, 9, 13), b.input(1, o, 9, 13)
+    y = b.conv(x, floats(rng, 1, o, 256, 1, 1) * np.float32(0.1), floats(rng, o))
+    y = b.unary(b.binary(y, other, "add"), "clamp", -0.5, 0.75)
+    y = b.binary(b.unary(y, "sigmoid"), b.const(floats(rng, 1, o, 1, 1)), "mul")
+    # A second convolution adds up all lanes, wrong ones too.
+    y = b.conv(y, floats(rng, 1, 7, o, 1, 1) * np.float32(0.1))
+    compare(b.output(y), [floats(rng, 1, 256, 9, 13), floats(rng, 1, o, 9, 13)], rtol=1e-4, atol=1e-4)
 
 
 def test_weights_and_bias_computed_at_run_time(isa: str) -> None:
@@ -215,6 +220,7 @@ def test_deep_inputs_are_summed_in_slabs(isa: str) -> None:
         ((1, 224, 10, 10), (1, 256, 224, 1, 1), "conv_direct"),
         ((1, 272, 10, 10), (1, 256, 272, 1, 1), "conv_direct"),
         ((1, 256, 10, 10), (1, 240, 256, 1, 1), "conv_direct"),
+        ((1, 256, 10, 10), (1, 260, 256, 1, 1), "conv_strassen"),
     ],
 )
 def test_each_shape_gets_its_kernel(x_shape: tuple[int, ...], w_shape: tuple[int, ...], expected: str) -> None:

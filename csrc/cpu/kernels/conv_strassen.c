@@ -45,14 +45,15 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   s->shape = strassen_shape_of(q->c, q->o);
   s->slab = op_max(1, GEMM_PANEL_BYTES / (1024 * gemm_width(s->shape.blocks)));
   s->weights = cpu_pack(node, "strassen", (size_t)strassen_weights(&s->shape) * sizeof *s->weights, &ready);
-  s->bias = host->alloc(host->self, (size_t)q->o * sizeof *s->bias, 64);
+  size_t bias_bytes = (size_t)(2 * s->shape.blocks * 16) * sizeof *s->bias;
+  s->bias = host->alloc(host->self, bias_bytes, 64);
   if (!s->weights || !s->bias) {
     release(host, s);
     out->state = NULL;
     return cpu_fail(err, IEC_OUT_OF_MEMORY, node->name, "out of memory for the weights");
   }
   if (!ready) strassen_pack(&s->shape, node->inputs[1]->data, 1, q->c, s->weights);
-  memset(s->bias, 0, (size_t)q->o * sizeof *s->bias);
+  memset(s->bias, 0, bias_bytes);
   if (op_in(node, 2)) memcpy(s->bias, node->inputs[2]->data, (size_t)q->o * sizeof *s->bias);
   out->member_scratch_size = (size_t)strassen_floats(&s->shape) * sizeof(float);
   out->cost = 2.0 * (double)(q->n * q->out_size) * (double)(q->c * q->o) * STRASSEN_PRODUCTS / 8;
@@ -112,21 +113,23 @@ static void multiply(const conv_strassen *s, const item *w, int64_t j, int p) {
 static void run_group(const conv_strassen *s, const cpu_run *r, const item *w, int64_t j) {
   const conv_geom *q = &s->geom;
   int64_t first = gemm_group_start(s->shape.blocks, j), nb = gemm_group_start(s->shape.blocks, j + 1) - first;
-  int64_t blocks = 2 * s->shape.blocks;
+  int64_t blocks = op_div_up(q->o, 16), second = first + s->shape.blocks;
+  int64_t count[2] = {nb, op_min(nb, blocks - second)}; /* of either half; the last group may lack one */
   for (int p = 0; p < STRASSEN_PRODUCTS; p++) multiply(s, w, j, p);
   float *y[4];
   const float *addend[4] = {NULL, NULL, NULL, NULL};
   for (int i = 0; i < 4; i++) {
-    int64_t block = w->image * blocks + first + i % 2 * s->shape.blocks;
+    int64_t block = w->image * blocks + (i % 2 ? second : first);
     int64_t at = (block * q->out_size + w->pixel + i / 2 * (w->count - w->half)) * 16;
     y[i] = (float *)r->outputs[0] + at;
     if (s->posts.addend >= 0) addend[i] = (const float *)r->inputs[s->posts.addend] + at;
   }
-  strassen_join(w->products, nb, w->half * 16, y, addend, q->out_size * 16,
+  strassen_join(w->products, nb, count[1], w->half * 16, y, addend, q->out_size * 16,
                 s->posts.limited ? s->posts.limits : NULL);
-  for (int64_t i = 0; post_left(&s->posts) && i < 2 * nb; i++)
-    post_blocked(&s->posts, r, y[i % 2] + i / 2 * q->out_size * 16, w->count,
-                 (first + i / 2 + i % 2 * s->shape.blocks) * 16, q->o);
+  for (int half = 0; post_left(&s->posts) && half < 2; half++)
+    for (int64_t i = 0; i < count[half]; i++)
+      post_blocked(&s->posts, r, y[half] + i * q->out_size * 16, w->count, ((half ? second : first) + i) * 16,
+                   q->o);
 }
 
 static void run(const void *state, const cpu_run *r) {

@@ -15,6 +15,7 @@ typedef struct matmul_strassen {
 static int32_t supports(const cpu_node *node) {
   matmul_geom q;
   if (!matmul_geometry(node, IEC_F32, &q) || q.batch < 1 || !strassen_pays(q.m, q.k, q.n)) return 0;
+  if (q.n % 32) return 0; /* rows of y have no room for more */
   const cpu_tensor *b = node->inputs[1], *bias = op_in(node, 2);
   if (node->inputs[0]->data || !b->data || op_count(b) != q.k * q.n || (bias && !bias->data)) return 0;
   return q.a_col == 1 && (q.b_row == 1 || q.b_col == 1) ? 25 : 0;
@@ -101,7 +102,7 @@ static void run_group(const matmul_strassen *s, const cpu_run *r, const item *w,
   float *y[4];
   for (int i = 0; i < 4; i++)
     y[i] = w->y + i / 2 * (w->count - w->half) * q->y_row + (first + i % 2 * shape->blocks) * 16;
-  strassen_join(w->products, w->half, width, y, nothing, q->y_row, NULL);
+  strassen_join(w->products, w->half, w->half, width, y, nothing, q->y_row, NULL);
   for (int64_t i = 0; s->posts.count && i < w->count; i++)
     for (int half = 0; half < 2; half++)
       post_row(&s->posts, r, y[half] + i * q->y_row, width, (first + half * shape->blocks) * 16);

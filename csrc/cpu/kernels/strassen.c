@@ -8,39 +8,51 @@ static const struct {
 } factors[STRASSEN_PRODUCTS] = {{0, 3, 1}, {0, 0, 0}, {1, 3, -1}, {2, 0, -1},
                                 {3, 0, 0}, {0, 1, 1}, {2, 3, 1}};
 
-/* [inner][columns] of one factor; `second` is NULL where it is a quarter alone. Inlined with one step 1. */
-static inline __attribute__((always_inline)) void pack_factor(const float *first, const float *second,
-                                                              float sign, int64_t k_step, int64_t n_step,
-                                                              int64_t inner, int64_t columns, float *to) {
-  _Alignas(64) float square[16][16];
-  for (int64_t k = 0; k < inner; k += 16)
-    for (int64_t n = 0; n < columns; n += 16) {
-      int64_t at = k * k_step + n * n_step;
-      for (int i = 0; i < 16; i++)
-        for (int j = 0; j < 16; j++) { /* the inner loop goes along the step of 1 */
-          int64_t from = at + (k_step == 1 ? i * n_step + j : i * k_step + j * n_step);
-          square[i][j] = second ? first[from] + sign * second[from] : first[from];
-        }
-      for (int i = 0; i < 16; i++)
-        for (int j = 0; j < 16; j++)
-          to[(k + i) * columns + n + j] = k_step == 1 ? square[j][i] : square[i][j];
+/* Sixteen columns of one factor, [inner][width]. Of either quarter `there` columns exist, the others weigh
+ * nothing; sign 0: the second is not read. Inlined with one step 1. */
+static inline __attribute__((always_inline)) void pack_columns(const float *const quarters[2],
+                                                               const int64_t there[2], int sign,
+                                                               int64_t k_step, int64_t n_step, int64_t inner,
+                                                               int64_t width, float *to) {
+  _Alignas(64) float square[2][16][16] = {0};
+  int quarters_read = sign ? 2 : 1;
+  for (int64_t k = 0; k < inner; k += 16, to += 16 * width) {
+    for (int part = 0; part < quarters_read; part++) {
+      const float *from = quarters[part] + k * k_step;
+      if (k_step == 1)
+        for (int64_t n = 0; n < there[part]; n++)
+          memcpy(square[part][n], from + n * n_step, sizeof square[0][0]);
+      else
+        for (int64_t i = 0; i < 16; i++)
+          memcpy(square[part][i], from + i * k_step, (size_t)there[part] * sizeof *from);
     }
+    for (int i = 0; i < 16; i++)
+      for (int n = 0; n < 16; n++) {
+        int row = k_step == 1 ? n : i, column = k_step == 1 ? i : n;
+        float first = square[0][row][column], second = square[1][row][column];
+        to[i * width + n] = sign > 0 ? first + second : sign < 0 ? first - second : first;
+      }
+  }
 }
 
 void strassen_pack(const strassen_shape *s, const float *b, int64_t k_step, int64_t n_step, float *to) {
   for (int64_t j = 0; j < s->groups; j++) {
     int64_t begin = gemm_group_start(s->blocks, j) * 16, end = gemm_group_start(s->blocks, j + 1) * 16;
-    for (int p = 0; p < STRASSEN_PRODUCTS; p++, to += s->inner * (end - begin)) {
-      const float *from = b + begin * n_step, *quarters[4];
-      for (int i = 0; i < 4; i++)
-        quarters[i] = from + i / 2 * s->inner * k_step + i % 2 * s->blocks * 16 * n_step;
-      const float *first = quarters[factors[p].first],
-                  *second = factors[p].sign ? quarters[factors[p].second] : NULL;
-      if (k_step == 1)
-        pack_factor(first, second, factors[p].sign, 1, n_step, s->inner, end - begin, to);
-      else
-        pack_factor(first, second, factors[p].sign, k_step, 1, s->inner, end - begin, to);
-    }
+    for (int p = 0; p < STRASSEN_PRODUCTS; p++, to += s->inner * (end - begin))
+      for (int64_t n = begin; n < end; n += 16) {
+        const float *quarters[2];
+        int64_t there[2];
+        for (int i = 0; i < 2; i++) {
+          int q = i ? factors[p].second : factors[p].first;
+          int64_t column = n + q % 2 * s->blocks * 16;
+          there[i] = op_max(0, op_min(16, s->columns - column));
+          quarters[i] = b + q / 2 * s->inner * k_step + op_min(column, s->columns) * n_step;
+        }
+        if (k_step == 1)
+          pack_columns(quarters, there, factors[p].sign, 1, n_step, s->inner, end - begin, to + n - begin);
+        else
+          pack_columns(quarters, there, factors[p].sign, k_step, 1, s->inner, end - begin, to + n - begin);
+      }
   }
 }
 
@@ -64,7 +76,7 @@ static inline __attribute__((always_inline)) void put(float *y, const float *add
   vf_store(y + at, vf_at_most(vf_at_least(x, low), high));
 }
 
-void strassen_join(const float *products, int64_t lines, int64_t length, float *const y[4],
+void strassen_join(const float *products, int64_t lines, int64_t seconds, int64_t length, float *const y[4],
                    const float *const addend[4], int64_t step, const float *limits) {
   int64_t size = lines * length;
   vf low = vf_set(limits ? limits[0] : -INFINITY), high = vf_set(limits ? limits[1] : INFINITY);
@@ -75,8 +87,9 @@ void strassen_join(const float *products, int64_t lines, int64_t length, float *
       vf p0 = vf_load(from), p1 = vf_load(from + size), p2 = vf_load(from + 2 * size),
          p3 = vf_load(from + 3 * size), p4 = vf_load(from + 4 * size);
       put(y[0], addend[0], at, p0 + p3 - p4 + vf_load(from + 6 * size), low, high);
-      put(y[1], addend[1], at, p2 + p4, low, high);
       put(y[2], addend[2], at, p1 + p3, low, high);
+      if (line >= seconds) continue;
+      put(y[1], addend[1], at, p2 + p4, low, high);
       put(y[3], addend[3], at, p0 - p1 + p2 + vf_load(from + 5 * size), low, high);
     }
 }

@@ -25,19 +25,22 @@ enum { STRASSEN_PRODUCTS = 7, STRASSEN_SUMS = 5 };
 #define STRASSEN_ITEMS 6            /* of a thread: enough for all to finish together */
 #define STRASSEN_LEAST 256 /* inner elements and columns for which sums cost less than what they save */
 
-/* Products of whole blocks that are large enough; measured with AVX-512. */
+/* Products that are large enough; measured with AVX-512. */
 static inline int strassen_pays(int64_t rows, int64_t inner, int64_t columns) {
   return rows >= STRASSEN_LEAST_ROWS && inner >= STRASSEN_LEAST && columns >= STRASSEN_LEAST &&
-         inner % 32 == 0 && columns % 32 == 0;
+         inner % 32 == 0;
 }
 
 /* The product of an item, as all its kernels see it. */
 typedef struct strassen_shape {
-  int64_t inner, blocks, groups; /* half of the inner elements; blocks and gemm groups of half the columns */
+  /* Half of the inner elements; blocks and gemm groups of half the columns, which are filled up with zeros.
+   */
+  int64_t inner, blocks, groups, columns;
 } strassen_shape;
 
 static inline strassen_shape strassen_shape_of(int64_t inner, int64_t columns) {
-  return (strassen_shape){inner / 2, columns / 32, gemm_groups(columns / 32)};
+  int64_t blocks = op_div_up(columns, 32);
+  return (strassen_shape){inner / 2, blocks, gemm_groups(blocks), columns};
 }
 
 /* Floats from the packed weights to those of product p of gemm group j. */
@@ -90,9 +93,11 @@ void IEC_ISA(strassen_pack)(const strassen_shape *s, const float *b, int64_t k_s
 void IEC_ISA(strassen_sums)(const float *const q[4], int64_t step, int64_t lines, int64_t length, float *to);
 
 /* C of the products, which lie one behind the other. y and addend (of NULLs: nothing is added): C11, C12,
- * C21, C22, lines `step` floats apart. limits: least and greatest result, NULL: none. */
-void IEC_ISA(strassen_join)(const float *products, int64_t lines, int64_t length, float *const y[4],
-                            const float *const addend[4], int64_t step, const float *limits);
+ * C21, C22, lines `step` floats apart; C12 and C22 have `seconds` lines only. limits: least and greatest
+ * result, NULL: none. */
+void IEC_ISA(strassen_join)(const float *products, int64_t lines, int64_t seconds, int64_t length,
+                            float *const y[4], const float *const addend[4], int64_t step,
+                            const float *limits);
 #define strassen_pack IEC_ISA(strassen_pack)
 #define strassen_sums IEC_ISA(strassen_sums)
 #define strassen_join IEC_ISA(strassen_join)
