@@ -43,7 +43,7 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   post_init(&s->posts, node);
   post_take(&s->posts, 1);
   s->shape = strassen_shape_of(q->c, q->o);
-  s->slab = op_max(1, GEMM_PANEL_BYTES / (1024 * gemm_width(s->shape.blocks)));
+  s->slab = op_max(1, GEMM_PANEL_BYTES / (1024 * op_div_up(s->shape.blocks, s->shape.groups)));
   s->weights = cpu_pack(node, "strassen", (size_t)strassen_weights(&s->shape) * sizeof *s->weights, &ready);
   size_t bias_bytes = (size_t)(2 * s->shape.blocks * 16) * sizeof *s->bias;
   s->bias = host->alloc(host->self, bias_bytes, 64);
@@ -83,7 +83,7 @@ static item make_item(const conv_strassen *s, const cpu_run *r, int64_t image, i
 /* Product p of one gemm group. */
 static void multiply(const conv_strassen *s, const item *w, int64_t j, int p) {
   static const int64_t no_distance = 0;
-  int64_t first = gemm_group_start(s->shape.blocks, j), nb = gemm_group_start(s->shape.blocks, j + 1) - first;
+  int64_t first = strassen_start(&s->shape, j), nb = strassen_start(&s->shape, j + 1) - first;
   int64_t in_blocks = s->shape.inner / 16, step;
   const float *x =
       strassen_factor(w->quarters, s->geom.out_size * 16, w->sums, in_blocks, w->half * 16, p, &step);
@@ -112,7 +112,7 @@ static void multiply(const conv_strassen *s, const item *w, int64_t j, int p) {
 
 static void run_group(const conv_strassen *s, const cpu_run *r, const item *w, int64_t j) {
   const conv_geom *q = &s->geom;
-  int64_t first = gemm_group_start(s->shape.blocks, j), nb = gemm_group_start(s->shape.blocks, j + 1) - first;
+  int64_t first = strassen_start(&s->shape, j), nb = strassen_start(&s->shape, j + 1) - first;
   int64_t blocks = op_div_up(q->o, 16), second = first + s->shape.blocks;
   int64_t count[2] = {nb, op_min(nb, blocks - second)}; /* of either half; the last group may lack one */
   for (int p = 0; p < STRASSEN_PRODUCTS; p++) multiply(s, w, j, p);

@@ -79,8 +79,7 @@ static void run_group(const matmul_strassen *s, const cpu_run *r, const item *w,
   static const float *const nothing[4] = {NULL, NULL, NULL, NULL};
   const matmul_geom *q = &s->geom;
   const strassen_shape *shape = &s->shape;
-  int64_t first = gemm_group_start(shape->blocks, j),
-          width = (gemm_group_start(shape->blocks, j + 1) - first) * 16;
+  int64_t first = strassen_start(shape, j), width = (strassen_start(shape, j + 1) - first) * 16;
   for (int p = 0; p < STRASSEN_PRODUCTS; p++) {
     int last = j + 1 == shape->groups && p + 1 == STRASSEN_PRODUCTS;
     gemm_rows_args a = {.w = s->weights + strassen_panel(shape, j, p),

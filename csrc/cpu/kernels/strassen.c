@@ -37,7 +37,7 @@ static inline __attribute__((always_inline)) void pack_columns(const float *cons
 
 void strassen_pack(const strassen_shape *s, const float *b, int64_t k_step, int64_t n_step, float *to) {
   for (int64_t j = 0; j < s->groups; j++) {
-    int64_t begin = gemm_group_start(s->blocks, j) * 16, end = gemm_group_start(s->blocks, j + 1) * 16;
+    int64_t begin = strassen_start(s, j) * 16, end = strassen_start(s, j + 1) * 16;
     for (int p = 0; p < STRASSEN_PRODUCTS; p++, to += s->inner * (end - begin))
       for (int64_t n = begin; n < end; n += 16) {
         const float *quarters[2];

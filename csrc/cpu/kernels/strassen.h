@@ -39,13 +39,16 @@ typedef struct strassen_shape {
 } strassen_shape;
 
 static inline strassen_shape strassen_shape_of(int64_t inner, int64_t columns) {
-  int64_t blocks = op_div_up(columns, 32);
-  return (strassen_shape){inner / 2, blocks, gemm_groups(blocks), columns};
+  int64_t blocks = op_div_up(columns, 32), groups = gemm_groups(blocks);
+  return (strassen_shape){inner / 2, blocks, op_min(blocks, op_div_up(groups, 2) * 2), columns};
 }
+
+/* The first block of gemm group j. */
+static inline int64_t strassen_start(const strassen_shape *s, int64_t j) { return s->blocks * j / s->groups; }
 
 /* Floats from the packed weights to those of product p of gemm group j. */
 static inline int64_t strassen_panel(const strassen_shape *s, int64_t j, int64_t p) {
-  int64_t first = gemm_group_start(s->blocks, j), nb = gemm_group_start(s->blocks, j + 1) - first;
+  int64_t first = strassen_start(s, j), nb = strassen_start(s, j + 1) - first;
   return (first * STRASSEN_PRODUCTS + nb * p) * 16 * s->inner;
 }
 
