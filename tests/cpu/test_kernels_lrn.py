@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cpu_programs import Builder
+from cpu_programs import Builder, infer, load
 from kernel_checks import BLOCKED, blocked, compare, floats, node
 
 
@@ -37,3 +37,16 @@ def test_wide_windows_stay_plain(isa: str) -> None:
     b = Builder()
     y = b.node("LRN", blocked(b, b.input(*x.shape)), axes=(1,), size=19, alpha=0.1, beta=0.75, bias=1.0)
     compare(b.output(y), [x], rtol=2e-5)
+
+
+@pytest.mark.parametrize("bias", [1.0, 0.0, 1e-30])
+def test_the_usual_power_is_exact_to_units_in_the_last_place(isa: str, bias: float) -> None:
+    """Whatever the magnitude; where squares have no float32 results are 0, or NaN of what is infinite."""
+    x = np.concatenate([np.geomspace(1e-15, 1e18, 300), [-1.0, 1e30, -1e30, np.inf, np.nan]]).astype(np.float32)
+    b = Builder()
+    y = b.node("LRN", b.input(1, 1, x.size), axes=(1,), size=1, alpha=0.3, beta=0.75, bias=bias)
+    program = b.output(y).program
+    got = infer(load(program), program, [x.reshape(1, 1, -1)])[0].ravel()
+    wide = x[:-4].astype(np.float64)
+    np.testing.assert_allclose(got[:-4], wide / (bias + np.float32(0.3) * wide**2) ** 0.75, rtol=6e-7)
+    np.testing.assert_array_equal(got[-4:], [0, -0.0, np.nan, np.nan])

@@ -115,24 +115,26 @@ static void finish(const lrn_state *s, const float *x, const float *sum, float *
   }
 }
 
+/* The squares of MOST_REACH channels. */
+static inline void square_some(const float *x, float *to) {
+  typedef float some __attribute__((vector_size(4 * MOST_REACH), aligned(4), may_alias));
+  some value = *(const some *)x;
+  *(some *)to = value * value;
+}
+
 /* `pixels` pixels of block `block`. Each pixel's squares lie beside the last of the block before and the
  * first of the one behind, so that a window is a run of them. */
 static void block_pixels(const lrn_state *s, int64_t block, const float *x, float *y, int64_t pixels) {
   float squares[PIXELS][16 + 2 * MOST_REACH];
-  const float *before = x - s->pixels * 16, *behind = x + s->pixels * 16;
-  int64_t reach = s->reach;
+  static const float none[MOST_REACH];
+  const float *before = x - s->pixels * 16 + 16 - MOST_REACH, *behind = x + s->pixels * 16;
+  int64_t reach = s->reach, to_before = 16, to_behind = 16;
+  if (block == 0) before = none, to_before = 0;
+  if (block + 1 == s->blocks) behind = none, to_behind = 0;
   for (int64_t i = 0; i < pixels; i++) {
-    float *to = squares[i] + MOST_REACH;
-    for (int64_t k = 1; k <= reach; k++) {
-      float last = block > 0 ? before[i * 16 + 16 - k] : 0.0f;
-      float first = block + 1 < s->blocks ? behind[i * 16 + k - 1] : 0.0f;
-      to[-k] = last * last;
-      to[15 + k] = first * first;
-    }
-    for (int v = 0; v < 16; v += VL) {
-      vf value = vf_load(x + i * 16 + v);
-      vf_store(to + v, value * value);
-    }
+    square_some(before + i * to_before, squares[i]);
+    for (int c = 0; c < 16; c += MOST_REACH) square_some(x + i * 16 + c, squares[i] + MOST_REACH + c);
+    square_some(behind + i * to_behind, squares[i] + MOST_REACH + 16);
   }
   for (int64_t i = 0; i < pixels; i++)
     for (int v = 0; v < 16; v += VL) {
