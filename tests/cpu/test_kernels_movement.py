@@ -7,7 +7,7 @@ import itertools
 
 import numpy as np
 import pytest
-from cpu_programs import Builder
+from cpu_programs import Builder, check, kinds_run
 from kernel_checks import BLOCKED, blocked, compare, floats, integers, node
 
 DTYPES = ["float32", "int64", "uint8", "int16", "bool"]
@@ -92,6 +92,26 @@ def test_transpose_every_order(isa: str, dtype: str) -> None:
 )
 def test_transpose_of_larger_tensors(isa: str, shape: tuple[int, ...], order: tuple[int, ...]) -> None:
     node("Transpose", [floats(np.random.default_rng(1), *shape)], rtol=0, atol=0, order=order)
+
+
+@pytest.mark.parametrize("channels", [5, 16, 39])
+@pytest.mark.parametrize(("size", "order"), [((9,), (0, 2, 1)), ((7, 6), (0, 2, 3, 1)), ((3, 4, 5), (0, 2, 3, 4, 1))])
+def test_channels_move_last_straight_out_of_their_blocks(isa: str, channels: int, size: tuple[int, ...], order: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(channels)
+    b = Builder()
+    window = {"strides": 1, "dilations": 1, "pads_begin": 0, "pads_end": 0}
+    y = b.node("Conv", b.input(2, 20, *size), b.const(floats(rng, 1, channels, 20, *(1,) * len(size))),
+               **{name: (value,) * len(size) for name, value in window.items()})  # fmt: skip
+    executable = check(b.output(b.node("Transpose", y, order=order)), rtol=1e-5, atol=1e-5)
+    assert [kind for kind in kinds_run(executable) if kind != "Reorder"] == ["Conv", "Transpose"]
+    assert kinds_run(executable).count("Reorder") <= 1  # in front of the convolution
+
+
+@pytest.mark.parametrize("order", [(0, 3, 2, 1), (1, 2, 3, 0), (0, 2, 1, 3)])
+def test_other_orders_of_blocked_tensors(isa: str, order: tuple[int, ...]) -> None:
+    b = Builder()
+    y = b.node("Transpose", blocked(b, b.input(2, 20, 4, 5)), order=order)
+    compare(b.output(y), [floats(np.random.default_rng(1), 2, 20, 4, 5)])
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
