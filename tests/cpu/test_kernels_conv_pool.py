@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A first convolution and the maximum pool behind it in one kernel, against the numpy references of both."""
+"""A convolution and the maximum pool behind it in one kernel, against the numpy references of both."""
 
 from __future__ import annotations
 
@@ -204,3 +204,77 @@ def test_pools_that_stay_apart(case: str) -> None:
     b.output(y)
     assert not runs_in_one(b, threads)
     check(b, rtol=1e-4, atol=1e-4, config={"CPU_THREADS_NUM": threads})
+
+
+WINOGRAD = [  # input, output channels, kernel, primitive
+    ((2, 37, 12, 20), 50, 3, "winograd4_pool"),
+    ((1, 16, 42, 86), 40, 3, "winograd4_pool"),
+    ((1, 512, 6, 8), 33, 3, "winograd2_pool"),
+    ((2, 40, 14, 42), 48, 5, "winograd2x5_pool"),
+]
+
+
+def between(b: Builder, x: int, post: str, outputs: int) -> int:
+    rng = np.random.default_rng(outputs)
+    if post == "prelu":
+        return b.binary(x, b.const(np.abs(floats(rng, 1, outputs, 1, 1))), "prelu")
+    if post == "sum":
+        return b.binary(x, b.input(*b.program.tensors[x].type.shape), "add")
+    values = {"leaky": ("relu", 0.1), "clamp": ("clamp", -0.5, 0.75)}.get(post, (post,))
+    return b.unary(x, *values) if post else x
+
+
+def winograd(
+    rng: np.random.Generator, size: tuple[int, ...], outputs: int, kernel: int, *posts: str, pool: dict[str, AttrValue]
+) -> Builder:
+    b = Builder()
+    scale = np.float32(1 / kernel / size[1] ** 0.5)
+    x = b.conv(b.input(*size), floats(rng, 1, outputs, size[1], kernel, kernel) * scale, floats(rng, outputs), pad=kernel // 2)
+    for post in posts:
+        x = between(b, x, post, outputs)
+    return b.output(b.node("MaxPool", x, **pool))
+
+
+@pytest.mark.parametrize("posts", [(), ("relu",), ("leaky",), ("prelu",), ("clamp", "leaky"), ("relu", "prelu", "leaky")])
+@pytest.mark.parametrize(("size", "outputs", "kernel", "primitive"), WINOGRAD)
+def test_winograds_tiles_are_pooled(
+    isa: str, size: tuple[int, ...], outputs: int, kernel: int, primitive: str, posts: tuple[str, ...]
+) -> None:
+    rng = np.random.default_rng(outputs)
+    b = winograd(rng, size, outputs, kernel, *posts, pool=window())
+    for threads in ("1", "2"):
+        assert primitive in str(load(b.program, CPU_THREADS_NUM=threads).exec_graph())
+    compare(b, [floats(rng, *size)], rtol=1e-4, atol=1e-4)
+
+
+def test_not_a_number_wins_in_winograds_tiles(isa: str) -> None:
+    rng = np.random.default_rng(1)
+    b = winograd(rng, (1, 16, 24, 24), 16, 3, "leaky", pool=window())
+    x = floats(rng, 1, 16, 24, 24)
+    x[0, 3, 13, 13] = np.nan
+    got = infer(load(b.program), b.program, [x])[0]
+    assert np.isnan(got[0, :, 6, 6]).all()
+    assert not np.isnan(got[0, :, :5]).any()
+
+
+@pytest.mark.parametrize(
+    ("size", "posts", "pool"),
+    [
+        ((1, 16, 25, 24), (), window()),
+        ((1, 16, 24, 24), (), window(3, 2, ceil=1)),
+        ((1, 16, 24, 24), (), window(2, 1)),
+        ((1, 16, 24, 24), (), window(2, 2, 1)),
+        ((1, 16, 24, 24), ("sigmoid",), window()),
+        ((1, 16, 24, 24), ("leaky", "sigmoid"), window()),
+    ],
+)
+def test_pools_that_stay_behind_winograds_method(size: tuple[int, ...], posts: tuple[str, ...], pool: dict[str, AttrValue]) -> None:
+    rng = np.random.default_rng(2)
+    executable = check(winograd(rng, size, 16, 3, *posts, pool=pool), rtol=1e-4, atol=1e-4)
+    assert "winograd4_" in str(executable.exec_graph())
+    assert "_pool_" not in str(executable.exec_graph())
+
+
+def test_an_addend_of_the_map_stays_in_front_of_the_pool(isa: str) -> None:
+    rng = np.random.default_rng(3)
+    check(winograd(rng, (1, 16, 24, 24), 16, 3, "sum", "relu", pool=window()), rtol=1e-4, atol=1e-4)

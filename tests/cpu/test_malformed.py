@@ -21,6 +21,7 @@ WINDOW: dict[str, AttrValue] = {"strides": (1, 1), "pads_begin": (1, 1), "pads_e
 POOL: dict[str, AttrValue] = {**WINDOW, "kernel": (3, 3), "ceil": 0}
 CONV: dict[str, AttrValue] = {**WINDOW, "dilations": (1, 1)}
 LINE: dict[str, AttrValue] = {"strides": (1,), "pads_begin": (0,), "pads_end": (0,), "dilations": (1,)}
+PAIRS: dict[str, AttrValue] = {**POOL, "kernel": (2, 2), "strides": (2, 2), "pads_begin": (0, 0), "pads_end": (0, 0)}
 RESIZE: dict[str, AttrValue] = {
     "axes": (2, 3), "sizes": (6, 10), "scales": (2.0, 2.0), "coordinates": "half_pixel", "nearest": "floor",
     "antialias": 0, "cube_coeff": -0.75,
@@ -271,10 +272,14 @@ def test_absurd_attributes(number: int) -> None:
     run_with_absurd_attributes(program, node)
 
 
-def test_a_convolution_and_a_pool_that_run_as_one() -> None:
+@pytest.mark.parametrize(
+    ("channels", "size", "pool", "primitive"), [(3, (9, 8), POOL, "conv_first_pool"), (16, (24, 24), PAIRS, "winograd4_pool")]
+)
+def test_a_convolution_and_a_pool_that_run_as_one(channels: int, size: tuple[int, int], pool: dict[str, AttrValue], primitive: str) -> None:
     b = Builder()
-    x = b.conv(b.input(1, 3, 9, 8), np.ones((1, 5, 3, 3, 3), np.float32), pad=1)
-    program = b.output(b.node("MaxPool", x, **POOL, dilations=(1, 1))).program
+    x = b.conv(b.input(1, channels, *size), np.ones((1, 5, channels, 3, 3), np.float32), pad=1)
+    program = b.output(b.node("MaxPool", x, **pool, dilations=(1, 1))).program
+    assert primitive in str(load(program).exec_graph())
     for node in program.nodes:
         run_with_absurd_attributes(program, node)
         for i in (x, node.outputs[0]):

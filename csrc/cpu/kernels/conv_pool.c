@@ -6,6 +6,7 @@
  * computes for each output row what the windows of the last one have not left of the map. Where windows do
  * not overlap the rows are cut in parts that fit the L1 cache. */
 #include "cpu/kernels/conv_gather.h"
+#include "cpu/kernels/fused_pool.h"
 #include "cpu/kernels/gemm.h"
 #include "cpu/kernels/pack.h"
 #include "cpu/kernels/pool_rows.h"
@@ -31,31 +32,6 @@ typedef struct conv_pool {
   float *weights;                    /* [gemm group][channel][tap][nb * 16] */
   float *bias;
 } conv_pool;
-
-/* The pool among the posts. */
-static const cpu_post *find_pool(const cpu_node *node) {
-  const cpu_post *post = node->posts;
-  while (post->type != CPU_POST_MAXPOOL) post++;
-  return post;
-}
-
-/* The convolution with the posts in front of the pool. */
-static cpu_node only_conv(const cpu_node *node) {
-  cpu_node conv = *node;
-  const cpu_post *pool = find_pool(node);
-  conv.outputs = &pool->from;
-  conv.post_count = (int32_t)(pool - node->posts);
-  return conv;
-}
-
-/* The pool, without posts. */
-static cpu_node only_pool(const cpu_node *node, const cpu_post *post) {
-  cpu_node pool = {.kind = "MaxPool", .name = node->name, .api = node->api, .source = post->pool};
-  pool.inputs = &post->from;
-  pool.outputs = &post->to;
-  pool.input_count = pool.output_count = 1;
-  return pool;
-}
 
 /* Rows (axis 1) or columns (2) of the map that a window spans. */
 static int64_t span(const conv_geom *pool, int axis) { return (pool->k[axis] - 1) * pool->dil[axis] + 1; }
@@ -104,7 +80,7 @@ static int32_t supports(const cpu_node *node) {
 static int32_t can_fuse(const cpu_node *node, const cpu_post *post) {
   if (post->type != CPU_POST_MAXPOOL) return post_can_fuse(node, post);
   conv_pool s;
-  cpu_node pool = only_pool(node, post);
+  cpu_node pool = fused_pool_node(node, post);
   for (int32_t i = 0; i < node->post_count; i++)
     if (node->posts[i].type == CPU_POST_SUM) return 0; /* its addend lies as the whole map */
   return node->post_count < CPU_MAX_POSTS && post->from->ndim == 4 && op_count(post->to) > 0 &&
@@ -143,16 +119,6 @@ static void list_taps(const conv_pool *s) {
       for (t[2] = 0; t[2] < q->k[2]; t[2]++) *to++ = c * s->gather.plane + gather_tap(q, &s->gather, t);
 }
 
-/* The maximum of what such a post makes is what it makes of the maximum: behind the pool it has less to do.
- */
-static int keeps_order(const cpu_post *post, int64_t channels) {
-  if (post->type == CPU_POST_UNARY) return post->op == CPU_UNARY_RELU && post->alpha > 0;
-  if (post->type != CPU_POST_PRELU) return 0;
-  for (int64_t c = 0; c < channels; c++)
-    if (!(post->scale[c] > 0)) return 0;
-  return 1;
-}
-
 /* What a pool gives for none is no value of the map. */
 static int windows_have_elements(const conv_geom *pool) {
   for (int axis = 1; axis < 3; axis++)
@@ -167,12 +133,11 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   iec_status status = op_state(host, node, sizeof(conv_pool), out, err);
   if (status != IEC_OK) return status;
   conv_pool *s = out->state;
-  const cpu_post *post = find_pool(node);
-  cpu_node conv = only_conv(node), pool = only_pool(node, post);
+  const cpu_post *post = fused_pool(node);
+  cpu_node conv = fused_pool_conv(node), pool = fused_pool_node(node, post);
   read_node(&conv, &pool, s);
   int32_t before = conv.post_count;
-  while (before && keeps_order(&conv.posts[before - 1], s->geom.o) && windows_have_elements(&s->pool.geom))
-    before--;
+  if (windows_have_elements(&s->pool.geom)) before = fused_pool_posts(&conv, s->geom.o);
   for (int32_t i = before; i < node->post_count; i++)
     if (i != conv.post_count) pool.posts[pool.post_count++] = node->posts[i];
   conv.post_count = before;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* 3x3 convolution of stride 1 by Winograd's F(4x4, 3x3) or F(2x2, 3x3), 5x5 by F(2x2, 5x5): 4, 2.25 or 2.8
- * times fewer multiplications, as 36 or 16 matrix products. */
-#include "cpu/kernels/conv_common.h"
+ * times fewer multiplications, as 36 or 16 matrix products. A maximum pool of 2x2 behind it is taken of each
+ * tile while it is in the cache. */
+#include "cpu/kernels/fused_pool.h"
 #include "cpu/kernels/gemm.h"
 #include "cpu/kernels/pack.h"
 #include "cpu/kernels/post.h"
@@ -19,7 +20,9 @@ typedef struct conv_winograd {
   int64_t in_blocks, out_blocks, groups, slab; /* slab: input blocks of one matrix product */
   int64_t columns, image_rows, rows;           /* tiles of a row; tile rows of an image and of all */
   int64_t item_rows;                           /* tile rows that one member transforms together */
-  int32_t together;    /* all tiles are one item, on which all members work in turns */
+  int32_t together; /* all tiles are one item, on which all members work in turns */
+  int32_t pooled;
+  post_set pool_posts; /* behind the pool */
   float *weights;      /* [point][gemm group][input channel][nb * 16] */
   float *bias, *zeros; /* zeros: an input row outside of the image */
 } conv_winograd;
@@ -49,12 +52,13 @@ typedef struct shape {
   double cost;
   strip_in in;
   tile_out out;
-  const char *exec_type;
+  const char *exec_type, *pooled_type;
 } shape;
 
-static const shape shapes[] = {{4, 3, 500, strip_in_4_3, tile_out_4_3, "winograd4_" CPU_ISA_NAME},
-                               {2, 3, 200, strip_in_2_3, tile_out_2_3, "winograd2_" CPU_ISA_NAME},
-                               {2, 5, 400, strip_in_2_5, tile_out_2_5, "winograd2x5_" CPU_ISA_NAME}};
+static const shape shapes[] = {
+    {4, 3, 500, strip_in_4_3, tile_out_4_3, "winograd4_" CPU_ISA_NAME, "winograd4_pool_" CPU_ISA_NAME},
+    {2, 3, 200, strip_in_2_3, tile_out_2_3, "winograd2_" CPU_ISA_NAME, "winograd2_pool_" CPU_ISA_NAME},
+    {2, 5, 400, strip_in_2_5, tile_out_2_5, "winograd2x5_" CPU_ISA_NAME, "winograd2x5_pool_" CPU_ISA_NAME}};
 
 #define WEIGHT_COST 12.0      /* of a weight that comes from memory, likewise */
 #define FAR_WEIGHTS (4 << 20) /* so many surely do, and threads that read them share the memory's speed */
@@ -88,6 +92,27 @@ static int32_t supports(const cpu_node *node) {
   conv_geom q;
   if (!conv_geometry(node, 0, 1, &q) || !conv_bias_ok(node, 2, q.o) || !conv_can_block(node)) return 0;
   return choose(&q, node->threads) ? 30 : 0;
+}
+
+/* A pool of 2x2 of which all windows lie in the map and in one tile, with nothing that must stay between but
+ * limits. */
+static int can_pool(const cpu_node *node, const cpu_post *post) {
+  conv_geom q;
+  cpu_node pool = fused_pool_node(node, post);
+  if (node->post_count == CPU_MAX_POSTS || !pool_geometry(&pool, &q) || q.in[0] != 1) return 0;
+  for (int a = 1; a < 3; a++)
+    if (q.k[a] != 2 || q.stride[a] != 2 || q.dil[a] != 1 || q.pad[a] || q.in[a] != 2 * q.out[a]) return 0;
+  post_set between;
+  cpu_node conv = *node;
+  conv.post_count = fused_pool_posts(node, node->outputs[0]->shape[1]);
+  post_init(&between, &conv);
+  post_take(&between, 1);
+  return between.addend < 0 && !post_left(&between);
+}
+
+static int32_t can_fuse(const cpu_node *node, const cpu_post *post) {
+  if (fused_pool(node)) return 0;
+  return post->type == CPU_POST_MAXPOOL ? can_pool(node, post) : post_can_fuse(node, post);
 }
 
 static void layouts(const cpu_node *node, cpu_layout *in, cpu_layout *out) {
@@ -141,8 +166,17 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   if (status != IEC_OK) return status;
   conv_winograd *s = out->state;
   conv_geom *q = &s->geom;
-  conv_geometry(node, 0, 1, q);
-  post_init(&s->posts, node);
+  cpu_node conv = fused_pool_conv(node), pooled = *node;
+  conv_geometry(&conv, 0, 1, q);
+  s->pooled = fused_pool(node) != NULL;
+  if (s->pooled) {
+    int32_t all = conv.post_count;
+    conv.post_count = fused_pool_posts(&conv, q->o);
+    pooled.post_count = all - conv.post_count;
+    for (int32_t i = 0; i < pooled.post_count; i++) pooled.posts[i] = node->posts[conv.post_count + i];
+    post_init(&s->pool_posts, &pooled);
+  }
+  post_init(&s->posts, &conv);
   post_take(&s->posts, 1);
   s->shape = choose(q, node->threads);
   s->m = s->shape->m;
@@ -176,7 +210,7 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
                 sizeof(float);
   *(s->together ? &out->scratch_size : &out->member_scratch_size) = size;
   out->cost = 2.0 * (double)(s->points * s->rows * s->columns) * (double)(q->c * q->o);
-  out->exec_type = s->shape->exec_type;
+  out->exec_type = s->pooled ? s->shape->pooled_type : s->shape->exec_type;
   out->packed_inputs = 6;
   return IEC_OK;
 }
@@ -236,12 +270,48 @@ static void multiply(const conv_winograd *s, const item *w, int64_t point, int64
   }
 }
 
+static const float no_limits[2] = {-INFINITY, INFINITY};
+
+/* The maxima of 2x2 pixels of a tile, rows of which lie `pitch` floats apart, rows of them `y_pitch`. */
+static void pool_tile(const float *tile, int64_t pitch, int64_t height, int64_t width, float *y,
+                      int64_t y_pitch) {
+  for (int64_t i = 0; i < height; i += 2, tile += 2 * pitch, y += y_pitch)
+    for (int64_t j = 0; j < width; j += 2)
+      for (int v = 0; v < 16; v += VL) {
+        const float *from = tile + j * 16 + v;
+        vf upper = vf_max(vf_load(from), vf_load(from + 16));
+        vf lower = vf_max(vf_load(from + pitch), vf_load(from + pitch + 16));
+        vf_store(y + j * 8 + v, vf_max(upper, lower));
+      }
+}
+
+/* Output tiles of one block and tile row, pooled. */
+static void transform_out_pooled(const conv_winograd *s, const cpu_run *r, const item *w, int64_t block,
+                                 int64_t row) {
+  const conv_geom *q = &s->geom;
+  const float *limits = s->posts.limited ? s->posts.limits : no_limits, *bias = s->bias + block * 16;
+  const float *from = w->m + (block * w->tiles + (row - w->begin) * s->columns) * 16;
+  int64_t top = row % s->image_rows * s->m, height = op_min(s->m, q->out[1] - top),
+          pitch = q->out[2] / 2 * 16;
+  float *y = (float *)r->outputs[0] + (row / s->image_rows * s->out_blocks + block) * (q->out_size / 4) * 16 +
+             top / 2 * pitch;
+  float tile[16 * 16];
+  for (int64_t t = 0; t < s->columns; t++, from += 16) {
+    s->shape->out(from, w->m_step, bias, NULL, limits, tile, s->m * 16);
+    pool_tile(tile, s->m * 16, height, op_min(s->m, q->out[2] - t * s->m), y + t * s->m * 8, pitch);
+  }
+  if (post_left(&s->pool_posts)) post_blocked(&s->pool_posts, r, y, height * pitch / 32, block * 16, q->o);
+}
+
 /* Output tiles of one block and tile row. */
 static void transform_out(const conv_winograd *s, const cpu_run *r, const item *w, int64_t block,
                           int64_t row) {
-  static const float none[2] = {-INFINITY, INFINITY};
+  if (s->pooled) {
+    transform_out_pooled(s, r, w, block, row);
+    return;
+  }
   const conv_geom *q = &s->geom;
-  const float *limits = s->posts.limited ? s->posts.limits : none, *bias = s->bias + block * 16;
+  const float *limits = s->posts.limited ? s->posts.limits : no_limits, *bias = s->bias + block * 16;
   const float *from = w->m + (block * w->tiles + (row - w->begin) * s->columns) * 16;
   int64_t top = row % s->image_rows * s->m, pitch = q->out[2] * 16, height = op_min(s->m, q->out[1] - top);
   int64_t at = ((row / s->image_rows * s->out_blocks + block) * q->out_size + top * q->out[2]) * 16;
@@ -307,11 +377,13 @@ static void run(const void *state, const cpu_run *r) {
   }
 }
 
+extern const cpu_kernel IEC_ISA(cpu_kernel_conv_winograd);
 const cpu_kernel IEC_ISA(cpu_kernel_conv_winograd) = {.kind = "Conv",
                                                       .name = "conv_winograd",
                                                       .supports = supports,
                                                       .layouts = layouts,
-                                                      .can_fuse = post_can_fuse,
+                                                      .can_fuse = can_fuse,
+                                                      .pooled = &IEC_ISA(cpu_kernel_conv_winograd),
                                                       .prepare = prepare,
                                                       .run = run,
                                                       .release = release};
