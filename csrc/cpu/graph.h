@@ -58,6 +58,8 @@ typedef struct cpu_room {
 
 /* `bytes` of a room, 64-byte aligned; NULL when out of memory. Threads: one at a time. */
 void *cpu_room_take(cpu_room *room, size_t bytes);
+/* Nothing more is taken: what is left goes back to the system. */
+void cpu_room_close(cpu_room *room);
 void cpu_room_release(cpu_room *room);
 
 struct cpu_packs {

@@ -1,17 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Memory of packed weights: found in a cache file or made anew. */
 #include "cpu/cache.h"
+#include "cpu/pages.h"
 
 struct cpu_chunk {
   struct cpu_chunk *before;
   void *memory;
 };
 
+void cpu_room_close(cpu_room *room) {
+  if (room->left) cpu_pages_unused(room->next, room->left);
+  room->left = 0;
+}
+
 void *cpu_room_take(cpu_room *room, size_t bytes) {
   const iec_host_api *host = room->host;
   if (bytes > SIZE_MAX - 63) return NULL;
   bytes = (bytes + 63) / 64 * 64;
   if (bytes > room->left || !room->next) {
+    cpu_room_close(room);
     size_t size = bytes > room->chunk_size ? bytes : room->chunk_size;
     struct cpu_chunk *chunk = host->alloc(host->self, sizeof *chunk, sizeof(void *));
     void *memory = chunk ? host->alloc(host->self, size, 64) : NULL;

@@ -36,6 +36,13 @@ void cpu_pages_drop(const cpu_tensor *constant) {
   }
   close(map);
 }
+
+void cpu_pages_unused(void *memory, size_t bytes) {
+  size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  uintptr_t first = ((uintptr_t)memory + page - 1) / page, end = ((uintptr_t)memory + bytes) / page;
+  if (first < end) madvise((void *)(first * page), (end - first) * page, MADV_DONTNEED);
+}
 #else
 void cpu_pages_drop(const cpu_tensor *constant) { (void)constant; }
+void cpu_pages_unused(void *memory, size_t bytes) { (void)memory, (void)bytes; }
 #endif

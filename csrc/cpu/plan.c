@@ -32,7 +32,7 @@ static double step_ns(const cpu_op *op) {
 /* Bytes of constants from which a team is worth making for packing them, and from which packs share chunks
  * of memory. */
 static const size_t SHARED_CONSTANTS = 1 << 20, ROOMY_CONSTANTS = 8 << 20;
-static const size_t CHUNK = 16 << 20;
+static const size_t HUGE_PAGE = 2 << 20;
 
 static iec_status prepare_op(cpu_graph *graph, cpu_op *op, const cpu_node *node, iec_error *err) {
   iec_status status = op->kernel->prepare(graph->host, node, &op->prepared, err);
@@ -89,6 +89,9 @@ static iec_status prepare_all(cpu_graph *graph, int32_t threads, int32_t *out_st
   *out_steps = 0;
   size_t bytes = constant_bytes(graph);
   if (bytes < SHARED_CONSTANTS) threads = 1;
+  /* Packs are greater than what they are made of: one or two chunks a thread, for the rest of a page is lost.
+   */
+  size_t chunk = (bytes / (size_t)threads / HUGE_PAGE + 1) * HUGE_PAGE;
   atomic_int_least32_t next = 0;
   preparation p = {.graph = graph, .next = &next};
   p.rooms = graph->rooms = cpu_graph_alloc(graph, (size_t)threads * sizeof *p.rooms);
@@ -98,7 +101,7 @@ static iec_status prepare_all(cpu_graph *graph, int32_t threads, int32_t *out_st
   if (!p.rooms || !p.views || !p.errors || !p.failed) return cpu_graph_no_memory(err);
   graph->room_count = threads;
   for (int32_t i = 0; !status && i < threads; ++i) {
-    p.rooms[i] = (cpu_room){.host = host, .chunk_size = bytes < ROOMY_CONSTANTS ? 0 : CHUNK};
+    p.rooms[i] = (cpu_room){.host = host, .chunk_size = bytes < ROOMY_CONSTANTS ? 0 : chunk};
     p.failed[i] = graph->op_count;
     p.errors[i].struct_size = sizeof p.errors[i];
     status = cpu_view_create(graph, &p.views[i], err);
@@ -110,6 +113,7 @@ static iec_status prepare_all(cpu_graph *graph, int32_t threads, int32_t *out_st
   else
     prepare_some(&p, 0, 1);
   host->team_release(team);
+  for (int32_t i = 0; i < threads; ++i) cpu_room_close(&p.rooms[i]);
   int32_t first =
       0; /* ops are begun in their order, so the first one that fails is always among the failures */
   for (int32_t i = 1; i < threads; ++i)
