@@ -491,6 +491,13 @@ class Lowering:
                 continue
             self.translate(node)
 
+    def value_of(self, node: Node, port: int) -> Value:
+        """What output *port* of a translated node is; ModelError when it is nothing, as of a Result that somebody reads."""
+        value = self.values.get((id(node), port))
+        if value is None:
+            raise self.error(node, f"output {port} has no value, but is read")
+        return value
+
     def translate(self, node: Node) -> None:
         translator = find_translator(node.type, node.version, self.graph.legacy)
         definition = self.definitions.find(node.type, node.version, translator is not None)
@@ -500,7 +507,7 @@ class Lowering:
             translator = _translate_custom(definition)
         if translator is None:
             raise self.error(node, f"unsupported primitive of type: {node.type} name: {node.name}")
-        inputs = [None if s is None else self.values[id(s[0]), s[1]] for s in node.sources]
+        inputs = [None if s is None else self.value_of(*s) for s in node.sources]
         layer = Layer(self, self.calibration.apply(node, inputs) if self.calibration else node, inputs)
         try:
             translator(layer)

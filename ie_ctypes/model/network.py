@@ -271,7 +271,7 @@ class Network:
         outputs: list[tuple[str, Value]] = []
         taken = {id(v) for _, v in inputs}
         for name, out in self.outputs.items():
-            value = self._leave(lowering, out, lowering.values[id(out.node), out.port], taken)
+            value = self._leave(lowering, out, lowering.value_of(out.node, out.port), taken)
             taken.add(id(value))
             outputs.append((name, value))
         states = self._states(lowering, visible, outputs, taken)
