@@ -89,8 +89,7 @@ static iec_status prepare_all(cpu_graph *graph, int32_t threads, int32_t *out_st
   *out_steps = 0;
   size_t bytes = constant_bytes(graph);
   if (bytes < SHARED_CONSTANTS) threads = 1;
-  /* Packs are greater than what they are made of: one or two chunks a thread, for the rest of a page is lost.
-   */
+  /* Packs are greater than what they are made of: one or two chunks a thread. */
   size_t chunk = (bytes / (size_t)threads / HUGE_PAGE + 1) * HUGE_PAGE;
   atomic_int_least32_t next = 0;
   preparation p = {.graph = graph, .next = &next};

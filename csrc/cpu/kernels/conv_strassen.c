@@ -8,8 +8,8 @@ typedef struct conv_strassen {
   conv_geom geom;
   post_set posts;
   strassen_shape shape;
-  int64_t slab;          /* input blocks of one call of the register tile */
-  float *weights, *bias; /* strassen_pack's; [O] */
+  int64_t slab; /* input blocks of one call of the register tile */
+  strassen_constants constants;
 } conv_strassen;
 
 static int32_t supports(const cpu_node *node) {
@@ -29,7 +29,7 @@ static void layouts(const cpu_node *node, cpu_layout *in, cpu_layout *out) {
 static void release(const iec_host_api *host, void *state) {
   conv_strassen *s = state;
   if (!s) return;
-  host->release(host->self, s->bias);
+  host->release(host->self, s->constants.bias);
   host->release(host->self, s);
 }
 
@@ -38,23 +38,17 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   if (status != IEC_OK) return status;
   conv_strassen *s = out->state;
   conv_geom *q = &s->geom;
-  int32_t ready;
   conv_geometry(node, 0, 1, q);
   post_init(&s->posts, node);
   post_take(&s->posts, 1);
   s->shape = strassen_shape_of(q->c, q->o);
   s->slab = op_max(1, GEMM_PANEL_BYTES / (1024 * op_div_up(s->shape.blocks, s->shape.groups)));
-  s->weights = cpu_pack(node, "strassen", (size_t)strassen_weights(&s->shape) * sizeof *s->weights, &ready);
-  size_t bias_bytes = (size_t)(2 * s->shape.blocks * 16) * sizeof *s->bias;
-  s->bias = host->alloc(host->self, bias_bytes, 64);
-  if (!s->weights || !s->bias) {
+  status = strassen_pack(host, node, &s->shape, 1, q->c, &s->constants, err);
+  if (status != IEC_OK) {
     release(host, s);
     out->state = NULL;
-    return cpu_fail(err, IEC_OUT_OF_MEMORY, node->name, "out of memory for the weights");
+    return status;
   }
-  if (!ready) strassen_pack(&s->shape, node->inputs[1]->data, 1, q->c, s->weights);
-  memset(s->bias, 0, bias_bytes);
-  if (op_in(node, 2)) memcpy(s->bias, node->inputs[2]->data, (size_t)q->o * sizeof *s->bias);
   out->member_scratch_size = (size_t)strassen_floats(&s->shape) * sizeof(float);
   out->cost = 2.0 * (double)(q->n * q->out_size) * (double)(q->c * q->o) * STRASSEN_PRODUCTS / 8;
   out->exec_type = "conv_strassen_" CPU_ISA_NAME;
@@ -91,13 +85,11 @@ static void multiply(const conv_strassen *s, const item *w, int64_t j, int p) {
                  .tap_count = 1,
                  .block_step = step,
                  .last_lanes = 16,
-                 .w = s->weights + strassen_panel(&s->shape, j, p),
+                 .w = s->constants.weights + strassen_panel(&s->shape, j, p),
                  .y = w->products + p * nb * w->half * 16,
                  .y_pixel = 16,
                  .y_block = w->half * 16,
-                 .bias = p == 3   ? s->bias + first * 16
-                         : p == 2 ? s->bias + (s->shape.blocks + first) * 16
-                                  : NULL};
+                 .bias = strassen_bias(&s->shape, &s->constants, j, p)};
   int last_panel = j + 1 == s->shape.groups && p + 1 == STRASSEN_PRODUCTS;
   for (int64_t b = 0; b < in_blocks; b += s->slab) {
     a.x = x + b * step;

@@ -9,7 +9,7 @@ typedef struct matmul_strassen {
   matmul_geom geom;
   post_set posts;
   strassen_shape shape;
-  float *weights, *bias; /* strassen_pack's; [n] */
+  strassen_constants constants;
 } matmul_strassen;
 
 static int32_t supports(const cpu_node *node) {
@@ -24,7 +24,7 @@ static int32_t supports(const cpu_node *node) {
 static void release(const iec_host_api *host, void *state) {
   matmul_strassen *s = state;
   if (!s) return;
-  host->release(host->self, s->bias);
+  host->release(host->self, s->constants.bias);
   host->release(host->self, s);
 }
 
@@ -33,20 +33,15 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   if (status != IEC_OK) return status;
   matmul_strassen *s = out->state;
   matmul_geom *q = &s->geom;
-  int32_t ready;
   matmul_geometry(node, IEC_F32, q);
   post_init(&s->posts, node);
   s->shape = strassen_shape_of(q->k, q->n);
-  s->weights = cpu_pack(node, "strassen", (size_t)strassen_weights(&s->shape) * sizeof *s->weights, &ready);
-  s->bias = host->alloc(host->self, (size_t)q->n * sizeof *s->bias, 64);
-  if (!s->weights || !s->bias) {
+  status = strassen_pack(host, node, &s->shape, q->b_row, q->b_col, &s->constants, err);
+  if (status != IEC_OK) {
     release(host, s);
     out->state = NULL;
-    return cpu_fail(err, IEC_OUT_OF_MEMORY, node->name, "out of memory for the weights");
+    return status;
   }
-  if (!ready) strassen_pack(&s->shape, node->inputs[1]->data, q->b_row, q->b_col, s->weights);
-  memset(s->bias, 0, (size_t)q->n * sizeof *s->bias);
-  if (op_in(node, 2)) memcpy(s->bias, node->inputs[2]->data, (size_t)q->n * sizeof *s->bias);
   out->member_scratch_size = (size_t)strassen_floats(&s->shape) * sizeof(float);
   out->cost = 2.0 * (double)(q->batch * q->m * q->n) * (double)q->k * STRASSEN_PRODUCTS / 8;
   out->exec_type = "matmul_strassen_" CPU_ISA_NAME;
@@ -82,10 +77,8 @@ static void run_group(const matmul_strassen *s, const cpu_run *r, const item *w,
   int64_t first = strassen_start(shape, j), width = (strassen_start(shape, j + 1) - first) * 16;
   for (int p = 0; p < STRASSEN_PRODUCTS; p++) {
     int last = j + 1 == shape->groups && p + 1 == STRASSEN_PRODUCTS;
-    gemm_rows_args a = {.w = s->weights + strassen_panel(shape, j, p),
-                        .bias = p == 3   ? s->bias + first * 16
-                                : p == 2 ? s->bias + (shape->blocks + first) * 16
-                                         : NULL,
+    gemm_rows_args a = {.w = s->constants.weights + strassen_panel(shape, j, p),
+                        .bias = strassen_bias(shape, &s->constants, j, p),
                         .y = w->products + p * w->half * width,
                         .y_row = width,
                         .ahead = last ? 0 : shape->inner * width};

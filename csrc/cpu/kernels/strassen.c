@@ -35,7 +35,7 @@ static inline __attribute__((always_inline)) void pack_columns(const float *cons
   }
 }
 
-void strassen_pack(const strassen_shape *s, const float *b, int64_t k_step, int64_t n_step, float *to) {
+static void pack(const strassen_shape *s, const float *b, int64_t k_step, int64_t n_step, float *to) {
   for (int64_t j = 0; j < s->groups; j++) {
     int64_t begin = strassen_start(s, j) * 16, end = strassen_start(s, j + 1) * 16;
     for (int p = 0; p < STRASSEN_PRODUCTS; p++, to += s->inner * (end - begin))
@@ -54,6 +54,20 @@ void strassen_pack(const strassen_shape *s, const float *b, int64_t k_step, int6
           pack_columns(quarters, there, factors[p].sign, k_step, 1, s->inner, end - begin, to + n - begin);
       }
   }
+}
+
+iec_status strassen_pack(const iec_host_api *host, const cpu_node *node, const strassen_shape *s,
+                         int64_t k_step, int64_t n_step, strassen_constants *out, iec_error *err) {
+  int32_t ready;
+  size_t bias = (size_t)(2 * s->blocks * 16) * sizeof(float);
+  out->weights = cpu_pack(node, "strassen", (size_t)strassen_weights(s) * sizeof(float), &ready);
+  out->bias = host->alloc(host->self, bias, 64);
+  if (!out->weights || !out->bias)
+    return cpu_fail(err, IEC_OUT_OF_MEMORY, node->name, "out of memory for the weights");
+  if (!ready) pack(s, node->inputs[1]->data, k_step, n_step, out->weights);
+  memset(out->bias, 0, bias);
+  if (op_in(node, 2)) memcpy(out->bias, node->inputs[2]->data, (size_t)s->columns * sizeof(float));
+  return IEC_OK;
 }
 
 void strassen_sums(const float *const q[4], int64_t step, int64_t lines, int64_t length, float *to) {

@@ -86,10 +86,15 @@ static inline strassen_split strassen_share(const strassen_shape *s, int64_t mat
   return c;
 }
 
-/* Packs b, element (k, n) of which is at b + k * k_step + n * n_step: for every gemm group and product
- * [inner][nb * 16]. */
-void IEC_ISA(strassen_pack)(const strassen_shape *s, const float *b, int64_t k_step, int64_t n_step,
-                            float *to);
+/* B and the bias, of nothing but zeros where there is none. */
+typedef struct strassen_constants {
+  float *weights; /* for every gemm group and product [inner][nb * 16] */
+  float *bias;    /* of all columns with those that fill them up; to be released */
+} strassen_constants;
+
+/* Packs a node's input 1, element (k, n) of which is at k * k_step + n * n_step, and its bias in input 2. */
+iec_status IEC_ISA(strassen_pack)(const iec_host_api *host, const cpu_node *node, const strassen_shape *s,
+                                  int64_t k_step, int64_t n_step, strassen_constants *out, iec_error *err);
 
 /* The sums of A that are factors, one behind the other: of quarters of `lines` times `length` floats, a
  * multiple of 16, whose lines lie `step` floats apart. q: A11, A12, A21, A22. */
@@ -104,6 +109,13 @@ void IEC_ISA(strassen_join)(const float *products, int64_t lines, int64_t second
 #define strassen_pack IEC_ISA(strassen_pack)
 #define strassen_sums IEC_ISA(strassen_sums)
 #define strassen_join IEC_ISA(strassen_join)
+
+/* What product p begins with in gemm group j; NULL: zeros. */
+static inline const float *strassen_bias(const strassen_shape *s, const strassen_constants *c, int64_t j,
+                                         int p) {
+  if (p != 2 && p != 3) return NULL;
+  return c->bias + (strassen_start(s, j) + (p == 2 ? s->blocks : 0)) * 16;
+}
 
 /* The factor from A of product p: a sum (lines `length` floats apart), or A itself; *out_step: floats from
  * one line to the next. */

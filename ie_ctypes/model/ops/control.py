@@ -13,7 +13,7 @@ from ie_ctypes.model import evaluate, lowering
 from ie_ctypes.model.graph import Body
 from ie_ctypes.model.ops.attrs import Attrs, array, integers, tensor
 from ie_ctypes.model.ops.branches import emit_if
-from ie_ctypes.model.ops.loops import check_ports, results
+from ie_ctypes.model.ops.loops import results
 from ie_ctypes.model.ops.registry import kind, opset
 from ie_ctypes.model.ops.running_loop import emit_loop, initial_condition, trip_count, truth
 from ie_ctypes.model.program import Program, TensorType
@@ -83,7 +83,6 @@ def if_layer(layer: Layer) -> None:
         body = layer.node.bodies.get(key)
         if body is None:
             raise layer.fail(f"the {key} branch is missing")
-        check_ports(layer, body)
         sources = {out_ports[row.external_port_id]: row.internal_layer_id for row in body.outputs}
         if len(sources) != len(layer.node.outputs):
             raise layer.fail(f"the {key} branch has outputs {sorted(sources)}, expected {len(layer.node.outputs)}")

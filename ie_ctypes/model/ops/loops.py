@@ -167,17 +167,6 @@ def results(body: Body, graph: Graph, rows: Sequence[tuple[int, int | None]]) ->
     return found
 
 
-def check_ports(layer: Layer, body: Body) -> None:
-    """ModelError where a row of the port map, which must have a port of the layer, has none."""
-    for rows, ports, side in ((body.inputs, layer.node.inputs, "input"), (body.outputs, layer.node.outputs, "output")):
-        known = {p.id for p in ports}
-        for row in rows:
-            if row.external_port_id not in known:
-                raise layer.fail(
-                    f"layer {row.internal_layer_id} of the body has {side} port {row.external_port_id}, known are {sorted(known)}"
-                )
-
-
 @legacy("TensorIterator")
 @opset("TensorIterator")
 def tensor_iterator(layer: Layer) -> None:
@@ -185,7 +174,6 @@ def tensor_iterator(layer: Layer) -> None:
     body = layer.node.bodies.get("body")
     if body is None:
         raise layer.fail("the body is missing")
-    check_ports(layer, body)
     if layer.legacy:
         graph, places = _open_ports(body)
     else:

@@ -218,7 +218,8 @@ class FileReader(abc.ABC):
                     row.axis = self.integer(element, "axis", low=-MAX_RANK, high=MAX_RANK)
                 if self.legacy and row.axis == -1:
                     row.axis = None
-                if row.external_port_id not in outer and (self.legacy or row.external_port_id != -1):
+                inside = node.type == "Loop" and row.external_port_id == -1  # the number of the iteration, the condition
+                if row.external_port_id not in outer and not inside:
                     raise self.fail(element, f"external_port_id {row.external_port_id} of <{tag}> is no {side} port of the layer")
                 if row.axis is not None and row.stride == 0:
                     raise self.fail(element, f"stride of <{tag}> is 0")
