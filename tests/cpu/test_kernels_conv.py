@@ -65,6 +65,19 @@ def test_depthwise_convolutions_of_any_shape(isa: str, seed: int) -> None:
     node("Conv", inputs, rtol=1e-4, atol=1e-4, const=(1, 2), **attrs)
 
 
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("begin", [-1, 0, 1, 2])
+@pytest.mark.parametrize("end", [0, 1, 2])
+def test_depthwise_3x3_with_every_border(isa: str, stride: int, begin: int, end: int) -> None:
+    """One row, two, and odd ones; windows with a row or column outside on either side or on both, images one by one."""
+    rng = np.random.default_rng(stride)
+    for height, width in ((1, 1), (1, 4), (2, 3), (3, 1), (5, 8), (6, 7)):
+        if min(height, width) + begin + end < 3:
+            continue
+        inputs = [floats(rng, 2, 18, height, width), floats(rng, 18, 1, 1, 3, 3), floats(rng, 18)]
+        node("Conv", inputs, rtol=1e-4, atol=1e-4, const=(1, 2), **window(2, stride=stride, begin=begin, end=end))
+
+
 @pytest.mark.parametrize(
     ("c", "o", "g"),
     [(16, 32, 3), (32, 16, 2), (48, 80, 2), (3, 5, 4), (1, 2, 20), (17, 16, 2), (4, 4, 32), (1, 2, 32), (2, 1, 3), (8, 24, 6)],

@@ -14,9 +14,9 @@ typedef struct conv_depthwise {
   int64_t blocks;
   int64_t inner_first, inner_end;  /* output columns whose taps all lie inside the input */
   int64_t inner_top, inner_bottom; /* rows likewise */
-  int32_t three;  /* rows of three taps next to each other, at most one of them outside on either side */
-  float *weights; /* [block][tap][16] */
-  float *bias;    /* [block][16] */
+  int32_t square;                  /* 3x3 taps of neighbours, at most one of them outside on every side */
+  float *weights;                  /* [block][tap][16] */
+  float *bias;                     /* [block][16] */
 } conv_depthwise;
 
 static int32_t supports(const cpu_node *node) {
@@ -38,6 +38,12 @@ static void release(const iec_host_api *host, void *state) {
   host->release(host->self, s);
 }
 
+/* 1 when an axis has three taps next to each other, of which at most the first and the last lie outside. */
+static int reaches_one_outside(const conv_geom *q, int axis) {
+  return q->k[axis] == 3 && q->dil[axis] == 1 && q->pad[axis] <= 1 &&
+         (q->out[axis] - 1) * q->stride[axis] - q->pad[axis] + 2 <= q->in[axis];
+}
+
 static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_prepared *out, iec_error *err) {
   iec_status status = op_state(host, node, sizeof(conv_depthwise), out, err);
   if (status != IEC_OK) return status;
@@ -49,9 +55,8 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   s->blocks = op_div_up(q->c, 16);
   conv_inner(q, 2, &s->inner_first, &s->inner_end);
   conv_inner(q, 1, &s->inner_top, &s->inner_bottom);
-  s->three = q->k[2] == 3 && q->dil[2] == 1 && q->stride[2] <= 2 && s->inner_first <= 1 &&
-             s->inner_first < s->inner_end && q->pad[2] <= 1 &&
-             (q->out[2] - 1) * q->stride[2] - q->pad[2] + 2 <= q->in[2];
+  s->square = q->k[0] == 1 && q->pad[0] == 0 && q->stride[1] == q->stride[2] && q->stride[1] <= 2 &&
+              reaches_one_outside(q, 1) && reaches_one_outside(q, 2);
   s->weights = host->alloc(host->self, (size_t)(s->blocks * q->taps * 16) * sizeof(float), 64);
   s->bias = host->alloc(host->self, (size_t)(s->blocks * 16) * sizeof(float), 64);
   if (!s->weights || !s->bias) {
@@ -124,86 +129,102 @@ static __attribute__((noinline)) void one_pixel(const conv_geom *q, const row_ta
   pixels(q, r, bias, o * q->stride[2] - q->pad[2], first, end, y, 1, 1);
 }
 
-/* The same for three taps in a row. Every column is loaded once and goes to all outputs that meet it; `left`,
- * `right`: the first, the last one lies outside. Constants but for the columns. */
-static inline __attribute__((always_inline)) void three_taps(const row_taps *r, const float *bias,
-                                                             int64_t column, float *y, const int count,
-                                                             const int stride, const int left,
-                                                             const int right) {
-  vf acc[8];
-#pragma GCC unroll 8
-  for (int i = 0; i < count * PARTS; i++) acc[i] = vf_load(bias + i % PARTS * VL);
-  for (int64_t d = 0; d < r->depths; d++)
-    for (int64_t h = 0; h < r->heights; h++) {
-      const float *x = r->x + d * r->x_depth + h * r->x_height + column * 16;
-      const float *w = r->w + d * r->w_depth + h * r->w_height;
-      vf weight[3 * PARTS];
-#pragma GCC unroll 12
-      for (int i = 0; i < 3 * PARTS; i++) weight[i] = vf_load(w + i * VL);
-#pragma GCC unroll 17
-      for (int j = left; j < (count - 1) * stride + 3 - right; j++)
-#pragma GCC unroll 4
-        for (int part = 0; part < PARTS; part++) {
-          vf v = vf_pinned(vf_load(x + j * 16 + part * VL));
-#pragma GCC unroll 3
-          for (int t = 0; t < 3; t++)
-            if (j >= t && (j - t) % stride == 0 && (j - t) / stride < count)
-              acc[(j - t) / stride * PARTS + part] += weight[t * PARTS + part] * v;
-        }
-    }
-  vf low = vf_set(r->limits[0]), high = vf_set(r->limits[1]);
-#pragma GCC unroll 8
-  for (int i = 0; i < count * PARTS; i++) vf_store(y + i * VL, vf_at_most(vf_at_least(acc[i], low), high));
+/* Output rows below each other of 3x3 taps, `rows` of them. `top`: the first input row lies above the map,
+ * `bottom`: the last one below it. */
+typedef struct square {
+  const float *x; /* column 0 of the first row's first tap */
+  const float *w, *bias, *limits;
+  float *y;
+  int64_t x_row, y_row;      /* floats from one row to the next */
+  int64_t pad, width, count; /* columns: left of the map, of it, of the output */
+} square;
+
+#define INLINE inline __attribute__((always_inline))
+
+/* What the taps of kernel column `t` make of a column of the input. */
+static INLINE void square_taps(const square *q, const float *x, const vf w[9], const int t, vf *acc,
+                               const int rows, const int stride, const int top, const int bottom) {
+#pragma GCC unroll 5
+  for (int h = top; h < (rows - 1) * stride + 3 - bottom; h++) {
+    vf v = vf_pinned(vf_load(x + h * q->x_row));
+#pragma GCC unroll 2
+    for (int i = 0; i < rows; i++)
+      if (h - i * stride >= 0 && h - i * stride < 3) acc[i] += w[(h - i * stride) * 3 + t] * v;
+  }
 }
 
-#define THREE(COUNT, STRIDE, LEFT, RIGHT)                                         \
-  static __attribute__((noinline)) void three_##COUNT##_##STRIDE##_##LEFT##RIGHT( \
-      const row_taps *r, const float *bias, int64_t column, float *y) {           \
-    three_taps(r, bias, column, y, COUNT, STRIDE, LEFT, RIGHT);                   \
+/* Goes over the columns with the weights in registers. Every column is loaded once for all outputs that meet
+ * it: with stride 1 three in a row, of which the first is then complete. */
+static INLINE void square_rows(const square *q, const int rows, const int stride, const int top,
+                               const int bottom) {
+  const vf low = vf_set(q->limits[0]), high = vf_set(q->limits[1]);
+  for (int part = 0; part < 16; part += VL) {
+    const float *x = q->x + part;
+    float *y = q->y + part;
+    vf w[9], bias = vf_load(q->bias + part), acc[3][2];
+#pragma GCC unroll 9
+    for (int i = 0; i < 9; i++) w[i] = vf_pinned(vf_load(q->w + i * 16 + part));
+#pragma GCC unroll 2
+    for (int i = 0; i < rows; i++) acc[0][i] = acc[1][i] = acc[2][i] = bias;
+    if (stride == 2 && q->pad <= 0) square_taps(q, x - q->pad * 16, w, 0, acc[0], rows, stride, top, bottom);
+    for (int64_t o = stride == 1 ? -2 : 0; o < q->count; o++) {
+      int64_t column = o * stride + 2 - q->pad; /* of the last tap */
+      if (stride == 2) square_taps(q, x + (column - 1) * 16, w, 1, acc[0], rows, stride, top, bottom);
+      if (column >= 0 && column < q->width) {
+        square_taps(q, x + column * 16, w, 2, acc[0], rows, stride, top, bottom);
+        if (stride == 1) square_taps(q, x + column * 16, w, 1, acc[1], rows, stride, top, bottom);
+        square_taps(q, x + column * 16, w, 0, acc[3 - stride], rows, stride, top, bottom);
+      }
+#pragma GCC unroll 2
+      for (int i = 0; i < rows; i++) {
+        if (o >= 0) vf_store(y + i * q->y_row + o * 16, vf_at_most(vf_at_least(acc[0][i], low), high));
+        acc[0][i] = acc[1][i];
+        acc[1][i] = stride == 1 ? acc[2][i] : bias;
+        acc[2][i] = bias;
+      }
+    }
   }
-#define THREES(COUNT)   \
-  THREE(COUNT, 1, 0, 0) \
-  THREE(COUNT, 1, 0, 1) \
-  THREE(COUNT, 1, 1, 0) \
-  THREE(COUNT, 1, 1, 1) \
-  THREE(COUNT, 2, 0, 0) THREE(COUNT, 2, 0, 1) THREE(COUNT, 2, 1, 0) THREE(COUNT, 2, 1, 1)
-#define NAMES(COUNT)                                                                                \
-  {                                                                                                 \
-    {{three_##COUNT##_1_00, three_##COUNT##_1_01}, {three_##COUNT##_1_10, three_##COUNT##_1_11}}, { \
-      {three_##COUNT##_2_00, three_##COUNT##_2_01}, { three_##COUNT##_2_10, three_##COUNT##_2_11 }  \
-    }                                                                                               \
-  }
+}
 
-typedef void (*three_fn)(const row_taps *, const float *, int64_t, float *);
+#define SQUARE(ROWS, STRIDE, TOP, BOTTOM)                                                           \
+  static __attribute__((noinline)) void square_##ROWS##_##STRIDE##_##TOP##BOTTOM(const square *q) { \
+    square_rows(q, ROWS, STRIDE, TOP, BOTTOM);                                                      \
+  }
+#define SQUARES(ROWS, STRIDE) \
+  SQUARE(ROWS, STRIDE, 0, 0) SQUARE(ROWS, STRIDE, 0, 1) SQUARE(ROWS, STRIDE, 1, 0) SQUARE(ROWS, STRIDE, 1, 1)
+#define NAMES(ROWS, STRIDE)                                           \
+  {                                                                   \
+    {square_##ROWS##_##STRIDE##_00, square_##ROWS##_##STRIDE##_01}, { \
+      square_##ROWS##_##STRIDE##_10, square_##ROWS##_##STRIDE##_11    \
+    }                                                                 \
+  }
 
 /* clang-format off */
-THREES(1) THREES(2)
-#if PARTS <= 2
-THREES(3) THREES(4)
-#endif
-#if PARTS == 1
-THREES(5) THREES(6) THREES(7) THREES(8)
-#endif
-/* By outputs less one, stride less one, left, right. */
-static const three_fn threes[TILE_PIXELS][2][2][2] = {NAMES(1), NAMES(2),
-#if PARTS <= 2
-  NAMES(3), NAMES(4),
-#endif
-#if PARTS == 1
-  NAMES(5), NAMES(6), NAMES(7), NAMES(8),
-#endif
-};
+SQUARES(1, 1) SQUARES(1, 2) SQUARES(2, 1) SQUARES(2, 2)
+/* By rows less one, stride less one, top, bottom. */
+static void (*const squares[2][2][2][2])(const square *) = {{NAMES(1, 1), NAMES(1, 2)}, {NAMES(2, 1), NAMES(2, 2)}};
 /* clang-format on */
 
-/* A row of three taps, cut in tiles of nearly equal width. */
-static void row_of_three(const conv_depthwise *s, const row_taps *r, const float *bias, float *y) {
+/* One or two output rows. */
+static void run_square(const conv_depthwise *s, const cpu_run *run, const conv_row *at, int64_t rows) {
   const conv_geom *q = &s->geom;
-  int64_t count = op_div_up(q->out[2], TILE_PIXELS), stride = q->stride[2];
-  for (int64_t i = 0; i < count; i++) {
-    int64_t o = q->out[2] * i / count, width = q->out[2] * (i + 1) / count - o;
-    int left = o<s->inner_first, right = o + width> s->inner_end;
-    threes[width - 1][stride - 1][left][right](r, bias, o * stride - q->pad[2], y + o * 16);
-  }
+  static const float none[2] = {-INFINITY, INFINITY};
+  int64_t top = at->height * q->stride[1] - q->pad[1],
+          last = (at->height + rows - 1) * q->stride[1] - q->pad[1] + 2;
+  int64_t depth = at->depth * q->stride[0];
+  square a = {.w = s->weights + at->block * 144,
+              .bias = s->bias + at->block * 16,
+              .limits = s->posts.limited ? s->posts.limits : none,
+              .x_row = q->in[2] * 16,
+              .y_row = q->out[2] * 16,
+              .pad = q->pad[2],
+              .width = q->in[2],
+              .count = q->out[2]};
+  a.x = (const float *)run->inputs[0] +
+        (((at->image * s->blocks + at->block) * q->in[0] + depth) * q->in[1] + top) * a.x_row;
+  a.y = (float *)run->outputs[0] + conv_row_at(at, q, s->blocks) * a.y_row;
+  squares[rows - 1][q->stride[1] - 1][top < 0][last >= q->in[1]](&a);
+  if (post_left(&s->posts)) post_blocked(&s->posts, run, a.y, rows * q->out[2], at->block * 16, q->c);
 }
 
 static void row(const conv_depthwise *s, const row_taps *r, const float *bias, float *y) {
@@ -241,7 +262,7 @@ static void run_row(const conv_depthwise *s, const cpu_run *run, const conv_row 
   if (r.depths > 0 && r.heights > 0) r.x += (id * q->in[1] + ih) * q->in[2] * 16;
   r.w = s->weights + ((at->block * q->k[0] + d0) * q->k[1] + h0) * q->k[2] * 16;
   float *y = (float *)run->outputs[0] + conv_row_at(at, q, s->blocks) * q->out[2] * 16;
-  (s->three ? row_of_three : row)(s, &r, s->bias + at->block * 16, y);
+  row(s, &r, s->bias + at->block * 16, y);
   if (post_left(&s->posts)) post_blocked(&s->posts, run, y, q->out[2], at->block * 16, q->c);
 }
 
@@ -251,9 +272,14 @@ static void run(const void *state, const cpu_run *run) {
   int64_t begin, end, count = q->n * s->blocks * q->out[0] * q->out[1];
   while (cpu_next(run, count, op_grain(run, count, 1), &begin, &end)) {
     conv_row at = {0};
-    for (; begin < end; begin++) {
+    for (int64_t rows; begin < end; begin += rows) {
       conv_next_row(&at, run, q, s->blocks, begin);
-      run_row(s, run, &at);
+      rows = s->square && begin + 1 < end && at.left && at.height + 1 < q->out[1] ? 2 : 1;
+      if (s->square)
+        run_square(s, run, &at, rows);
+      else
+        run_row(s, run, &at);
+      if (rows == 2) conv_next_row(&at, run, q, s->blocks, begin + 1);
     }
   }
 }
