@@ -5,29 +5,41 @@
 #include <string.h>
 
 #include "cpu/kernels/common.h"
+#include "cpu/kernels/vec.h"
+
+/* to[j][i] = from[i][j] of a square of 16 x 16; rows lie `pitch` floats apart. */
+static inline void pack_square(const float *from, int64_t pitch, float *to, int64_t columns) {
+  for (int i = 0; i < 16; i += VL)
+    for (int j = 0; j < 16; j += VL) {
+      vf part[VL];
+#pragma GCC unroll 16
+      for (int k = 0; k < VL; k++) part[k] = vf_load(from + (i + k) * pitch + j);
+      vf_flip(part);
+#pragma GCC unroll 16
+      for (int k = 0; k < VL; k++) vf_store(to + (j + k) * columns + i, part[k]);
+    }
+}
 
 /* One panel: to[t][c][i] = w[i][c][t] for i < rows, 0 for rows <= i < columns (a multiple of 16). Rows of w
- * lie `pitch` floats apart. Squares of 16 x 16 pass through a buffer of their own: rows a power of two apart
- * would drive each other out of the cache. */
+ * lie `pitch` floats apart. */
 static inline void pack_panel(const float *w, int64_t pitch, int64_t rows, int64_t columns, int64_t channels,
                               int64_t taps, float *to) {
-  _Alignas(64) float square[16][16];
+  _Alignas(64) float square[16][16], turned[16][16];
   int64_t length = channels * taps;
   for (int64_t first = 0; first < columns; first += 16) {
     int64_t count = op_max(0, op_min(16, rows - first)), c = 0, t = 0;
-    if (count < 16) memset(square, 0, sizeof square);
     for (int64_t k = 0; k < length; k += 16) {
       const float *from = w + first * pitch + k;
       int64_t width = op_min(16, length - k);
-      for (int64_t i = 0; i < count; i++, from += pitch)
-        if (width == 16)
-          memcpy(square[i], from, sizeof square[i]);
-        else
-          memcpy(square[i], from, (size_t)width * sizeof *from);
+      if (count == 16 && width == 16) {
+        pack_square(from, pitch, turned[0], 16);
+      } else {
+        memset(square, 0, sizeof square);
+        for (int64_t i = 0; i < count; i++) memcpy(square[i], from + i * pitch, (size_t)width * sizeof *from);
+        pack_square(square[0], 16, turned[0], 16);
+      }
       for (int64_t j = 0; j < width; j++) {
-        float *column = to + (t * channels + c) * columns + first;
-#pragma GCC unroll 16
-        for (int i = 0; i < 16; i++) column[i] = square[i][j];
+        memcpy(to + (t * channels + c) * columns + first, turned[j], sizeof turned[j]);
         if (++t == taps) {
           t = 0;
           c++;

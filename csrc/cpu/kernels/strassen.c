@@ -15,22 +15,33 @@ static inline __attribute__((always_inline)) void pack_columns(const float *cons
                                                                int64_t k_step, int64_t n_step, int64_t inner,
                                                                int64_t width, float *to) {
   _Alignas(64) float square[2][16][16] = {0};
-  int quarters_read = sign ? 2 : 1;
+  int64_t line = k_step == 1 ? n_step : k_step;
   for (int64_t k = 0; k < inner; k += 16, to += 16 * width) {
-    for (int part = 0; part < quarters_read; part++) {
-      const float *from = quarters[part] + k * k_step;
-      if (k_step == 1)
-        for (int64_t n = 0; n < there[part]; n++)
-          memcpy(square[part][n], from + n * n_step, sizeof square[0][0]);
-      else
-        for (int64_t i = 0; i < 16; i++)
-          memcpy(square[part][i], from + i * k_step, (size_t)there[part] * sizeof *from);
+    const float *from[2];
+    int64_t step[2];
+    for (int part = 0; part < (sign ? 2 : 1); part++) {
+      from[part] = quarters[part] + k * k_step;
+      step[part] = line;
+      if (there[part] == 16) continue;
+      int64_t lines = k_step == 1 ? there[part] : 16, length = k_step == 1 ? 16 : there[part];
+      for (int64_t i = 0; i < lines; i++)
+        memcpy(square[part][i], from[part] + i * line, (size_t)length * sizeof(float));
+      from[part] = square[part][0];
+      step[part] = 16;
     }
-    for (int i = 0; i < 16; i++)
-      for (int n = 0; n < 16; n++) {
-        int row = k_step == 1 ? n : i, column = k_step == 1 ? i : n;
-        float first = square[0][row][column], second = square[1][row][column];
-        to[i * width + n] = sign > 0 ? first + second : sign < 0 ? first - second : first;
+    for (int i = 0; i < 16; i += VL)
+      for (int j = 0; j < 16; j += VL) {
+        vf sums[VL];
+#pragma GCC unroll 16
+        for (int l = 0; l < VL; l++) {
+          sums[l] = vf_load(from[0] + (i + l) * step[0] + j);
+          if (sign > 0) sums[l] += vf_load(from[1] + (i + l) * step[1] + j);
+          if (sign < 0) sums[l] -= vf_load(from[1] + (i + l) * step[1] + j);
+        }
+        if (k_step == 1) vf_flip(sums);
+        float *at = k_step == 1 ? to + j * width + i : to + i * width + j;
+#pragma GCC unroll 16
+        for (int l = 0; l < VL; l++) vf_store(at + l * width, sums[l]);
       }
   }
 }
@@ -48,10 +59,11 @@ static void pack(const strassen_shape *s, const float *b, int64_t k_step, int64_
           there[i] = op_max(0, op_min(16, s->columns - column));
           quarters[i] = b + q / 2 * s->inner * k_step + op_min(column, s->columns) * n_step;
         }
+        float *column = to + n - begin;
         if (k_step == 1)
-          pack_columns(quarters, there, factors[p].sign, 1, n_step, s->inner, end - begin, to + n - begin);
+          pack_columns(quarters, there, factors[p].sign, 1, n_step, s->inner, end - begin, column);
         else
-          pack_columns(quarters, there, factors[p].sign, k_step, 1, s->inner, end - begin, to + n - begin);
+          pack_columns(quarters, there, factors[p].sign, k_step, 1, s->inner, end - begin, column);
       }
   }
 }

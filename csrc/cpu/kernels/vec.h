@@ -123,6 +123,38 @@ static inline vf vf_turn(vf x, int n) {
 #endif
 }
 
+#if defined(__clang__) || __GNUC__ >= 12
+#define VF_PICK(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define VF_PICK(a, b, ...) __builtin_shuffle(a, b, (vi){__VA_ARGS__})
+#endif
+/* Lanes of a and b in turn, of their first and their second halves. */
+#if VL == 16
+#define VF_FIRST 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define VF_SECOND 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#elif VL == 8
+#define VF_FIRST 0, 8, 1, 9, 2, 10, 3, 11
+#define VF_SECOND 4, 12, 5, 13, 6, 14, 7, 15
+#else
+#define VF_FIRST 0, 4, 1, 5
+#define VF_SECOND 2, 6, 3, 7
+#endif
+
+/* Lane j of vector i becomes lane i of vector j. A round rotates the bits of (vector, lane) by one place. */
+static inline __attribute__((always_inline)) void vf_flip(vf *m) {
+  vf turned[VL];
+#pragma GCC unroll 4
+  for (int round = 1; round < VL; round *= 2) {
+#pragma GCC unroll 8
+    for (int i = 0; i < VL / 2; i++) {
+      turned[2 * i] = VF_PICK(m[i], m[i + VL / 2], VF_FIRST);
+      turned[2 * i + 1] = VF_PICK(m[i], m[i + VL / 2], VF_SECOND);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < VL; i++) m[i] = turned[i];
+  }
+}
+
 static inline vf vf_abs(vf x) { return (vf)((vi)x & 0x7fffffff); }
 /* |x| with the sign of s. */
 static inline vf vf_copysign(vf x, vf s) { return (vf)(((vi)x & 0x7fffffff) | ((vi)s & INT32_MIN)); }
