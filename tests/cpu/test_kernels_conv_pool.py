@@ -210,7 +210,8 @@ WINOGRAD = [  # input, output channels, kernel, primitive
     ((2, 37, 12, 20), 50, 3, "winograd4_pool"),
     ((1, 16, 42, 86), 40, 3, "winograd4_pool"),
     ((1, 512, 6, 8), 33, 3, "winograd2_pool"),
-    ((2, 40, 14, 42), 48, 5, "winograd2x5_pool"),
+    ((2, 40, 14, 42), 48, 5, "winograd4x5_pool"),
+    ((1, 40, 6, 10), 50, 5, "winograd2x5_pool"),
 ]
 
 

@@ -2,15 +2,16 @@
 /* The transforms of Winograd's F(m x m, r x r) on vectors of channels: m outputs of a line from its n = m + r
  * - 1 inputs, by n products.
  *
- * Cook-Toom with the points 0, +-sqrt(1/2), +-sqrt(2) and infinity for n = 6, which halve the rounding error
- * of the usual 0, +-1, +-2, and 0, +-1 and infinity for n = 4. A tile is At ((G g Gt) . (Bt d B)) A of its
- * inputs d and the kernel g; B depends on n only. There are F(4, 3), F(2, 3) and F(2, 5). */
+ * Cook-Toom with the points 0, +-1, +-1/2, +-2 and infinity for n = 8, 0, +-sqrt(1/2), +-sqrt(2) and infinity
+ * for n = 6, which halve the rounding error of the usual 0, +-1, +-2, and 0, +-1 and infinity for n = 4. A
+ * tile is At ((G g Gt) . (Bt d B)) A of its inputs d and the kernel g; B depends on n only. There are F(4,
+ * 3), F(2, 3), F(4, 5) and F(2, 5). */
 #ifndef IEC_CPU_WINOGRAD_H
 #define IEC_CPU_WINOGRAD_H
 #include "cpu/kernels/common.h"
 #include "cpu/kernels/vec.h"
 
-#define WINOGRAD_POINTS 6 /* of a line at most */
+#define WINOGRAD_POINTS 8 /* of a line at most */
 #define ROOT_HALF 0.70710678118654752440f
 #define ROOT_TWO 1.41421356237309504880f
 
@@ -21,6 +22,21 @@ static inline __attribute__((always_inline)) void winograd_line_in(const int n, 
     r[1] = d[1] + d[2];
     r[2] = d[2] - d[1];
     r[3] = d[1] - d[3];
+    return;
+  }
+  if (n == 8) {
+    /* For each pair of points x(x + p)(x^2 - q)(x^2 - s), q and s being the squares of the others. */
+    vf even1 = d[6] - 4.25f * d[4] + d[2], odd1 = d[5] - 4.25f * d[3] + d[1];
+    vf even2 = d[6] - 5.0f * d[4] + 4.0f * d[2], odd2 = d[5] - 5.0f * d[3] + 4.0f * d[1];
+    vf even3 = d[6] - 1.25f * d[4] + 0.25f * d[2], odd3 = d[5] - 1.25f * d[3] + 0.25f * d[1];
+    r[0] = d[0] - d[6] + 5.25f * (d[4] - d[2]);
+    r[1] = even1 + odd1;
+    r[2] = even1 - odd1;
+    r[3] = even2 + 0.5f * odd2;
+    r[4] = even2 - 0.5f * odd2;
+    r[5] = even3 + 2.0f * odd3;
+    r[6] = even3 - 2.0f * odd3;
+    r[7] = d[7] - d[1] + 5.25f * (d[3] - d[5]);
     return;
   }
   vf u = d[4] - 2.0f * d[2], v = ROOT_HALF * (d[3] - 2.0f * d[1]);
@@ -39,6 +55,15 @@ static inline __attribute__((always_inline)) void winograd_line_out(const int m,
   if (n == 4) {
     y[0] = d[0] + d[1] + d[2];
     y[1] = d[1] - d[2] - d[3];
+    return;
+  }
+  if (n == 8) {
+    vf s1 = d[1] + d[2], d1 = d[1] - d[2], s2 = d[3] + d[4], d2 = d[3] - d[4], s3 = d[5] + d[6],
+       d3 = d[5] - d[6];
+    y[0] = d[0] + s1 + s2 + s3;
+    y[1] = d1 + 0.5f * d2 + 2.0f * d3;
+    y[2] = s1 + 0.25f * s2 + 4.0f * s3;
+    y[3] = d1 + 0.125f * d2 + 8.0f * d3 + d[7];
     return;
   }
   vf s1 = d[1] + d[2], d1 = ROOT_HALF * (d[1] - d[2]), s2 = d[3] + d[4], d2 = ROOT_TWO * (d[3] - d[4]);
@@ -61,31 +86,32 @@ typedef float winograd_half __attribute__((vector_size(2 * VL)));
 static inline __attribute__((always_inline)) void winograd_line_kernel(const int m, const int r,
                                                                        const winograd_wide *g,
                                                                        winograd_wide *u) {
+  /* Of each pair of points the square, the point and 1 over the product of its distances from all others. */
+  static const double pairs4[][3] = {{1, 1, 0.5}};
+  static const double pairs6[][3] = {{0.5, 0.70710678118654752440, -1 / 1.5},
+                                     {2, 1.41421356237309504880, 1.0 / 6}};
+  static const double pairs8[][3] = {{1, 1, -1 / 4.5}, {0.25, 0.5, 1 / 1.40625}, {4, 2, 1.0 / 90}};
   const int n = m + r - 1;
+  const double (*pairs)[3] = n == 4 ? pairs4 : n == 6 ? pairs6 : pairs8;
   u[0] = g[0];
   u[n - 1] = g[r - 1];
-  winograd_wide even = (g[0] + g[2]) * 0.5, odd = g[1] * 0.5;
-  if (n == 6) {
-    /* Powers of the points: of 1/2 and 2 from tap to next but one. */
-    winograd_wide even1 = g[0] + g[2] * 0.5, odd1 = g[1], even2 = g[0] + g[2] * 2.0, odd2 = g[1];
-    if (r == 5) {
-      even1 += g[4] * 0.25, odd1 += g[3] * 0.5;
-      even2 += g[4] * 4.0, odd2 += g[3] * 2.0;
-    }
-    even = even1 * (-1.0 / 1.5), odd = odd1 * (-0.70710678118654752440 / 1.5);
-    even2 *= 1.0 / 6, odd2 *= 1.41421356237309504880 / 6;
-    u[3] = even2 + odd2;
-    u[4] = even2 - odd2;
+#pragma GCC unroll 3
+  for (int i = 0; i < n / 2 - 1; i++) {
+    double square = pairs[i][0];
+    winograd_wide even = g[0] + g[2] * square, odd = g[1];
+    if (r == 5) even += g[4] * (square * square), odd += g[3] * square;
+    even *= pairs[i][2];
+    odd *= pairs[i][1] * pairs[i][2];
+    u[1 + 2 * i] = even + odd;
+    u[2 + 2 * i] = even - odd;
   }
-  u[1] = even + odd;
-  u[2] = even - odd;
 }
 
 static inline __attribute__((always_inline)) void winograd_kernels_of(const int m, const int r,
                                                                       const float *g, int64_t tap, float *to,
                                                                       int64_t step) {
   const int n = m + r - 1;
-  winograd_wide half[5][6], in[5], u[6];
+  winograd_wide half[5][WINOGRAD_POINTS], in[5], u[WINOGRAD_POINTS];
   for (int part = 0; part < 16; part += VL / 2) {
 #pragma GCC unroll 5
     for (int j = 0; j < r; j++) {
@@ -97,12 +123,12 @@ static inline __attribute__((always_inline)) void winograd_kernels_of(const int 
       }
       winograd_line_kernel(m, r, in, half[j]);
     }
-#pragma GCC unroll 6
+#pragma GCC unroll 8
     for (int i = 0; i < n; i++) {
 #pragma GCC unroll 5
       for (int j = 0; j < r; j++) in[j] = half[j][i];
       winograd_line_kernel(m, r, in, u);
-#pragma GCC unroll 6
+#pragma GCC unroll 8
       for (int j = 0; j < n; j++) {
         winograd_half x = __builtin_convertvector(u[j], winograd_half);
         memcpy(to + (i * n + j) * step + part, &x, sizeof x);
@@ -113,8 +139,10 @@ static inline __attribute__((always_inline)) void winograd_kernels_of(const int 
 
 /* G g Gt of 16 kernels side by side: taps `tap` floats apart become n^2 points `step` floats apart. */
 static inline void winograd_kernels(int m, int r, const float *g, int64_t tap, float *to, int64_t step) {
-  if (m == 4)
+  if (m == 4 && r == 3)
     winograd_kernels_of(4, 3, g, tap, to, step);
+  else if (m == 4)
+    winograd_kernels_of(4, 5, g, tap, to, step);
   else if (r == 3)
     winograd_kernels_of(2, 3, g, tap, to, step);
   else
@@ -130,25 +158,25 @@ static inline __attribute__((always_inline)) void winograd_strip_in(const int m,
                                                                     const float *const *rows, int64_t width,
                                                                     int64_t left, int64_t count, float *to,
                                                                     int64_t step) {
-  vf strip[6][(WINOGRAD_STRIP * 4 + 2) * (16 / VL)], d[6], r[6];
+  vf strip[WINOGRAD_POINTS][(WINOGRAD_STRIP * 4 + 4) * (16 / VL)], d[WINOGRAD_POINTS], r[WINOGRAD_POINTS];
   int64_t columns = count * m + n - m;
   for (int64_t j = 0; j < columns; j++) {
     int inside = left + j >= 0 && left + j < width;
     for (int part = 0; part < 16 / VL; part++) {
-#pragma GCC unroll 6
+#pragma GCC unroll 8
       for (int i = 0; i < n; i++) d[i] = inside ? vf_load(rows[i] + (left + j) * 16 + part * VL) : (vf){0};
       winograd_line_in(n, d, r);
-#pragma GCC unroll 6
+#pragma GCC unroll 8
       for (int i = 0; i < n; i++) strip[i][j * (16 / VL) + part] = r[i];
     }
   }
   for (int64_t t = 0; t < count; t++, to += 16)
     for (int i = 0; i < n; i++)
       for (int part = 0; part < 16 / VL; part++) {
-#pragma GCC unroll 6
+#pragma GCC unroll 8
         for (int j = 0; j < n; j++) d[j] = strip[i][(t * m + j) * (16 / VL) + part];
         winograd_line_in(n, d, r);
-#pragma GCC unroll 6
+#pragma GCC unroll 8
         for (int j = 0; j < n; j++) vf_store(to + (i * n + j) * step + part * VL, r[j]);
       }
 }
@@ -162,19 +190,19 @@ static inline __attribute__((always_inline)) void winograd_tile_out(const int m,
                                                                     int64_t pitch) {
   vf low = vf_set(limits[0]), high = vf_set(limits[1]);
   for (int part = 0; part < 16; part += VL) {
-    vf half[4][6], d[6], r[4], b = vf_load(bias + part);
-#pragma GCC unroll 6
+    vf half[4][WINOGRAD_POINTS], d[WINOGRAD_POINTS], r[4], b = vf_load(bias + part);
+#pragma GCC unroll 8
     for (int j = 0; j < n; j++) {
-#pragma GCC unroll 6
+#pragma GCC unroll 8
       for (int i = 0; i < n; i++) d[i] = vf_load(from + (i * n + j) * step + part);
       winograd_line_out(m, n, d, r);
-#pragma GCC unroll 4
+#pragma GCC unroll 6
       for (int i = 0; i < m; i++) half[i][j] = r[i];
     }
-#pragma GCC unroll 4
+#pragma GCC unroll 6
     for (int i = 0; i < m; i++) {
       winograd_line_out(m, n, half[i], r);
-#pragma GCC unroll 4
+#pragma GCC unroll 6
       for (int j = 0; j < m; j++) {
         vf sum = r[j] + b;
         if (addend) sum += vf_load(addend + i * pitch + j * 16 + part);
