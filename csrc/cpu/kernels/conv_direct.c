@@ -162,8 +162,7 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   s->last_lanes = s->lanes == 1 ? 1 : q->cg - (s->in_blocks - 1) * 16;
   s->tap_count = s->lanes == 1 ? q->taps * q->c : q->taps;
   int64_t outputs = q->g * s->out_blocks * 16;
-  s->slab =
-      s->lanes == 1 ? 1 : op_max(1, GEMM_PANEL_BYTES / (s->tap_count * 1024 * gemm_width(s->out_blocks)));
+  s->slab = s->lanes == 1 ? 1 : gemm_slab(s->in_blocks, s->tap_count * 1024 * gemm_width(s->out_blocks));
   int spread = !gather_in_place(q, &s->gather);
   if (spread) s->at = host->alloc(host->self, (size_t)q->out_size * sizeof *s->at, 64);
   s->taps = host->alloc(host->self, (size_t)s->tap_count * sizeof *s->taps, 64);

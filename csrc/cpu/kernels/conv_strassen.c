@@ -42,7 +42,7 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   post_init(&s->posts, node);
   post_take(&s->posts, 1);
   s->shape = strassen_shape_of(q->c, q->o);
-  s->slab = op_max(1, GEMM_PANEL_BYTES / (1024 * op_div_up(s->shape.blocks, s->shape.groups)));
+  s->slab = gemm_slab(s->shape.inner / 16, 1024 * op_div_up(s->shape.blocks, s->shape.groups));
   status = strassen_pack(host, node, &s->shape, 1, q->c, &s->constants, err);
   if (status != IEC_OK) {
     release(host, s);

@@ -186,7 +186,7 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   s->in_blocks = op_div_up(q->c, 16);
   s->out_blocks = op_div_up(q->o, 16);
   s->groups = gemm_groups(s->out_blocks);
-  s->slab = op_max(1, GEMM_PANEL_BYTES / (1024 * gemm_width(s->out_blocks)));
+  s->slab = gemm_slab(s->in_blocks, 1024 * gemm_width(s->out_blocks));
   s->columns = op_div_up(q->out[2], s->m);
   s->image_rows = op_div_up(q->out[1], s->m);
   s->rows = q->n * s->image_rows;

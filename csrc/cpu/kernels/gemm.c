@@ -75,7 +75,7 @@ static inline __attribute__((always_inline)) void tile(const gemm_args *a, const
         for (const float *whole = w + used / AT_ONCE * AT_ONCE * nb * 16; w != whole;
              from += AT_ONCE, w += AT_ONCE * nb * 16) {
 #pragma GCC unroll 1
-          for (const float *end = fetch + fetched; fetch != end; fetch += 16) __builtin_prefetch(fetch, 0, 2);
+          for (const float *end = fetch + fetched; fetch != end; fetch += 16) __builtin_prefetch(fetch);
 #pragma GCC unroll 4
           for (int c = 0; c < AT_ONCE; c++) add_products(acc, from + c, at, w + c * nb * 16, p_count, width);
         }
@@ -162,14 +162,15 @@ int64_t gemm_tile(int32_t lanes, int64_t nb) {
   return widest[nb];
 }
 
-/* Tile `i` of `count` fetches its part of the next call's weights, some lines in every turn. */
+/* Tile `i` of `count` fetches its part of the next call's weights, some lines in every turn: each line once.
+ */
 static void fetch_ahead(gemm_args *a, int64_t ahead, int64_t nb, int64_t i, int64_t count) {
-  int64_t shares = count < SPREAD ? count : SPREAD;
+  int64_t shares = count < SPREAD ? count : SPREAD, lines = AT_ONCE * nb; /* of a turn of all */
   int64_t turns = a->tap_count * ((a->blocks - 1) * (16 / AT_ONCE) + a->last_lanes / AT_ONCE);
-  int64_t lines = (AT_ONCE * nb + shares - 1) / shares;
-  int wanted = ahead && i * lines < AT_ONCE * nb;
-  a->fetch = a->w + (wanted ? ahead + i * turns * lines * 16 : 0);
-  a->fetched = wanted ? lines * 16 : 0;
+  int64_t begin = lines * i / shares, end = lines * (i + 1) / shares;
+  int wanted = ahead && i < shares;
+  a->fetch = a->w + (wanted ? ahead + begin * turns * 16 : 0);
+  a->fetched = wanted ? (end - begin) * 16 : 0;
 }
 
 void gemm_pixels(const gemm_args *args, int32_t lanes, int32_t nb, int64_t pixels) {

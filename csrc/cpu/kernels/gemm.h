@@ -18,6 +18,13 @@
 /* Weights that one call should use at most: half of the L1 cache, so that they stay there for all pixels. */
 #define GEMM_PANEL_BYTES (16 * 1024 * (GEMM_MAX_BLOCKS > 1 ? 2 : 1))
 
+/* Input blocks that a call uses of `blocks`, of which one has `bytes` bytes of weights: at most what fits,
+ * all calls nearly the same, for each fetches as much as it uses. */
+static inline int64_t gemm_slab(int64_t blocks, int64_t bytes) {
+  int64_t most = bytes < GEMM_PANEL_BYTES ? GEMM_PANEL_BYTES / bytes : 1, calls = (blocks + most - 1) / most;
+  return (blocks + calls - 1) / calls;
+}
+
 typedef struct gemm_args {
   const float *x, *w;
   float *y;

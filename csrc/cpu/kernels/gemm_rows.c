@@ -7,7 +7,6 @@
 #define PARTS (16 / VL) /* vectors of a block */
 #define MOST_ACC 24     /* sums that a tile holds in registers */
 #define PREFETCH 256    /* floats ahead */
-#define SHARES 4        /* so many tiles fetch the weights of the next call */
 
 /* Inlined with constant rows, nb and chains only, so that `acc` is registers. Chain c sums inner elements
  * c, c + chains, ... */
@@ -46,7 +45,7 @@ static inline __attribute__((always_inline)) void tile(const gemm_rows_args *g, 
   const float *fetch = g->w + g->ahead;
 #pragma GCC unroll 1
   for (; k + chains <= g->inner; k += chains, w += chains * nb * 16) {
-    if (chains == 1) __builtin_prefetch(fetch + k * (nb * 16 / SHARES), 0, 2);
+    if (chains == 1) __builtin_prefetch(fetch + k * 16);
 #pragma GCC unroll 8
     for (int c = 0; c < chains; c++) STEP(c)
   }
@@ -111,7 +110,8 @@ void gemm_rows(const gemm_rows_args *args, int32_t nb, int64_t rows) {
   int64_t count = (rows + widest[nb] - 1) / widest[nb];
   for (int64_t i = 0; i < count; i++) {
     int64_t begin = rows * i / count, end = rows * (i + 1) / count;
-    g.ahead = args->ahead && i < SHARES ? args->ahead + i * (g.inner * nb * 16 / SHARES) : 0;
+    /* each of the first nb tiles fetches a line an inner element: every line of the next call, and once */
+    g.ahead = args->ahead && i < nb ? args->ahead + i * g.inner * 16 : 0;
     g.a = args->a + begin * args->a_row;
     g.y = args->y + begin * args->y_row;
     tiles[nb][end - begin](&g);
