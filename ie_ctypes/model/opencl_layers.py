@@ -14,7 +14,7 @@ from pathlib import Path
 from ie_ctypes.errors import ParameterMismatchError
 from ie_ctypes.model.custom import CustomLayer, LayerView, as_in_file
 from ie_ctypes.model.program import AttrValue, Shape, TensorType
-from ie_ctypes.model.readers.xmltree import Element, parse
+from ie_ctypes.model.readers.xmltree import Document, Element, parse
 from ie_ctypes.record import Record
 
 #: Attributes of the nodes. No attribute of a layer is called so: names in XML have no slash.
@@ -246,8 +246,8 @@ def read_opencl_layers(path: str) -> list[OpenclLayer]:
     head = _DECLARATION.match(data)
     at = head.end() if head is not None else 0
     # An XML document has one root, a file of this format one for every layer type.
-    root = parse(b"%b<layers>%b</layers>" % (data[:at], data[at:]), path)
-    return [_read_layer(element, path) for element in root.children]
+    document = parse(b"%b<layers>%b</layers>" % (data[:at], data[at:]), path)
+    return [_read_layer(document, element) for element in document.root]
 
 
 def _error(path: str, line: int, type: str, text: str) -> ParameterMismatchError:
@@ -257,14 +257,15 @@ def _error(path: str, line: int, type: str, text: str) -> ParameterMismatchError
 class _Reader:
     """The attributes of one layer's elements; faults name the file, the layer, the element and the attribute."""
 
-    def __init__(self, path: str, type: str):
-        self.path, self.type = path, type
+    def __init__(self, document: Document, type: str):
+        self.path, self.type = document.source, type
+        self.line = document.line
 
     def fail(self, element: Element, text: str) -> ParameterMismatchError:
-        return _error(self.path, element.line, self.type, text)
+        return _error(self.path, self.line(element), self.type, text)
 
     def text(self, element: Element, name: str) -> str:
-        value = element.attrs.get(name, "")
+        value = element.get(name, "")
         if not value:
             raise self.fail(element, f"<{element.tag}> has no attribute {name}")
         return value
@@ -276,38 +277,38 @@ class _Reader:
         return int(value)
 
     def choice(self, element: Element, name: str, known: Sequence[str], default: str = "") -> str:
-        value = element.attrs.get(name, default)
+        value = element.get(name, default)
         if value not in known:
             raise self.fail(element, f"{name} of <{element.tag}> is {value!r}, expected {' or '.join(known)}")
         return value
 
     def only(self, element: Element, tag: str) -> Element:
-        found = element.all(tag)
+        found = element.findall(tag)
         if len(found) != 1:
             raise self.fail(element, f"<{element.tag}> has {len(found)} elements <{tag}>, expected one")
         return found[0]
 
 
-def _read_layer(element: Element, path: str) -> OpenclLayer:
-    name = element.attrs.get("name", "")
-    read = _Reader(path, name)
+def _read_layer(document: Document, element: Element) -> OpenclLayer:
+    name = element.get("name", "")
+    read = _Reader(document, name)
     if element.tag != "CustomLayer":
         raise read.fail(element, f"element <{element.tag}>, expected <CustomLayer>")
     read.text(element, "name")
     read.choice(element, "type", ("SimpleGPU",))
     read.choice(element, "version", ("1",))
-    kernel, work = read.only(element, "Kernel"), element.all("WorkSizes")
+    kernel, work = read.only(element, "Kernel"), element.findall("WorkSizes")
     if len(work) > 1:
         raise read.fail(work[1], "<WorkSizes> appears twice")
-    sizes = work[0] if work else Element("WorkSizes", {}, element.line)
+    sizes = work[0] if work else Element("WorkSizes")
     return OpenclLayer(
         type=name,
-        file=path,
-        line=sizes.line,
+        file=read.path,
+        line=read.line(work[0] if work else element),
         entry=read.text(kernel, "entry"),
         source=_read_sources(read, kernel),
-        options=" ".join(read.text(e, "options") for e in element.all("CompilerOptions")),
-        defines=tuple(_read_define(read, e) for e in kernel.all("Define")),
+        options=" ".join(read.text(e, "options") for e in element.findall("CompilerOptions")),
+        defines=tuple(_read_define(read, e) for e in kernel.findall("Define")),
         arguments=_read_arguments(read, read.only(element, "Buffers")),
         dim=_read_dim(read, sizes),
         global_sizes=_read_rules(read, sizes, "global") or ("B*F*Y*X",),
@@ -317,10 +318,10 @@ def _read_layer(element: Element, path: str) -> OpenclLayer:
 
 def _read_sources(read: _Reader, kernel: Element) -> str:
     """The files one after the other, each under its name for the compiler's messages."""
-    if not kernel.all("Source"):
+    if not kernel.findall("Source"):
         raise read.fail(kernel, "<Kernel> has no <Source>")
     texts: list[str] = []
-    for element in kernel.all("Source"):
+    for element in kernel.findall("Source"):
         name = os.path.join(os.path.dirname(read.path), read.text(element, "filename"))
         try:
             text = Path(name).read_text(encoding="utf-8", errors="replace")
@@ -335,11 +336,11 @@ def _read_sources(read: _Reader, kernel: Element) -> str:
 
 
 def _read_define(read: _Reader, element: Element) -> Define:
-    type = element.attrs.get("type", "")
+    type = element.get("type", "")
     define = Define(
         name=read.text(element, "name"),
-        param=element.attrs.get("param", ""),
-        default=element.attrs.get("default", ""),
+        param=element.get("param", ""),
+        default=element.get("default", ""),
         is_list=type if type in _LISTS else "",
     )
     if type:
@@ -350,14 +351,14 @@ def _read_define(read: _Reader, element: Element) -> Define:
 def _read_arguments(read: _Reader, buffers: Element) -> tuple[Argument, ...]:
     found: dict[int, Argument] = {}
     formats: dict[tuple[str, int], int] = {}
-    for element in buffers.children:
+    for element in buffers:
         if element.tag not in ("Tensor", "Data"):
             continue
         index = read.number(element, "arg-index")
         if index in found:
             raise read.fail(element, f"arg-index {index} is bound twice")
         if element.tag == "Data":
-            found[index] = Argument(what="data", blob=read.text(element, "name"), line=element.line)
+            found[index] = Argument(what="data", blob=read.text(element, "name"), line=read.line(element))
             continue
         what, port = read.choice(element, "type", ("input", "output")), read.number(element, "port-index")
         known = [*FORMATS, "ANY"]
@@ -365,7 +366,7 @@ def _read_arguments(read: _Reader, buffers: Element) -> tuple[Argument, ...]:
         format = formats.setdefault((what, port), FORMATS.index(given) if given in FORMATS else 0)
         if format != (FORMATS.index(given) if given in FORMATS else 0):
             raise read.fail(element, f"format of <Tensor> is {given}, {what} {port} is also bound as {FORMATS[format]}")
-        found[index] = Argument(what=what, port=port, format=format, line=element.line)
+        found[index] = Argument(what=what, port=port, format=format, line=read.line(element))
     for i in range(len(found)):
         if i not in found:
             raise read.fail(buffers, f"<Buffers> has {len(found)} arguments, but none with arg-index {i}")
@@ -377,7 +378,7 @@ def _read_arguments(read: _Reader, buffers: Element) -> tuple[Argument, ...]:
 
 
 def _read_dim(read: _Reader, element: Element) -> int:
-    value = element.attrs.get("dim", "output")
+    value = element.get("dim", "output")
     match = re.fullmatch(r"output|input(?:[ ,]\s*(\d{1,5}))?", value.strip() or "output")
     if match is None:
         raise read.fail(element, f"dim of <WorkSizes> is {value!r}, expected output or input,N")
@@ -385,7 +386,7 @@ def _read_dim(read: _Reader, element: Element) -> int:
 
 
 def _read_rules(read: _Reader, element: Element, name: str) -> tuple[str, ...]:
-    value = element.attrs.get(name, "")
+    value = element.get(name, "")
     rules = tuple(value.split(",")) if value.strip() else ()
     if len(rules) > 3:
         raise read.fail(element, f"{name} of <WorkSizes> has {len(rules)} sizes, expected at most 3")

@@ -22,32 +22,34 @@ class PluginEntry(Record, frozen=True, kw_only=True):
 
 def read_plugins_xml(path: str | os.PathLike[str]) -> list[PluginEntry]:
     """The plugins of a file, in its order. IEError for a file that is missing, malformed or lacks an attribute."""
+    name = os.fspath(path)
     try:
-        root = parse(Path(path).read_bytes())
+        document = parse(Path(path).read_bytes())
     except OSError:
-        raise IEError(f"Error loading xmlfile: {os.fspath(path)}, File was not found at line: 1 pos: 0") from None
+        raise IEError(f"Error loading xmlfile: {name}, File was not found at line: 1 pos: 0") from None
     except ModelError as e:
-        raise IEError(str(e).replace("Error loading xmlfile: ", f"Error loading xmlfile: {os.fspath(path)}, ", 1)) from None
-    plugins = root.child("plugins") if root.tag == "ie" else None
-    return [_entry(e, os.fspath(path)) for e in (plugins.all("plugin") if plugins is not None else ())]
+        raise IEError(str(e).replace("Error loading xmlfile: ", f"Error loading xmlfile: {name}, ", 1)) from None
+
+    def attribute(element: Element, key: str) -> str:
+        found = element.get(key)
+        if found is None:
+            raise IEError(f"{name}: node <{element.tag}> is missing mandatory attribute: {key} at line {document.line(element)}")
+        return found
+
+    def entry(element: Element) -> PluginEntry:
+        if "." in attribute(element, "name"):
+            raise IEError("Device name must not contain dot '.' symbol")
+        return PluginEntry(
+            name=attribute(element, "name"),
+            location=attribute(element, "location"),
+            properties={attribute(p, "key"): attribute(p, "value") for p in _below(element, "properties", "property")},
+            extensions=tuple(attribute(e, "location") for e in _below(element, "extensions", "extension")),
+        )
+
+    return [entry(e) for e in _below(document.root, "plugins", "plugin")] if document.root.tag == "ie" else []
 
 
-def _entry(element: Element, path: str) -> PluginEntry:
-    name = _attribute(element, "name", path)
-    if "." in name:
-        raise IEError("Device name must not contain dot '.' symbol")
-    properties, extensions = element.child("properties"), element.child("extensions")
-    return PluginEntry(
-        name=name,
-        location=_attribute(element, "location", path),
-        properties={
-            _attribute(p, "key", path): _attribute(p, "value", path) for p in (properties.all("property") if properties is not None else ())
-        },
-        extensions=tuple(_attribute(e, "location", path) for e in (extensions.all("extension") if extensions is not None else ())),
-    )
-
-
-def _attribute(element: Element, name: str, path: str) -> str:
-    if name not in element.attrs:
-        raise IEError(f"{path}: node <{element.tag}> is missing mandatory attribute: {name} at line {element.line}")
-    return element.attrs[name]
+def _below(element: Element, section: str, tag: str) -> list[Element]:
+    """The elements of a tag in the first section of a name; none where there is no section."""
+    found = element.find(section)
+    return [] if found is None else found.findall(tag)

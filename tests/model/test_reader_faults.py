@@ -10,7 +10,7 @@ import pytest
 from small_nets import NETS
 
 from ie_ctypes.errors import ModelError
-from ie_ctypes.model.readers import read_ir, xmltree
+from ie_ctypes.model.readers import read_ir, sniff_version, xmltree
 from ie_ctypes.model.writers import ir_bytes
 
 FILES = {name: ir_bytes(make()) for name, make in NETS.items()}
@@ -174,6 +174,20 @@ def test_errors_of_files_name_the_file() -> None:
     file.name = "some/net.xml"
     with pytest.raises(ModelError, match=r"^some/net.xml: line \d+: Layer ID 77"):
         read_ir(file, FILES["legacy"][1])
+
+
+def test_a_version_is_refused_at_its_line_whatever_follows() -> None:
+    with pytest.raises(ModelError, match=r"^line 3: deprecated IR version: 1$"):
+        sniff_version(b'<?xml version="1.0"?>\n\n<net version="1">\n<layers></net>')
+
+
+@pytest.mark.parametrize("count", [20, 100_000], ids=["short", "long"])
+def test_lines_are_those_of_the_file_whatever_its_size(count: int) -> None:
+    xml, weights = FILES["legacy"]
+    faulty = xml.replace(b"<layers>", b"<!-- -->\n" * count + b"<layers>").replace(b'to-layer="1"', b'to-layer="77"')
+    line = faulty[: faulty.index(b'to-layer="77"')].count(b"\n") + 1
+    with pytest.raises(ModelError, match=f"^line {line}: Layer ID 77"):
+        read_ir(faulty, weights)
 
 
 def test_nested_bodies_end_at_the_depth_limit() -> None:

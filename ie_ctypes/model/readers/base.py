@@ -14,7 +14,7 @@ from ie_ctypes.errors import ModelError
 from ie_ctypes.model.dtypes import BY_ELEMENT_TYPE, BY_NAME
 from ie_ctypes.model.graph import BackEdge, Blob, Body, Graph, MeanChannel, Node, Port, PortMap, PreProcess, Shape
 from ie_ctypes.model.readers.packed import PACKED
-from ie_ctypes.model.readers.xmltree import Element, error
+from ie_ctypes.model.readers.xmltree import Document, Element, error, text_of
 
 MAX_ID = 2**31 - 1
 MAX_OFFSET = 2**63 - 1
@@ -34,11 +34,13 @@ class FileReader(abc.ABC):
 
     legacy: bool
 
-    def __init__(self, source: str, version: int, weights: np.ndarray | None):
-        self.source = source
+    def __init__(self, document: Document, version: int, weights: np.ndarray | None):
+        self.document = document
+        self.source = document.source
         self.version = version
         self.weights = weights  # bytes of the .bin, None when there is none
         self.layer = ""  # named in messages
+        self._shapes: dict[tuple[str | None, ...], Shape] = {}  # of the texts of dimensions: most appear more than once
 
     @abc.abstractmethod
     def read(self, net: Element) -> Graph:
@@ -47,22 +49,26 @@ class FileReader(abc.ABC):
     # -- faults and attributes -------------------------------------------------------------------------------------------
     def fail(self, at: Element, text: str) -> ModelError:
         """The error for a fault at an element: ``raise self.fail(element, "...")``."""
-        return error(self.source, at.line, f"layer {self.layer}: {text}" if self.layer else text)
+        return error(self.source, self.document.line(at), f"layer {self.layer}: {text}" if self.layer else text)
 
     def text(self, at: Element, name: str) -> str:
         """A required attribute, never empty."""
-        if not at.attrs.get(name):
-            raise self.fail(at, f"<{at.tag}> has {'an empty' if name in at.attrs else 'no'} attribute {name!r}")
-        return at.attrs[name]
+        found = at.get(name)
+        if not found:
+            raise self.fail(at, f"<{at.tag}> has {'no' if found is None else 'an empty'} attribute {name!r}")
+        return found
 
     def integer(self, at: Element, name: str, default: int | None = None, low: int = 0, high: int = MAX_ID) -> int:
         """An integer attribute within limits; required when there is no default."""
-        text = at.attrs.get(name)
+        text = at.get(name)
         if text is None and default is not None:
             return default
         if text is None or (not text and default is None):
             text = self.text(at, name)
-        value = int(text) if _is_plain(text) or re.fullmatch(_INTEGER, text.strip()) else None
+        if len(text) < 10 and text.isdigit() and text.isascii():  # as nearly every one in a file
+            value: int | None = int(text)
+        else:
+            value = int(text) if re.fullmatch(_INTEGER, text.strip()) else None
         if value is None or not low <= value <= high:
             raise self.fail(at, f"attribute {name!r} of <{at.tag}> is {_short(text)}, expected an integer in {low}..{high}")
         return value
@@ -76,7 +82,7 @@ class FileReader(abc.ABC):
 
     def precision(self, at: Element, name: str = "precision") -> str:
         """A precision attribute by its legacy name; "" when absent or unspecified, of compressed weights what they are read as."""
-        text = at.attrs.get(name, "").strip()
+        text = at.get(name, "").strip()
         if text in BY_NAME:
             return text
         upper = text.upper()
@@ -117,11 +123,11 @@ class FileReader(abc.ABC):
     # -- layers, ports, edges --------------------------------------------------------------------------------------------
     def layers(self, parent: Element, read: Callable[[Element, int, str], Node]) -> list[Node]:
         """The nodes of ``<layers>``; ids are unique. ``read`` makes one node from its element, id and name."""
-        section = parent.child("layers")
-        if section is None or section.child("layer") is None:
+        section = parent.find("layers")
+        if section is None or section.find("layer") is None:
             raise self.fail(parent, "Incorrect model! Network doesn't contain layers.")
         nodes: dict[int, Node] = {}
-        for element in section.all("layer"):
+        for element in section.findall("layer"):
             number = self.integer(element, "id")
             name = self.text(element, "name")
             if number in nodes:
@@ -133,29 +139,34 @@ class FileReader(abc.ABC):
 
     def ports(self, layer: Element, side: str, *, need_precision: bool = False) -> list[Port]:
         """The ports of ``<input>`` or ``<output>``, in file order."""
-        section = layer.child(side)
+        section = layer.find(side)
         found: dict[int, Port] = {}
-        for element in section.all("port") if section is not None else ():
+        for element in section.findall("port") if section is not None else ():
             number = self.integer(element, "id")
             if number in found:
                 raise self.fail(element, f"{side} port {number} is given twice")
             if need_precision:
                 self.text(element, "precision")
-            dims = [self.dimension(d, d.text) for d in element.children if d.tag == "dim"]
-            port = Port(number, self.shape(element, dims), self.precision(element))
-            if "names" in element.attrs:
-                port.names = _names(element.attrs["names"])
-            if len(dims) < len(element.children):
+            dims = tuple([d.text for d in element if d.tag == "dim"])
+            shape = self._shapes.get(dims)
+            if shape is None:
+                shape = self.shape(element, [self.dimension(d, text_of(d)) for d in element.findall("dim")])
+                self._shapes[dims] = shape
+            port = Port(number, shape, self.precision(element))
+            names = element.get("names")
+            if names is not None:
+                port.names = _names(names)
+            if len(dims) < len(element):
                 port.rt_info = self.attributes(element)
             found[number] = port
         return list(found.values())
 
     def attributes(self, parent: Element) -> dict[str, dict[str, str]]:
         """The runtime attributes of a layer or port: name -> the other XML attributes."""
-        section = parent.child("rt_info")
+        section = parent.find("rt_info")
         found: dict[str, dict[str, str]] = {}
-        for element in section.all("attribute") if section is not None else ():
-            found[self.text(element, "name")] = {k: v for k, v in element.attrs.items() if k != "name"}
+        for element in section.findall("attribute") if section is not None else ():
+            found[self.text(element, "name")] = {k: v for k, v in element.attrib.items() if k != "name"}
         return found
 
     def edges(self, parent: Element, nodes: list[Node]) -> None:
@@ -165,8 +176,8 @@ class FileReader(abc.ABC):
         outputs = {n.id: {p.id: i for i, p in enumerate(n.outputs)} for n in nodes}
         for n in nodes:
             n.sources = [None] * len(n.inputs)
-        section = parent.child("edges")
-        for edge in section.all("edge") if section is not None else ():
+        section = parent.find("edges")
+        for edge in section.findall("edge") if section is not None else ():
             from_layer, from_port, to_layer, to_port = (
                 self.integer(edge, name) for name in ("from-layer", "from-port", "to-layer", "to-port")
             )
@@ -197,14 +208,14 @@ class FileReader(abc.ABC):
     # -- bodies ----------------------------------------------------------------------------------------------------------
     def port_map(self, layer: Element, tag: str, node: Node, body: Graph) -> tuple[list[PortMap], list[PortMap]]:
         """Input and output rows of a port map, with every id checked."""
-        section = layer.child(tag)
+        section = layer.find(tag)
         if section is None:
             raise self.fail(layer, f"<{tag}> is missing")
         by_id = {n.id: n for n in body.nodes}
         rows: tuple[list[PortMap], list[PortMap]] = ([], [])
         for side, ports, found in (("input", node.inputs, rows[0]), ("output", node.outputs, rows[1])):
             outer = {p.id for p in ports}
-            for element in section.all(side):
+            for element in section.findall(side):
                 row = PortMap(
                     external_port_id=self.integer(element, "external_port_id", low=-1),
                     internal_layer_id=self.integer(element, "internal_layer_id"),
@@ -212,9 +223,9 @@ class FileReader(abc.ABC):
                     end=self.integer(element, "end", -1, low=-MAX_ID),
                     stride=self.integer(element, "stride", 1, low=-MAX_ID),
                     part_size=self.integer(element, "part_size", 1, low=-MAX_ID),
-                    purpose=element.attrs.get("purpose", ""),
+                    purpose=element.get("purpose", ""),
                 )
-                if "axis" in element.attrs:
+                if element.get("axis") is not None:
                     row.axis = self.integer(element, "axis", low=-MAX_RANK, high=MAX_RANK)
                 if self.legacy and row.axis == -1:
                     row.axis = None
@@ -244,10 +255,10 @@ class FileReader(abc.ABC):
 
     def back_edges(self, layer: Element, body: Body) -> None:
         """Read ``<back_edges>`` into the body; each must lead to an input of the port map."""
-        section = layer.child("back_edges")
+        section = layer.find("back_edges")
         by_id = {n.id: n for n in body.graph.nodes}
         starts = {(row.internal_layer_id, row.internal_port_id) for row in body.inputs}
-        for edge in section.all("edge") if section is not None else ():
+        for edge in section.findall("edge") if section is not None else ():
             row = BackEdge(self.integer(edge, "from-layer"), self.integer(edge, "to-layer"))
             row.from_port = self.body_port(edge, by_id, row.from_layer, "output", "from-port")
             row.to_port = self.body_port(edge, by_id, row.to_layer, "input", "to-port")
@@ -280,10 +291,10 @@ class FileReader(abc.ABC):
 
     def pre_process(self, net: Element, inputs: list[Node]) -> PreProcess | None:
         """The ``<pre-process>`` section (IR.md section 2, and 9.1 for what IR v10 refuses)."""
-        section = net.child("pre-process")
+        section = net.find("pre-process")
         if section is None:
             return None
-        name = section.attrs.get("reference-layer-name", "")
+        name = section.get("reference-layer-name", "")
         if name:
             chosen = next((n for n in inputs if n.name == name), None)
             if chosen is None:
@@ -298,7 +309,7 @@ class FileReader(abc.ABC):
         count, height, width = shape[-3:]
         result = PreProcess(chosen.name, [MeanChannel() for _ in range(count)])
         number = -1
-        for element in section.all("channel"):
+        for element in section.findall("channel"):
             number = self.integer(element, "id", number + 1, low=-MAX_ID)
             if not 0 <= number < count:
                 raise self.fail(element, f"Pre-process channel id invalid: {number}, expected 0..{count - 1}")
@@ -313,10 +324,10 @@ class FileReader(abc.ABC):
 
     def mean(self, section: Element, element: Element, channel: MeanChannel, height: int, width: int) -> None:
         """Read ``<mean>`` and ``<scale>`` of one channel."""
-        mean = element.child("mean")
-        if mean is not None and "value" in mean.attrs and self.legacy:
+        mean = element.find("mean")
+        if mean is not None and mean.get("value") is not None and self.legacy:
             channel.mean = self.number(mean, "value")
-        elif mean is not None and "size" in mean.attrs:
+        elif mean is not None and mean.get("size") is not None:
             precision = self.precision(section, "mean-precision")
             if not precision:
                 raise self.fail(mean, "mean blob defined without specifying precision.")
@@ -327,7 +338,7 @@ class FileReader(abc.ABC):
         elif mean is not None:
             wanted = "at least one of the following attribute: value, size" if self.legacy else "the attribute: size"
             raise self.fail(mean, f"mean should have {wanted}")
-        scale = element.child("scale")
+        scale = element.find("scale")
         if scale is not None:
             channel.scale = self.number(scale, "value")
 

@@ -34,10 +34,11 @@ def read_ir(model: Source, weights: Source | None = None) -> Graph:
     """
     data, source = _load(model)
     with collector_paused():
-        net = xmltree.parse(data, source)
-        version = _version(net, source)
+        document = xmltree.parse(data, source)
+        version = _version(document)
         raw = _weights(model, weights)
-        graph = _reader(version)(source, version, raw).read(net)
+        graph = _reader(version)(document, version, raw).read(document.root)
+        del document  # before the collector looks at its elements
     graph.owner = raw
     return graph
 
@@ -48,7 +49,7 @@ def sniff_version(model: Source) -> int:
     data, source = _load(model)
     if position is not None:
         model.seek(position)  # type: ignore[union-attr]
-    return _version(xmltree.parse(data, source, root_only=True), source)
+    return _version(xmltree.root_of(data, source))
 
 
 def _reader(version: int) -> type[FileReader]:
@@ -62,19 +63,24 @@ def _reader(version: int) -> type[FileReader]:
     return OpsetReader
 
 
-def _version(net: xmltree.Element, source: str) -> int:
+def _version(document: xmltree.Document) -> int:
+    net = document.root
+
+    def fail(text: str) -> ModelError:
+        return xmltree.error(document.source, document.line(net), text)
+
     if net.tag != "net":
-        raise xmltree.error(source, net.line, f"deprecated IR version: 0 (the root element is <{net.tag[:60]}>, expected <net>)")
-    text = net.attrs.get("version", "0")
+        raise fail(f"deprecated IR version: 0 (the root element is <{net.tag[:60]}>, expected <net>)")
+    text = net.get("version", "0")
     if not text.strip().isdecimal() or len(text) > 9:
-        raise xmltree.error(source, net.line, f"attribute 'version' of <net> is {text[:60]!r}, expected an IR version 2..7, 10 or 11")
+        raise fail(f"attribute 'version' of <net> is {text[:60]!r}, expected an IR version 2..7, 10 or 11")
     version = int(text)
     if version < LEGACY_VERSIONS.start:
-        raise xmltree.error(source, net.line, f"deprecated IR version: {version}")
+        raise fail(f"deprecated IR version: {version}")
     if version >= OPSET_VERSIONS.stop:
-        raise xmltree.error(source, net.line, f"cannot parse future versions: {version}")
+        raise fail(f"cannot parse future versions: {version}")
     if version not in LEGACY_VERSIONS and version not in OPSET_VERSIONS:
-        raise xmltree.error(source, net.line, f"IR version {version} is not supported, expected 2..7, 10 or 11")
+        raise fail(f"IR version {version} is not supported, expected 2..7, 10 or 11")
     return version
 
 

@@ -7,7 +7,7 @@ import math
 
 from ie_ctypes.model.graph import Body, Graph, Node
 from ie_ctypes.model.readers.base import FileReader
-from ie_ctypes.model.readers.xmltree import Element
+from ie_ctypes.model.readers.xmltree import Element, text_of
 
 #: Parts of a layer that are never its data element, whatever the layer type is called.
 _STRUCTURE = frozenset({"input", "output", "blobs", "weights", "biases", "port_map", "back_edges", "body"})
@@ -41,7 +41,7 @@ class LegacyReader(FileReader):
 
     def read(self, net: Element) -> Graph:
         """The network of a ``<net>`` element."""
-        graph = Graph(name=net.attrs.get("name", ""), version=self.version, source=self.source)
+        graph = Graph(name=net.get("name", ""), version=self.version, source=self.source)
         graph.nodes = self.network(net, self.precision(net))
         inputs = [n for n in graph.nodes if n.type.lower() == "input"]
         if not inputs:
@@ -73,10 +73,10 @@ class LegacyReader(FileReader):
     def node(self, element: Element, number: int, name: str, precision: str) -> Node:
         """One layer without its edges."""
         node = Node(id=number, name=name, type=self.text(element, "type"))
-        if element.attrs.get("precision", "").upper() == "MIXED":
+        if element.get("precision", "").upper() == "MIXED":
             raise self.fail(element, f"Layer precision must not be MIXED, at layer name: {name}")
         node.precision = self.precision(element) or precision
-        node.affinity = element.attrs.get("affinity", "")
+        node.affinity = element.get("affinity", "")
         node.inputs = self.ports(element, "input")
         node.outputs = self.ports(element, "output")
         if node.type.lower() == "input" and len(node.outputs) != 1:
@@ -85,7 +85,7 @@ class LegacyReader(FileReader):
         if node.type.lower() == "activation" and node.params.get("type", "").lower() in _ACTIVATIONS:
             node.type = _ACTIVATIONS[node.params.pop("type").lower()]
         self.blobs(element, node)
-        if element.child("body") is not None:
+        if element.find("body") is not None:
             self.body(element, node)
         return node
 
@@ -93,14 +93,14 @@ class LegacyReader(FileReader):
         """Attributes of the data element, whichever of its names it has."""
         kind = layer_type.lower()
         names = ("data", f"{kind}_data", kind, *_DATA_NAMES.get(kind, ()))
-        by_tag = {c.tag.lower(): c for c in reversed(element.children) if c.tag.lower() not in _STRUCTURE}
+        by_tag = {c.tag.lower(): c for c in reversed(element) if c.tag.lower() not in _STRUCTURE}
         data = next((by_tag[n] for n in names if n in by_tag), None)
         if data is None:
             return {}
-        params = dict(data.attrs)
+        params = dict(data.attrib)
         if kind == "crop":
             for key in ("axis", "offset", "dim"):
-                values = [c.attrs[key] for c in data.all("crop") if key in c.attrs]
+                values = [c.attrib[key] for c in data.findall("crop") if key in c.attrib]
                 if values:
                     params[key] = ",".join(values)
         return params
@@ -108,9 +108,9 @@ class LegacyReader(FileReader):
     def blobs(self, element: Element, node: Node) -> None:
         """Weights, in ``<blobs>`` or directly below the layer as in the oldest files."""
         default = node.outputs[0].precision if node.type.lower() == "const" and node.outputs else ""
-        section = element.child("blobs")
-        found = [c for c in element.children if c.tag in ("weights", "biases")]
-        for blob in [*found, *(section.children if section is not None else ())]:
+        section = element.find("blobs")
+        found = [c for c in element if c.tag in ("weights", "biases")]
+        for blob in [*found, *(section if section is not None else ())]:
             if self.integer(blob, "size", high=2**63 - 1) == 0:
                 continue
             if blob.tag in node.blobs:
@@ -124,7 +124,7 @@ class LegacyReader(FileReader):
 
     def body(self, element: Element, node: Node) -> None:
         """The body of a TensorIterator."""
-        section = element.child("body")
+        section = element.find("body")
         assert section is not None
         graph = Graph(name=node.name, version=self.version, source=self.source)
         graph.nodes = self.network(section, node.precision)
@@ -153,15 +153,15 @@ class LegacyReader(FileReader):
 
     def statistics(self, net: Element) -> dict[str, tuple[tuple[float, ...], tuple[float, ...]]]:
         """Minimum and maximum of each channel of the outputs of calibrated layers."""
-        section = net.child("statistics")
+        section = net.find("statistics")
         found: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {}
-        for element in section.all("layer") if section is not None else ():
-            parts = [element.child(tag) for tag in ("name", "min", "max")]
+        for element in section.findall("layer") if section is not None else ():
+            parts = [element.find(tag) for tag in ("name", "min", "max")]
             name, low, high = parts
             if name is None or low is None or high is None:
                 raise self.fail(element, "a layer of <statistics> needs <name>, <min> and <max>")
-            limits = self.floats(low, low.text), self.floats(high, high.text)
+            limits = self.floats(low, text_of(low)), self.floats(high, text_of(high))
             if len(limits[0]) != len(limits[1]):
-                raise self.fail(element, f"statistics of {name.text}: {len(limits[0])} minima and {len(limits[1])} maxima")
-            found[name.text] = limits
+                raise self.fail(element, f"statistics of {text_of(name)}: {len(limits[0])} minima and {len(limits[1])} maxima")
+            found[text_of(name)] = limits
         return found

@@ -9,7 +9,7 @@ from ie_ctypes.model.dtypes import BY_NAME
 from ie_ctypes.model.graph import Blob, Body, Graph, Node, Shape
 from ie_ctypes.model.readers.base import FileReader
 from ie_ctypes.model.readers.packed import PACKED, unpacked
-from ie_ctypes.model.readers.xmltree import Element
+from ie_ctypes.model.readers.xmltree import Element, text_of
 
 #: (key of ``Node.bodies``, tag of the body, tag of its port map)
 _BODIES = (("body", "body", "port_map"), ("then", "then_body", "then_port_map"), ("else", "else_body", "else_port_map"))
@@ -24,10 +24,10 @@ class OpsetReader(FileReader):
 
     def read(self, net: Element) -> Graph:
         """The network of a ``<net>`` element."""
-        graph = Graph(name=net.attrs.get("name", ""), version=self.version, precision="UNSPECIFIED", source=self.source)
+        graph = Graph(name=net.get("name", ""), version=self.version, precision="UNSPECIFIED", source=self.source)
         self.network(net, graph)
         graph.preprocess = self.pre_process(net, [n for n in graph.nodes if n.type == "Parameter"])
-        section = net.child("rt_info")
+        section = net.find("rt_info")
         if section is not None:
             graph.rt_info = _flatten(section)
         return graph
@@ -64,9 +64,9 @@ class OpsetReader(FileReader):
         node.inputs = self.ports(element, "input")
         node.outputs = self.ports(element, "output", need_precision=True)
         node.rt_info = self.attributes(element)
-        data = element.child("data")
+        data = element.find("data")
         if data is not None:
-            node.params = dict(data.attrs)
+            node.params = dict(data.attrib)
         wanted = {"Parameter": (0, 1), "Const": (0, 1), "Result": (1, len(node.outputs))}.get(node.type)
         if wanted is not None and (len(node.inputs), len(node.outputs)) != wanted:
             raise self.fail(
@@ -84,20 +84,20 @@ class OpsetReader(FileReader):
     def declared(self, data: Element, node: Node) -> None:
         """``element_type`` and ``shape`` of a Parameter or Const win over its port, as in the original; absent ones are taken from it."""
         port = node.outputs[0]
-        if node.type == "Parameter" and data.attrs.get("element_type", "").strip().upper() in PACKED:
-            raise self.fail(data, f"an input of element type {data.attrs['element_type']} is not supported")
-        if "element_type" in data.attrs:
+        if node.type == "Parameter" and data.get("element_type", "").strip().upper() in PACKED:
+            raise self.fail(data, f"an input of element type {data.get('element_type')} is not supported")
+        if data.get("element_type") is not None:
             port.precision = self.precision(data, "element_type")
         if not port.precision:
             raise self.fail(data, "element_type is missing or undefined")
-        if "shape" in data.attrs:
+        if data.get("shape") is not None:
             port.shape = self.attribute_shape(data)
         node.params.setdefault("element_type", BY_NAME[port.precision].element_type)
         node.params.setdefault("shape", ",".join(map(str, port.shape)))
 
     def attribute_shape(self, data: Element) -> Shape:
         """The ``shape`` attribute: ``1,3,-1``, ``?,3,1..4``, empty for a scalar."""
-        text = data.attrs["shape"].strip().removeprefix("[").removesuffix("]").strip()
+        text = data.attrib["shape"].strip().removeprefix("[").removesuffix("]").strip()
         if text == "...":
             raise self.fail(data, "attribute 'shape' has a dynamic rank, which is not supported")
         return self.shape(data, [self.dimension(data, t) for t in text.split(",")] if text else [])
@@ -108,7 +108,7 @@ class OpsetReader(FileReader):
         if min(port.shape, default=0) < 0:
             raise self.fail(data, f"a constant cannot have the dynamic shape {list(port.shape)}")
         no_file = "Empty weights data in bin file or bin file cannot be found!"
-        packed = data.attrs.get("element_type", "").strip().upper()
+        packed = data.get("element_type", "").strip().upper()
         stored = "U8" if packed in PACKED else port.precision
         blob = self.segment(data, stored, no_file if self.weights is None else "Incorrect weights in bin file!")
         count = math.prod(port.shape)
@@ -131,10 +131,10 @@ class OpsetReader(FileReader):
     def bodies(self, element: Element, node: Node) -> None:
         """The sub-networks of TensorIterator, Loop and If."""
         for key, tag, map_tag in _BODIES:
-            section = element.child(tag)
+            section = element.find(tag)
             if section is None:
                 continue
-            graph = Graph(name=section.attrs.get("name", ""), version=self.version, precision="UNSPECIFIED", source=self.source)
+            graph = Graph(name=section.get("name", ""), version=self.version, precision="UNSPECIFIED", source=self.source)
             self.network(section, graph)
             body = Body(graph, *self.port_map(element, map_tag, node, graph))
             if key == "body":
@@ -145,11 +145,11 @@ class OpsetReader(FileReader):
 def _flatten(section: Element) -> dict[str, str]:
     """Nested elements with a ``value`` as a flat dictionary; keys of the levels are joined with ``/``."""
     found: dict[str, str] = {}
-    todo = [(e.attrs.get("name", e.tag), e) for e in section.children]
+    todo = [(e.get("name", e.tag), e) for e in section]
     while todo:
         key, element = todo.pop(0)
-        if element.children:
-            todo = [(f"{key}/{e.attrs.get('name', e.tag)}", e) for e in element.children] + todo
+        if len(element):
+            todo = [(f"{key}/{e.get('name', e.tag)}", e) for e in element] + todo
         else:
-            found[key] = element.attrs.get("value", element.text)
+            found[key] = element.get("value", text_of(element))
     return found

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small XML tree with line numbers and firm limits, over expat: no document types, no entities, no deep nesting."""
+"""Element trees of the standard library over expat with firm limits: no document types, no entities, no deep nesting."""
 
 from __future__ import annotations
 
-import pyexpat as expat  # xml.parsers.expat is the same, three modules later
+import contextlib
+import pyexpat as expat  # xml.parsers.expat is the same, two modules later
+from xml.etree.ElementTree import Element, TreeBuilder
 
 from ie_ctypes.errors import ModelError
+
+__all__ = ["Document", "Element", "error", "parse", "root_of", "text_of"]
 
 MAX_DEPTH = 64
 MAX_TEXT = 1 << 20  # characters of one attribute, or of the text of one element
@@ -13,32 +17,31 @@ MAX_ELEMENTS = 50_000_000
 MAX_LAYERS = 1_000_000
 MAX_BYTES = 1 << 30
 
-#: Sections that say how the file was made; they are checked for well-formedness and left out of the tree.
-_IGNORED = frozenset({"meta_data", "quantization_parameters"})
+
+class Document:
+    """A parsed text. Where its elements lie is found when somebody asks, by parsing it again: only messages of faults do."""
+
+    def __init__(self, data: bytes, source: str, root: Element):
+        self.source = source
+        self.root = root
+        self._data = data
+        self._lines: dict[int, int] = {}  # id(element) -> line
+
+    def line(self, element: Element) -> int:
+        """The line where an element of the tree begins."""
+        if not self._lines:
+            lines: list[int] = []
+            parser = expat.ParserCreate()
+            parser.StartElementHandler = lambda *_: lines.append(parser.CurrentLineNumber)
+            with contextlib.suppress(expat.ExpatError):  # behind a root that was read alone
+                parser.Parse(self._data, True)
+            self._lines = dict(zip(map(id, self.root.iter()), lines, strict=False))
+        return self._lines[id(element)]
 
 
-class Element:
-    """An element: ``tag``, ``attrs``, ``children``, ``text`` (character data before the first child, stripped) and ``line``."""
-
-    __slots__ = ("attrs", "children", "line", "tag", "text")
-
-    def __init__(self, tag: str, attrs: dict[str, str], line: int):
-        self.tag = tag
-        self.attrs = attrs
-        self.children: list[Element] | tuple[()] = ()
-        self.text = ""
-        self.line = line
-
-    def child(self, *tags: str) -> Element | None:
-        """The first child that has one of the tags."""
-        for c in self.children:
-            if c.tag in tags:
-                return c
-        return None
-
-    def all(self, tag: str) -> list[Element]:
-        """Children of that tag."""
-        return [c for c in self.children if c.tag == tag]
+def text_of(element: Element) -> str:
+    """Character data before the first child, stripped."""
+    return (element.text or "").strip()
 
 
 def error(source: str, line: int, text: str) -> ModelError:
@@ -47,101 +50,103 @@ def error(source: str, line: int, text: str) -> ModelError:
     return ModelError(f"{where}line {line}: {text}")
 
 
-class _RootSeen(Exception):  # noqa: N818  (control flow, never leaves this module)
-    pass
-
-
-class _Builder:
-    """Builds the tree from the parser's events. They come by the ten thousand, hence closures, and checks only where they can fail."""
-
-    def __init__(self, source: str, size: int, root_only: bool):
-        self.source = source
-        self.root: Element | None = None
-        self.parser = expat.ParserCreate()
-        self.parser.buffer_text = True
-        self.parser.StartDoctypeDeclHandler = self.doctype
-        self._install(size, root_only)
-
-    def fail(self, text: str) -> ModelError:
-        return error(self.source, self.parser.CurrentLineNumber, text)
-
-    def doctype(self, *_: object) -> None:
-        raise self.fail("document type declarations and entities are not allowed")
-
-    def check(self, tag: str, attrs: dict[str, str], elements: int, layers: int) -> None:
-        """The limits that only a large file can exceed: without entities nothing is longer than its file."""
-        for name, value in attrs.items():
-            if len(value) > MAX_TEXT:
-                raise self.fail(f"attribute {name!r} of <{tag}> has {len(value)} characters, expected at most {MAX_TEXT}")
-        if layers > MAX_LAYERS:
-            raise self.fail(f"the network has more than {MAX_LAYERS} layers")
-        if elements > MAX_ELEMENTS:
-            raise self.fail(f"the file has more than {MAX_ELEMENTS} elements")
-
-    def _install(self, size: int, root_only: bool) -> None:
-        parser, stack = self.parser, list[Element]()
-        large = size > min(MAX_TEXT, MAX_ELEMENTS, MAX_LAYERS)
-        ignored = elements = layers = 0
-
-        def start(tag: str, attrs: dict[str, str]) -> None:
-            nonlocal ignored, elements, layers
-            if len(stack) + ignored >= MAX_DEPTH:
-                raise self.fail(f"<{tag}> is nested deeper than {MAX_DEPTH} elements")
-            if large:
-                inside = not (ignored or (stack and tag in _IGNORED))
-                elements += inside
-                layers += inside and tag == "layer"
-                self.check(tag, attrs, elements, layers)
-            if ignored or (tag in _IGNORED and stack):
-                ignored += 1
-                return
-            element = Element(tag, attrs, parser.CurrentLineNumber)
-            if stack:
-                parent = stack[-1]
-                if parent.children:
-                    parent.children.append(element)
-                else:  # most elements have none, and a list each would be theirs and the garbage collector's
-                    parent.children = [element]
-            else:
-                self.root = element
-                if root_only:
-                    raise _RootSeen
-            stack.append(element)
-            parser.CharacterDataHandler = characters
-
-        def end(_: str) -> None:
-            nonlocal ignored
-            parser.CharacterDataHandler = None  # what lies between elements is indentation: not one event more for it
-            if ignored:
-                ignored -= 1
-                return
-            element = stack.pop()
-            if element.text:
-                element.text = element.text.strip()
-
-        def characters(text: str) -> None:
-            if text.isspace() and (ignored or not stack[-1].text):
-                return
-            if not ignored:
-                element = stack[-1]
-                element.text += text
-                if len(element.text) > MAX_TEXT:
-                    raise self.fail(f"the text of <{element.tag}> has more than {MAX_TEXT} characters")
-
-        parser.StartElementHandler = start
-        parser.EndElementHandler = end
-
-
-def parse(data: bytes, source: str = "", *, root_only: bool = False) -> Element:
-    """The root element of an XML document, with its whole tree unless ``root_only``.
+def parse(data: bytes, source: str = "") -> Document:
+    """An XML document with its whole tree.
 
     Raises ModelError for text that is not well-formed and for anything beyond the limits of this module.
     """
     if len(data) > MAX_BYTES:
         raise error(source, 1, f"the file has {len(data)} bytes, expected at most {MAX_BYTES}")
-    builder = _Builder(source, len(data), root_only)
+    if len(data) <= min(MAX_TEXT, MAX_ELEMENTS, MAX_LAYERS):  # without entities nothing is longer than its file
+        builder = TreeBuilder()
+        parser = _parser(source)
+        parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = builder.start, builder.end, builder.data
+        try:
+            parser.Parse(data, True)
+            root = builder.close()
+            if not _is_deep(root):
+                return Document(data, source, root)
+        except (ModelError, expat.ExpatError, LookupError, ValueError):
+            pass  # the first fault is found below
+    return Document(data, source, _checked(data, source))
+
+
+def root_of(data: bytes, source: str = "") -> Document:
+    """A document without the children of its root; what follows the root's first tag is not looked at."""
+    return Document(data, source, _checked(data, source, root_only=True))
+
+
+class _RootSeen(Exception):  # noqa: N818  (control flow, never leaves this module)
+    pass
+
+
+def _parser(source: str) -> expat.XMLParserType:
+    def doctype(*_: object) -> None:
+        raise error(source, parser.CurrentLineNumber, "document type declarations and entities are not allowed")
+
+    parser = expat.ParserCreate()
+    parser.buffer_text = True
+    parser.StartDoctypeDeclHandler = doctype
+    return parser
+
+
+def _is_deep(root: Element) -> bool:
+    level = [root]
+    for _ in range(MAX_DEPTH):
+        level = [child for element in level for child in element]
+        if not level:
+            return False
+    return True
+
+
+def _checked(data: bytes, source: str, *, root_only: bool = False) -> Element:
+    """The root of a tree that is checked while it grows."""
+    parser, builder = _parser(source), TreeBuilder()
+    tags: list[str] = []
+    elements = layers = length = 0
+    root: Element | None = None
+
+    def fail(text: str) -> ModelError:
+        return error(source, parser.CurrentLineNumber, text)
+
+    def start(tag: str, attrs: dict[str, str]) -> None:
+        nonlocal elements, layers, length, root
+        if len(tags) >= MAX_DEPTH:
+            raise fail(f"<{tag}> is nested deeper than {MAX_DEPTH} elements")
+        for name, value in attrs.items():
+            if len(value) > MAX_TEXT:
+                raise fail(f"attribute {name!r} of <{tag}> has {len(value)} characters, expected at most {MAX_TEXT}")
+        elements += 1
+        layers += tag == "layer"
+        if layers > MAX_LAYERS:
+            raise fail(f"the network has more than {MAX_LAYERS} layers")
+        if elements > MAX_ELEMENTS:
+            raise fail(f"the file has more than {MAX_ELEMENTS} elements")
+        tags.append(tag)
+        length = 0
+        element = builder.start(tag, attrs)
+        if root is None:
+            root = element
+            if root_only:
+                raise _RootSeen
+
+    def end(tag: str) -> None:
+        nonlocal length
+        tags.pop()
+        length = 0
+        builder.end(tag)
+
+    def characters(text: str) -> None:
+        nonlocal length
+        if length or not text.isspace():
+            length += len(text)
+        if length > MAX_TEXT:
+            raise fail(f"the text of <{tags[-1]}> has more than {MAX_TEXT} characters")
+        builder.data(text)
+
+    parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, characters
     try:
-        builder.parser.Parse(data, True)
+        parser.Parse(data, True)
     except _RootSeen:
         pass
     except expat.ExpatError as e:
@@ -152,6 +157,6 @@ def parse(data: bytes, source: str = "", *, root_only: bool = False) -> Element:
         if isinstance(e, ModelError):
             raise
         raise error(source, 1, f"the encoding cannot be read: {e}") from None
-    if builder.root is None:
+    if root is None:
         raise error(source, 1, "the document is empty")
-    return builder.root
+    return root
