@@ -154,14 +154,15 @@ static iec_status configure(iec_exec *exec, const iec_kv *config, size_t count, 
   return IEC_OK;
 }
 
-/* What the plan is told: threads that may pack weights, as many as the network may have (what is wrong with
- * that setting `configure` says), and where packed weights lie. CACHE_DIR is a folder, IMPORT a file behind
- * an offset and a colon; EXPORT says that the executable will be exported. */
+/* What the plan is told: threads that may pack weights, as many as the network may have, and whether they are
+ * bound (what is wrong with these settings `configure` says); and where packed weights lie. CACHE_DIR is a
+ * folder, IMPORT a file behind an offset and a colon; EXPORT says that the executable will be exported. */
 static iec_status read_options(const iec_kv *config, size_t count, cpu_plan_options *out, iec_error *err) {
-  *out = (cpu_plan_options){0};
+  *out = (cpu_plan_options){.bound = 1};
   for (size_t i = 0; i < count; ++i) {
     const char *key = config[i].key, *value = config[i].value;
     if (strcmp(key, "CPU_THREADS_NUM") == 0) read_count(key, value, &out->threads, NULL);
+    if (strcmp(key, "CPU_BIND_THREAD") == 0) read_binding(value, &out->bound, NULL);
     if (strcmp(key, "EXPORT") == 0) out->exportable = strcmp(value, "YES") == 0;
     if (strcmp(key, "CACHE_DIR") == 0 && *value) out->cache_folder = value;
     if (strcmp(key, "IMPORT") == 0 && *value) {

@@ -3,6 +3,7 @@
 #include "cpu/machine.h"
 
 #include <sched.h>
+#include <stdalign.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -65,6 +66,13 @@ int32_t cpu_machine_cpus(int32_t *out, int32_t capacity) {
   for (int32_t i = 0; i < count; ++i) out[i] = all[i].cpu;
   free(all);
   return count;
+}
+
+int32_t *cpu_machine_members(const iec_host_api *host, int32_t members) {
+  int32_t *cpus = host->alloc(host->self, (size_t)members * sizeof *cpus, alignof(max_align_t));
+  if (cpus && cpu_machine_cpus(cpus, members) == members) return cpus;
+  host->release(host->self, cpus);
+  return NULL;
 }
 
 int32_t cpu_machine_packages(void) {

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpu/machine.h"
 #include "cpu/pages.h"
 #include "cpu/passes.h"
 
@@ -82,7 +83,8 @@ static size_t constant_bytes(const cpu_graph *graph) {
   return total;
 }
 
-static iec_status prepare_all(cpu_graph *graph, int32_t threads, int32_t *out_steps, iec_error *err) {
+static iec_status prepare_all(cpu_graph *graph, int32_t threads, int32_t bound, int32_t *out_steps,
+                              iec_error *err) {
   const iec_host_api *host = graph->host;
   iec_team *team = NULL;
   iec_status status = IEC_OK;
@@ -105,7 +107,11 @@ static iec_status prepare_all(cpu_graph *graph, int32_t threads, int32_t *out_st
     p.errors[i].struct_size = sizeof p.errors[i];
     status = cpu_view_create(graph, &p.views[i], err);
   }
-  if (!status && threads > 1) status = host->team_create(host->self, threads, NULL, &team, err);
+  if (!status && threads > 1) {
+    int32_t *cpus = bound ? cpu_machine_members(host, threads) : NULL;
+    status = host->team_create(host->self, threads, cpus, &team, err);
+    host->release(host->self, cpus);
+  }
   if (status) return status;
   if (team)
     host->team_share(team, threads, prepare_some, &p);
@@ -265,7 +271,7 @@ iec_status cpu_plan_compile(const iec_host_api *host, const iec_graph *base, con
   if (!status) status = open_cache(plan, options, err);
   for (int32_t i = 0; !status && i < plan->graph->op_count; ++i)
     plan->graph->ops[i]->packs = (cpu_packs){.cache = plan->cache, .op = i};
-  if (!status) status = prepare_all(plan->graph, options->threads, &plan->step_count, err);
+  if (!status) status = prepare_all(plan->graph, options->threads, options->bound, &plan->step_count, err);
   if (!status) status = close_cache(plan, options, err);
   if (!status) status = settle_constants(plan->graph, err);
   if (!status) status = make_steps(plan, err);

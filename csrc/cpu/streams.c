@@ -45,14 +45,6 @@ static iec_status stream_create(cpu_streams *streams, stream *s, const int32_t *
   return host->team_create(host->self, streams->threads, cpus, &s->crew.team, err);
 }
 
-/* A processor for every member of all streams, stream by stream; NULL when there are not enough. */
-static int32_t *members_cpus(const iec_host_api *host, int32_t members) {
-  int32_t *cpus = host->alloc(host->self, (size_t)members * sizeof *cpus, alignof(max_align_t));
-  if (cpus && cpu_machine_cpus(cpus, members) == members) return cpus;
-  host->release(host->self, cpus);
-  return NULL;
-}
-
 iec_status cpu_streams_create(const iec_host_api *host, const cpu_plan *plan, int32_t count, int32_t threads,
                               int32_t bound, cpu_streams **out, iec_error *err) {
   *out = NULL;
@@ -69,7 +61,7 @@ iec_status cpu_streams_create(const iec_host_api *host, const cpu_plan *plan, in
   pthread_mutex_init(&streams->lock, NULL);
   pthread_cond_init(&streams->freed, NULL);
   iec_status status = IEC_OK;
-  int32_t *cpus = bound && threads > 1 ? members_cpus(host, count * threads) : NULL;
+  int32_t *cpus = bound && threads > 1 ? cpu_machine_members(host, count * threads) : NULL;
   for (int32_t i = 0; !status && i < count; ++i)
     status = stream_create(streams, &slots[i], cpus ? cpus + i * threads : NULL, err);
   host->release(host->self, cpus);

@@ -215,7 +215,13 @@ class Graph(Record):
             for src in n.sources:
                 if src is not None:
                     edges[id(src[0])].append((src[1], n.name, place, n))
-        return {k: list({row[2]: row[3] for row in sorted(rows, key=lambda r: r[:3])}.values()) for k, rows in edges.items()}
+
+        def once(rows: list[tuple[int, str, int, Node]]) -> list[Node]:
+            if len(rows) < 2:
+                return [row[3] for row in rows]
+            return list({row[2]: row[3] for row in sorted(rows, key=lambda r: r[:3])}.values())
+
+        return {k: once(rows) for k, rows in edges.items()}
 
     @staticmethod
     def _on_cycle(node: Node) -> Node:

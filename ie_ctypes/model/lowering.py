@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -164,6 +165,14 @@ def constant_array(blob: Blob, shape: Shape | None = None) -> np.ndarray:
     return data if shape is None else data.reshape(shape)
 
 
+def contiguous(data: np.ndarray, dtype: str) -> np.ndarray:
+    """The array as C takes it: in one piece, aligned, of that type and the machine's order of bytes. Itself when it is."""
+    flags = data.flags
+    if flags.c_contiguous and flags.aligned and data.dtype == dtype and data.dtype.isnative:
+        return data
+    return np.require(data, dtype, ["C_CONTIGUOUS", "ALIGNED"])
+
+
 # Layer has methods named after builtin types; in annotations inside the class these stand for the types.
 _Str: TypeAlias = str
 _Int: TypeAlias = int
@@ -277,7 +286,11 @@ class Layer:
         """Comma separated integers; empty text is an empty tuple."""
         if name not in self.node.params and default is not None:
             return tuple(default)
-        return tuple(int(self._number(name, t, _integer)) for t in self.str(name).split(",") if t.strip())
+        text = self.str(name)
+        if len(text) < 19:  # none that 64 bits do not hold
+            with suppress(ValueError):
+                return tuple(map(int, text.split(",")))
+        return tuple([int(self._number(name, t, _integer)) for t in text.split(",") if t.strip()])
 
     def floats(self, name: _Str, default: Sequence[_Float] | None = None) -> _Floats:
         if name not in self.node.params and default is not None:
@@ -409,7 +422,12 @@ class Layer:
 
     def reshape(self, value: Value, shape: Shape) -> Value:
         """``value`` in another shape of as many elements; itself when it already has it."""
-        return value if value.shape == shape else self.emit("Reshape", [value], shape=shape)
+        if value.shape == shape:
+            return value
+        if value.is_const and TensorType(value.dtype, shape).size == value.type.size:  # no node, no reference: a view
+            self._count += 1
+            return Value(TensorType(value.dtype, shape), f"{value.name}/reshape", thunk=lambda: value.data.reshape(shape))
+        return self.emit("Reshape", [value], shape=shape)
 
     def cut(self, value: Value, axis: _Int, count: Value, *, strict: _Bool = False) -> Value:
         """Say that only the first ``count`` places of an axis are real; a constant keeps its size."""
@@ -548,7 +566,7 @@ class Lowering:
             if id(v) not in index:
                 index[id(v)] = len(program.tensors)
                 # a .bin gives no alignment, kernels need it
-                data = np.require(v.data, v.dtype, ["C_CONTIGUOUS", "ALIGNED"]).reshape(v.shape) if v.is_const else None
+                data = contiguous(v.data, v.dtype).reshape(v.shape) if v.is_const else None
                 program.tensors.append(Tensor(v.name, v.type, data))
             return index[id(v)]
 

@@ -88,6 +88,9 @@ def constant(tensor: TensorLike) -> np.ndarray:
         raise ParameterMismatchError(
             f"constant {tensor.name}: array of {data.dtype.name} {data.shape}, its type is {tensor.type.dtype} {tensor.type.shape}"
         )
+    flags = data.flags
+    if flags.c_contiguous and flags.aligned and data.dtype.isnative:
+        return data
     return np.require(data, dtype=data.dtype.newbyteorder("="), requirements=["C", "A"])
 
 

@@ -81,8 +81,9 @@ static int64_t panel_at(const conv_direct *s, int64_t g, int64_t b, int64_t firs
 /* Weights [G, O/G, C/G, taps] into panels; output channels that do not exist weigh nothing. */
 static void pack(conv_direct *s, const float *w) {
   const conv_geom *q = &s->geom;
-  int64_t width = s->lanes == 1 ? 1 : 16; /* a plain channel is a block of its own */
   int64_t slab = s->lanes == 1 ? q->cg : s->slab * 16;
+  /* A plain channel is a block of its own; without taps a slab is as one block. */
+  int64_t width = q->taps == 1 ? slab : s->lanes == 1 ? 1 : 16;
   float *to = s->weights;
   for (int64_t g = 0; g < q->g; g++)
     for (int64_t from = 0; from < q->cg; from += slab)

@@ -40,12 +40,12 @@ def text(attrs: Attrs, name: str, allowed: Sequence[str] = ()) -> str:
 
 def integers(attrs: Attrs, name: str) -> tuple[int, ...]:
     """Integer list attribute."""
-    return tuple(int(v) for v in cast("tuple[int, ...]", attrs[name]))
+    return tuple(map(int, cast("tuple[int, ...]", attrs[name])))
 
 
 def numbers(attrs: Attrs, name: str) -> tuple[float, ...]:
     """Number list attribute."""
-    return tuple(float(v) for v in cast("tuple[float, ...]", attrs[name]))
+    return tuple(map(float, cast("tuple[float, ...]", attrs[name])))
 
 
 def tensor(types: Sequence[TensorType | None], index: int) -> TensorType:
@@ -82,10 +82,15 @@ def expect_dtype(types: Sequence[TensorType | None], allowed: Sequence[str]) -> 
 
 def broadcast(*shapes: Shape) -> Shape:
     """Shape of a numpy broadcast; shapes that do not fit are a ValueError."""
-    try:
-        return np.broadcast_shapes(*shapes)
-    except ValueError:
-        raise ValueError(f"shapes {' and '.join(str(list(s)) for s in shapes)} cannot be broadcast") from None
+    rank = max(map(len, shapes))
+    out = [1] * rank
+    for shape in shapes:
+        for i, size in enumerate(shape, rank - len(shape)):
+            if size not in (1, out[i]):
+                if out[i] != 1:
+                    raise ValueError(f"shapes {' and '.join(str(list(s)) for s in shapes)} cannot be broadcast")
+                out[i] = size
+    return tuple(out)
 
 
 def check_axis(axis: int, rank: int) -> int:
