@@ -233,7 +233,6 @@ static void run_item(const conv_direct *s, const cpu_run *r, const float *x, con
   gemm_args a = {.taps = s->taps,
                  .tap_count = s->tap_count,
                  .block_step = s->gather.plane * s->lanes,
-                 .y_pixel = 16,
                  .y_block = q->out_size * 16};
   for (int64_t b = 0; b < s->in_blocks; b += s->slab) {
     int last = b + s->slab >= s->in_blocks;

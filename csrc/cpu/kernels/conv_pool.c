@@ -201,7 +201,6 @@ static void map_row(const conv_pool *s, const work *w, int64_t n, int64_t begin,
                  .tap_count = s->tap_count,
                  .blocks = 1,
                  .last_lanes = 1,
-                 .y_pixel = 16,
                  .y_block = block,
                  .limits = s->posts.limited ? s->posts.limits : NULL};
   a.x = w->x + (n - w->from) * s->gather.pitch[1] + begin;

@@ -87,7 +87,6 @@ static void multiply(const conv_strassen *s, const item *w, int64_t j, int p) {
                  .last_lanes = 16,
                  .w = s->constants.weights + strassen_panel(&s->shape, j, p),
                  .y = w->products + p * nb * w->half * 16,
-                 .y_pixel = 16,
                  .y_block = w->half * 16,
                  .bias = strassen_bias(&s->shape, &s->constants, j, p)};
   int last_panel = j + 1 == s->shape.groups && p + 1 == STRASSEN_PRODUCTS;

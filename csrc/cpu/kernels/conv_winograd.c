@@ -258,7 +258,6 @@ static void multiply(const conv_winograd *s, const item *w, int64_t point, int64
                  .taps = &no_distance,
                  .tap_count = 1,
                  .block_step = w->tiles * 16,
-                 .y_pixel = 16,
                  .y_block = w->tiles * 16};
   for (int64_t b = 0; b < s->in_blocks; b += s->slab) {
     int last = b + s->slab >= s->in_blocks;

@@ -152,10 +152,20 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   pack(s, node->inputs[1]->data, op_in(node, 2) ? node->inputs[2]->data : NULL);
   if (s->gather.needed)
     out->scratch_size = (size_t)(q->n * q->g * s->in_blocks * s->gather.plane * 16) * sizeof(float);
+  if (q->stride[2] > 1)
+    out->member_scratch_size =
+        (size_t)(gemm_width(s->out_blocks) * op_div_up(q->out[2], q->stride[2]) * 16) * sizeof(float);
   out->cost = 2.0 * (double)(q->n * q->c * q->in_size) * (double)(q->og * q->taps);
   out->exec_type = "deconv_direct_" CPU_ISA_NAME;
   out->packed_inputs = 6;
   return IEC_OK;
+}
+
+/* Every `step`-th pixel of a row of nb blocks, `block` floats apart, from `count` neighbours each. */
+static void spread(const float *from, int64_t count, int64_t nb, float *y, int64_t step, int64_t block) {
+  for (int64_t i = 0; i < nb; i++)
+    for (int64_t j = 0; j < count; j++, from += 16)
+      memcpy(y + i * block + j * step * 16, from, 16 * sizeof *y);
 }
 
 /* One output row of one gemm group: every phase of the width axis in turn. x, y: the image's first block of
@@ -170,18 +180,20 @@ static void run_row(const deconv_direct *s, const cpu_run *r, const float *x, fl
   const float *w = s->weights + out_block * s->in_blocks * q->taps * 256;
   for (int64_t f = 0; f < s->residues[2]; f++) {
     const phase *p = s->phases + of_row + f;
+    int64_t step = q->stride[2], count = op_div_up(q->out[2] - f, step);
+    float *to = y + (row * q->out[2] + f) * 16;
     gemm_args a = {.x = x + from * 16,
                    .w = w + p->taps * s->in_blocks * nb * 256,
-                   .y = y + (row * q->out[2] + f) * 16,
+                   .y = step > 1 ? r->member_scratch : to,
                    .bias = s->bias + out_block * 16,
                    .taps = s->taps + p->taps,
                    .tap_count = p->count,
                    .blocks = s->in_blocks,
                    .block_step = s->gather.plane * 16,
                    .last_lanes = 16,
-                   .y_pixel = q->stride[2] * 16,
-                   .y_block = q->out_size * 16};
-    gemm_pixels(&a, 16, (int32_t)nb, op_div_up(q->out[2] - f, q->stride[2]));
+                   .y_block = (step > 1 ? count : q->out_size) * 16};
+    gemm_pixels(&a, 16, (int32_t)nb, count);
+    if (step > 1) spread(a.y, count, nb, to, step, q->out_size * 16);
   }
   if (!s->posts.count) return;
   for (int64_t i = 0; i < nb; i++)

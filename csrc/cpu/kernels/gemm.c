@@ -19,6 +19,13 @@ static inline vf pinned(float x) {
   return v;
 }
 
+/* A pointer of which the compiler knows nothing: it would compute all addresses from it before the sums, and
+ * keep them on the stack meanwhile. */
+static inline __attribute__((always_inline)) float *opaque(float *p) {
+  __asm__("" : "+r"(p));
+  return p;
+}
+
 #define AT_ONCE 4 /* input lanes of one turn of the inner loop */
 #define SPREAD 8  /* tiles that fetch the next call's weights: an even pace, and no line twice */
 
@@ -45,25 +52,20 @@ static inline __attribute__((always_inline)) void tile(const gemm_args *a, const
   int64_t at[28];
   const int width = nb * PARTS;
   const float *x = a->x, *w = a->w;
-  const int64_t y_pixel = a->y_pixel, y_block = a->y_block;
-  float *y = a->y;
 #pragma GCC unroll 28
   for (int p = 0; p < p_count; p++) at[p] = spread ? (int64_t)a->at[p] * lanes : p * lanes;
-#pragma GCC unroll 28
-  for (int p = 0; p < p_count; p++)
+  const int biased = a->bias && !a->accumulate;
 #pragma GCC unroll 4
-    for (int v = 0; v < width; v++) {
-      if (a->accumulate)
-        acc[p * width + v] = vf_load(y + p * y_pixel + v / PARTS * y_block + v % PARTS * VL);
-      else
-        acc[p * width + v] = a->bias ? vf_load(a->bias + v * VL) : (vf){0};
-    }
-  if (a->addend)
+  for (int v = 0; v < width; v++)
 #pragma GCC unroll 28
-    for (int p = 0; p < p_count; p++)
+    for (int p = 0; p < p_count; p++) acc[p * width + v] = biased ? vf_load(a->bias + v * VL) : (vf){0};
+  const float *begun = a->accumulate ? a->y : a->addend;
+  if (begun)
 #pragma GCC unroll 4
-      for (int v = 0; v < width; v++)
-        acc[p * width + v] += vf_load(a->addend + p * y_pixel + v / PARTS * y_block + v % PARTS * VL);
+    for (int v = 0; v < width; v++)
+#pragma GCC unroll 28
+      for (int p = 0; p < p_count; p++)
+        acc[p * width + v] += vf_load(begun + v / PARTS * a->y_block + p * 16 + v % PARTS * VL);
   const float *fetch = a->fetch;
   const int64_t fetched = a->fetched;
   for (int64_t b = 0; b < a->blocks; b++, x += a->block_step) {
@@ -88,11 +90,12 @@ static inline __attribute__((always_inline)) void tile(const gemm_args *a, const
 #pragma GCC unroll 28
     for (int i = 0; i < p_count * width; i++) acc[i] = vf_at_most(vf_at_least(acc[i], low), high);
   }
-#pragma GCC unroll 28
-  for (int p = 0; p < p_count; p++)
+  float *y = opaque(a->y);
 #pragma GCC unroll 4
-    for (int v = 0; v < width; v++)
-      vf_store(y + p * y_pixel + v / PARTS * y_block + v % PARTS * VL, acc[p * width + v]);
+  for (int v = 0; v < width; v++)
+#pragma GCC unroll 28
+    for (int p = 0; p < p_count; p++)
+      vf_store(y + v / PARTS * a->y_block + p * 16 + v % PARTS * VL, acc[p * width + v]);
 }
 
 /* One function a tile, never inlined: several tiles in one function make gcc spill. */
@@ -165,12 +168,14 @@ int64_t gemm_tile(int32_t lanes, int64_t nb) {
 /* Tile `i` of `count` fetches its part of the next call's weights, some lines in every turn: each line once.
  */
 static void fetch_ahead(gemm_args *a, int64_t ahead, int64_t nb, int64_t i, int64_t count) {
+  a->fetch = a->w;
+  a->fetched = 0;
+  if (!ahead || i >= SPREAD) return;
   int64_t shares = count < SPREAD ? count : SPREAD, lines = AT_ONCE * nb; /* of a turn of all */
   int64_t turns = a->tap_count * ((a->blocks - 1) * (16 / AT_ONCE) + a->last_lanes / AT_ONCE);
   int64_t begin = lines * i / shares, end = lines * (i + 1) / shares;
-  int wanted = ahead && i < shares;
-  a->fetch = a->w + (wanted ? ahead + begin * turns * 16 : 0);
-  a->fetched = wanted ? (end - begin) * 16 : 0;
+  a->fetch += ahead + begin * turns * 16;
+  a->fetched = (end - begin) * 16;
 }
 
 void gemm_pixels(const gemm_args *args, int32_t lanes, int32_t nb, int64_t pixels) {
@@ -192,7 +197,7 @@ void gemm_pixels(const gemm_args *args, int32_t lanes, int32_t nb, int64_t pixel
       a.at += p;
     else
       a.x += p * lanes;
-    a.y += p * a.y_pixel;
-    if (a.addend) a.addend += p * a.y_pixel;
+    a.y += p * 16;
+    if (a.addend) a.addend += p * 16;
   }
 }

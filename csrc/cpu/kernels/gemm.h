@@ -34,7 +34,7 @@ typedef struct gemm_args {
   int64_t tap_count;
   int64_t blocks, block_step; /* input blocks, floats from one to the next */
   int64_t last_lanes;         /* used lanes of the last block, 1 to 16 */
-  int64_t y_pixel, y_block;   /* floats from one output pixel, one output block to the next */
+  int64_t y_block;            /* floats from one output block to the next; its pixels are neighbours */
   int32_t accumulate;         /* add to y */
   const float *addend;        /* laid out like y, added; NULL: nothing. Not read when accumulate is set */
   const float *limits;        /* least and greatest result; NULL: none */
