@@ -196,7 +196,6 @@ class Registry:
 
     def _create(self, entry: Entry) -> Device:
         from ie_ctypes.devices.base import CompositeDevice
-        from ie_ctypes.devices.extension import open_extension
         from ie_ctypes.plugins.layers import DeviceLayers
 
         try:
@@ -207,6 +206,8 @@ class Registry:
                 device.set_config(entry.properties)
             layers = DeviceLayers(self._manager, entry.kind)
             if entry.extensions:
+                from ie_ctypes.devices.extension import open_extension
+
                 layers.libraries = [open_extension(self._beside(path)) for path in entry.extensions]
                 layers.tell(device)
             else:

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from ie_ctypes.errors import ModelError
@@ -191,19 +189,22 @@ class Graph(Record):
             if any(s is not None for s in root.sources):
                 continue
             entered.add(id(root))
-            stack: list[tuple[Node, Iterator[Node]]] = [(root, iter(users[id(root)]))]
-            while stack:
-                node, rest = stack[-1]
-                user = next(rest, None)
-                if user is None:
+            path, left = [root], [iter(users[id(root)])]
+            while path:
+                for user in left[-1]:
+                    key = id(user)
+                    if key not in entered:
+                        entered.add(key)
+                        path.append(user)
+                        left.append(iter(users[key]))
+                        break
+                    if key not in finished:
+                        raise self._cycle(user)
+                else:
+                    node = path.pop()
+                    left.pop()
                     post.append(node)
                     finished.add(id(node))
-                    stack.pop()
-                elif id(user) not in entered:
-                    entered.add(id(user))
-                    stack.append((user, iter(users[id(user)])))
-                elif id(user) not in finished:
-                    raise self._cycle(user)
         if len(post) < len(self.nodes):
             raise self._cycle(self._on_cycle(next(n for n in self.nodes if id(n) not in finished)))
         return post[::-1]
@@ -215,13 +216,10 @@ class Graph(Record):
             for src in n.sources:
                 if src is not None:
                     edges[id(src[0])].append((src[1], n.name, place, n))
-
-        def once(rows: list[tuple[int, str, int, Node]]) -> list[Node]:
-            if len(rows) < 2:
-                return [row[3] for row in rows]
-            return list({row[2]: row[3] for row in sorted(rows, key=lambda r: r[:3])}.values())
-
-        return {k: once(rows) for k, rows in edges.items()}
+        return {
+            k: [row[3] for row in rows] if len(rows) < 2 else list({row[2]: row[3] for row in sorted(rows, key=lambda r: r[:3])}.values())
+            for k, rows in edges.items()
+        }
 
     @staticmethod
     def _on_cycle(node: Node) -> Node:

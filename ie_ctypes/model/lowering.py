@@ -168,7 +168,7 @@ def constant_array(blob: Blob, shape: Shape | None = None) -> np.ndarray:
 def contiguous(data: np.ndarray, dtype: str) -> np.ndarray:
     """The array as C takes it: in one piece, aligned, of that type and the machine's order of bytes. Itself when it is."""
     flags = data.flags
-    if flags.c_contiguous and flags.aligned and data.dtype == dtype and data.dtype.isnative:
+    if flags.c_contiguous and flags.aligned and data.dtype == np.dtype(dtype):
         return data
     return np.require(data, dtype, ["C_CONTIGUOUS", "ALIGNED"])
 

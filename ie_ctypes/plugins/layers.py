@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from ie_ctypes.devices.base import Device
-from ie_ctypes.devices.extension import LoadedExtension, open_extension, opened_extensions
 from ie_ctypes.model.custom import CustomLayer, CustomLayers
-from ie_ctypes.plugins.definitions import definition
 from ie_ctypes.plugins.manager import PluginManager
 from ie_ctypes.plugins.records import Kernel
 from ie_ctypes.record import Record, field, replace
+
+if TYPE_CHECKING:
+    from ie_ctypes.devices.extension import LoadedExtension
 
 #: The device whose requests are computed by what defines the layers in Python, whichever device that is meant for.
 _NUMPY = "REFERENCE"
@@ -53,6 +55,8 @@ def plugin_libraries(manager: PluginManager, device: str | None = None) -> list[
     for origin, record in manager.extensions().values():
         if record.library is None or device not in (None, record.device):
             continue
+        from ie_ctypes.devices.extension import open_extension
+
         try:
             found.append(open_extension(record.library()))
         except Exception as e:
@@ -62,13 +66,20 @@ def plugin_libraries(manager: PluginManager, device: str | None = None) -> list[
 
 def known_layers(manager: PluginManager) -> CustomLayers:
     """Every layer type whose shapes this process can infer: of plugins, and of what any IECore has loaded."""
+    from ie_ctypes.devices.extension import opened_extensions
+
     kernels = [k for device in sorted(manager.devices()) for k in manager.kernels(device)]
     return join([*opened_extensions(), *plugin_libraries(manager)], kernels)
 
 
 def join(libraries: Iterable[LoadedExtension], kernels: Iterable[Kernel]) -> CustomLayers:
     """The layer types of Python kernels and, where those have none, of libraries."""
-    return CustomLayers([*(definition(k) for k in kernels), *(layer for one in libraries for layer in one.layers)])
+    own: list[CustomLayer] = []
+    for kernel in kernels:
+        from ie_ctypes.plugins.definitions import definition
+
+        own.append(definition(kernel))
+    return CustomLayers([*own, *(layer for one in libraries for layer in one.layers)])
 
 
 def with_settings(given: Iterable[CustomLayer], others: CustomLayers) -> CustomLayers:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import itertools
 from array import array
 from collections.abc import Callable, Mapping, Sequence
@@ -80,11 +81,16 @@ class ProgramLike(Protocol):
     def outputs(self) -> Sequence[int]: ...
 
 
+@functools.cache
+def _name(dtype: np.dtype) -> str:
+    return str(dtype.name)
+
+
 def constant(tensor: TensorLike) -> np.ndarray:
     """The data of a constant as C takes it: contiguous, aligned, of exactly the tensor's type. A view where it already is."""
     data = tensor.data
     assert data is not None
-    if data.dtype.name != tensor.type.dtype or data.shape != tensor.type.shape:
+    if _name(data.dtype) != tensor.type.dtype or data.shape != tensor.type.shape:
         raise ParameterMismatchError(
             f"constant {tensor.name}: array of {data.dtype.name} {data.shape}, its type is {tensor.type.dtype} {tensor.type.shape}"
         )

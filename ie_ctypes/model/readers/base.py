@@ -178,9 +178,8 @@ class FileReader(abc.ABC):
             n.sources = [None] * len(n.inputs)
         section = parent.find("edges")
         for edge in section.findall("edge") if section is not None else ():
-            from_layer, from_port, to_layer, to_port = (
-                self.integer(edge, name) for name in ("from-layer", "from-port", "to-layer", "to-port")
-            )
+            from_layer, from_port = self.integer(edge, "from-layer"), self.integer(edge, "from-port")
+            to_layer, to_port = self.integer(edge, "to-layer"), self.integer(edge, "to-port")
             for number in (from_layer, to_layer):
                 if number not in by_id:
                     raise self.fail(edge, f"Layer ID {number} was not found while connecting edge")
