@@ -83,6 +83,25 @@ def test_strassens_method_steps_over_rows_in_the_order_of_transposes(isa: str) -
     assert "matmul_strassen" in str(executable.exec_graph())
 
 
+@pytest.mark.parametrize("rows", [98, 113])
+@pytest.mark.parametrize("steps", ["add", "add clamp gelu", "gelu add", "clamp mul add"])
+def test_strassens_method_adds_the_residual_and_goes_on(isa: str, rows: int, steps: str) -> None:
+    rng = np.random.default_rng(rows)
+    b = Builder()
+    x, other = b.input(rows, 256), b.input(rows, 288)
+    y = b.node("MatMul", x, b.const(floats(rng, 256, 288) * np.float32(0.1)), b.const(floats(rng, 288)), transpose_a=0, transpose_b=0)
+    for step in steps.split():
+        if step == "add":
+            y = b.binary(y, other, "add")
+        elif step == "mul":
+            y = b.binary(y, b.const(floats(rng, 288)), "mul")
+        else:
+            y = b.unary(y, step, *((-0.5, 0.75) if step == "clamp" else ()))
+    executable = check(b.output(y), rtol=1e-4, atol=1e-4)
+    assert kinds_run(executable) == ["MatMul"]
+    assert "matmul_strassen" in str(executable.exec_graph())
+
+
 @pytest.mark.parametrize("n", [7, 16, 70])
 def test_fused_operations_follow_in_order(isa: str, n: int) -> None:
     rng = np.random.default_rng(n)

@@ -121,6 +121,15 @@ static inline float axes_start(int op) {
   return op == AXES_PROD ? 1.0f : op == AXES_MAX ? -INFINITY : op == AXES_MIN ? INFINITY : 0.0f;
 }
 
+/* Half a vector of floats, and as many doubles. */
+typedef float axes_half __attribute__((vector_size(2 * VL)));
+typedef double axes_wide __attribute__((vector_size(4 * VL)));
+
+/* Two partial results of an operation. */
+static inline __attribute__((always_inline)) vf axes_both(int op, vf a, vf b) {
+  return op == AXES_PROD ? a * b : op == AXES_MAX ? vf_max(a, b) : op == AXES_MIN ? vf_min(a, b) : a + b;
+}
+
 static inline double axes_join(int op, double a, double b) {
   if (op == AXES_PROD) return a * b;
   if (op == AXES_MAX) return a > b || a != a ? a : b;
@@ -153,26 +162,50 @@ static inline __attribute__((always_inline)) void axes_strip(int op, const axes_
   }
 }
 
-/* One kept element whose last reduced axis is contiguous. */
-static inline __attribute__((always_inline)) void axes_row(int op, const axes_walk *w, const axes_item *it,
-                                                           const float *x, const float *mean, double *out) {
+/* All lanes joined, sums as doubles. */
+static inline __attribute__((always_inline)) double axes_lanes(int op, vf acc) {
+  if (op == AXES_PROD || op == AXES_MAX || op == AXES_MIN) {
+    double all = (double)acc[0];
+    for (int k = 1; k < VL; k++) all = axes_join(op, all, (double)acc[k]);
+    return all;
+  }
+  axes_half half[2];
+  memcpy(half, &acc, sizeof half);
+  axes_wide sum = __builtin_convertvector(half[0], axes_wide) + __builtin_convertvector(half[1], axes_wide);
+  double part[VL / 2];
+  memcpy(part, &sum, sizeof part);
+#pragma GCC unroll 3
+  for (int n = VL / 4; n; n /= 2)
+#pragma GCC unroll 4
+    for (int k = 0; k < n; k++) part[k] += part[k + n];
+  return part[0];
+}
+
+/* One kept element whose last reduced axis is contiguous. Partial results beside each other do not wait for
+ * each other. */
+static inline __attribute__((always_inline)) double axes_row(int op, const axes_walk *w, const axes_item *it,
+                                                             const float *x, const float *mean) {
+  enum { PARTS = 4 };
   int last = w->reduced_rank - 1;
   int64_t n = w->reduced[last];
-  vf m = vf_set(mean ? mean[0] : 0.0f);
+  vf m = vf_set(mean ? mean[0] : 0.0f), start = vf_set(axes_start(op));
   double total = (double)axes_start(op);
   for (int64_t o = 0; o < w->outer; o++) {
     const float *p = x + it->x + axes_offset(w->reduced, w->reduced_step, last, o);
     for (int64_t i = 0; i < n;) {
       int64_t to = op_min(n, i + 64 * VL);
-      vf acc = vf_set(axes_start(op));
-      for (; i + VL <= to; i += VL) acc = axes_term(op, acc, vf_load(p + i), m);
-      for (int k = 0; k < VL; k++) total = axes_join(op, total, (double)acc[k]);
+      vf acc[PARTS] = {start, start, start, start};
+      for (; i + PARTS * VL <= to; i += PARTS * VL)
+#pragma GCC unroll 4
+        for (int k = 0; k < PARTS; k++) acc[k] = axes_term(op, acc[k], vf_load(p + i + k * VL), m);
+      for (; i + VL <= to; i += VL) acc[0] = axes_term(op, acc[0], vf_load(p + i), m);
+      vf all = axes_both(op, axes_both(op, acc[0], acc[1]), axes_both(op, acc[2], acc[3]));
+      total = axes_join(op, total, axes_lanes(op, all));
       if (to < n) continue;
-      for (; i < n; i++)
-        total = axes_join(op, total, (double)axes_term(op, vf_set(axes_start(op)), vf_set(p[i]), m)[0]);
+      for (; i < n; i++) total = axes_join(op, total, (double)axes_term(op, start, vf_set(p[i]), m)[0]);
     }
   }
-  out[0] = total;
+  return total;
 }
 
 /* out[lane] of one item; `mean` (a value for each lane) is used by the centred operations. */
@@ -181,23 +214,34 @@ static inline __attribute__((always_inline)) void axes_fold(int op, const axes_w
   if (w->width != 1)
     axes_strip(op, w, it, x, mean, out);
   else
-    axes_row(op, w, it, x, mean, out);
+    out[0] = axes_row(op, w, it, x, mean);
 }
 
-/* y = (x - mean) * scale for all elements of an item; y lies as x does. */
+/* y = (x - mean) * scale for all elements of an item of one lane; y lies as x does. */
+static inline void axes_apply_row(const axes_walk *w, const axes_item *it, float mean, float scale,
+                                  const float *x, float *y) {
+  int last = w->reduced_rank - 1;
+  for (int64_t o = 0; o < w->outer; o++) {
+    int64_t base = it->x + axes_offset(w->reduced, w->reduced_step, last, o);
+    for (int64_t i = base; i < base + w->reduced[last]; i++) y[i] = (x[i] - mean) * scale;
+  }
+}
+
+/* The same of any item. */
 static inline void axes_apply(const axes_walk *w, const axes_item *it, const float *mean, const float *scale,
                               const float *x, float *y) {
+  if (w->width == 1) {
+    axes_apply_row(w, it, mean[0], scale[0], x, y);
+    return;
+  }
   int last = w->reduced_rank - 1;
   int64_t n = w->reduced[last], step = w->reduced_step[last];
   for (int64_t o = 0; o < w->outer; o++) {
     int64_t base = it->x + axes_offset(w->reduced, w->reduced_step, last, o);
     const float *p = x + base;
     float *q = y + base;
-    if (w->width != 1)
-      for (int64_t i = 0; i < n; i++)
-        for (int64_t j = 0; j < it->lanes; j++) q[i * step + j] = (p[i * step + j] - mean[j]) * scale[j];
-    else
-      for (int64_t i = 0; i < n; i++) q[i] = (p[i] - mean[0]) * scale[0];
+    for (int64_t i = 0; i < n; i++)
+      for (int64_t j = 0; j < it->lanes; j++) q[i * step + j] = (p[i * step + j] - mean[j]) * scale[j];
   }
 }
 

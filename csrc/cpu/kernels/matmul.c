@@ -200,8 +200,7 @@ static void run_item(const matmul *s, const cpu_run *r, const product *p, int64_
                                         : panel_at(s, after, 0);
       run_group(s, p, j, k, depth, row, rows, next);
     }
-  for (int64_t i = 0; s->posts.count && i < rows; i++)
-    post_row(&s->posts, r, p->y + (row + i) * q->y_row + first, columns, first);
+  post_rows(&s->posts, r, p->y + row * q->y_row + first, rows, q->y_row, columns, first);
 }
 
 static void run(const void *state, const cpu_run *r) {

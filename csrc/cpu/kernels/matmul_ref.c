@@ -79,7 +79,7 @@ static void run(const void *state, const cpu_run *r) {
       default:
         row_f32(q, (const float *)r->inputs[0] + a, (const float *)r->inputs[1] + b, bias,
                 (float *)r->outputs[0] + to);
-        post_row(&s->posts, r, (float *)r->outputs[0] + to, q->n, 0);
+        post_rows(&s->posts, r, (float *)r->outputs[0] + to, 1, q->n, q->n, 0);
     }
   }
 }

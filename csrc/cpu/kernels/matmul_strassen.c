@@ -35,6 +35,7 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   matmul_geom *q = &s->geom;
   matmul_geometry(node, IEC_F32, q);
   post_init(&s->posts, node);
+  post_take(&s->posts, 1);
   s->shape = strassen_shape_of(q->k, q->n);
   status = strassen_pack(host, node, &s->shape, q->b_row, q->b_col, &s->constants, err);
   if (status != IEC_OK) {
@@ -71,7 +72,6 @@ static item make_item(const matmul_strassen *s, const cpu_run *r, int64_t matrix
 }
 
 static void run_group(const matmul_strassen *s, const cpu_run *r, const item *w, int64_t j) {
-  static const float *const nothing[4] = {NULL, NULL, NULL, NULL};
   const matmul_geom *q = &s->geom;
   const strassen_shape *shape = &s->shape;
   int64_t first = strassen_start(shape, j), width = (strassen_start(shape, j + 1) - first) * 16;
@@ -92,12 +92,16 @@ static void run_group(const matmul_strassen *s, const cpu_run *r, const item *w,
     }
   }
   float *y[4];
-  for (int i = 0; i < 4; i++)
+  const float *addend[4] = {NULL, NULL, NULL, NULL};
+  for (int i = 0; i < 4; i++) {
     y[i] = w->y + i / 2 * (w->count - w->half) * q->y_row + (first + i % 2 * shape->blocks) * 16;
-  strassen_join(w->products, w->half, w->half, width, y, nothing, q->y_row, NULL);
-  for (int64_t i = 0; s->posts.count && i < w->count; i++)
-    for (int half = 0; half < 2; half++)
-      post_row(&s->posts, r, y[half] + i * q->y_row, width, (first + half * shape->blocks) * 16);
+    if (s->posts.addend >= 0)
+      addend[i] = (const float *)r->inputs[s->posts.addend] + (y[i] - (const float *)r->outputs[0]);
+  }
+  strassen_join(w->products, w->half, w->half, width, y, addend, q->y_row,
+                s->posts.limited ? s->posts.limits : NULL);
+  for (int half = 0; half < 2; half++)
+    post_rows(&s->posts, r, y[half], w->count, q->y_row, width, (first + half * shape->blocks) * 16);
 }
 
 static void run(const void *state, const cpu_run *r) {

@@ -104,17 +104,24 @@ static inline __attribute__((always_inline)) void scale_vectors(const cpu_post *
       vf_store(y + v * VL, scaled(vf_load(x + v * VL), scale[v], shift[v], least, most));
 }
 
-/* The vectors of `y` in turn, with the part of the channels' constants that belongs to each: `parts` vectors,
- * then from the first again. */
-static __attribute__((noinline)) void apply(const cpu_post *p, float *y, const float *other, int64_t vectors,
+/* `lines` lines of `vectors` vectors, `step` floats from one to the next in `y` and `other`: the vectors of a
+ * line in turn, with the part of the channels' constants that belongs to each, `parts` vectors, then from the
+ * first again. */
+typedef struct region {
+  int64_t lines, step, vectors;
+} region;
+
+static __attribute__((noinline)) void apply(const cpu_post *p, float *y, const float *other, region at,
                                             const channel_set *c, int parts) {
   int mask = parts - 1;
+  const int64_t vectors = at.vectors;
+#define LINES for (const float *end = y + at.lines * at.step; y != end; y += at.step)
   switch (p->type) {
     case CPU_POST_UNARY:
-#define CASE(code)                                                          \
-  case code:                                                                \
-    for (int64_t j = 0; j < vectors; j++, y += VL)                          \
-      vf_store(y, vm_unary(code, vf_load(y), p->alpha, p->beta, p->gamma)); \
+#define CASE(code)                                                                              \
+  case code:                                                                                    \
+    LINES for (int64_t j = 0; j < vectors; j++)                                                 \
+        vf_store(y + j * VL, vm_unary(code, vf_load(y + j * VL), p->alpha, p->beta, p->gamma)); \
     break
       switch (p->op) { /* the switch stands outside the loop: each case is a loop of its own */
         CASE(CPU_UNARY_RELU);
@@ -128,36 +135,42 @@ static __attribute__((noinline)) void apply(const cpu_post *p, float *y, const f
         CASE(CPU_UNARY_GELU);
         CASE(CPU_UNARY_GELU_TANH);
         default:
-          for (int64_t j = 0; j < vectors; j++, y += VL)
-            vf_store(y, vm_unary(p->op, vf_load(y), p->alpha, p->beta, p->gamma));
+          LINES for (int64_t j = 0; j < vectors; j++)
+              vf_store(y + j * VL, vm_unary(p->op, vf_load(y + j * VL), p->alpha, p->beta, p->gamma));
       }
 #undef CASE
       break;
     case CPU_POST_SUM:
-      for (int64_t j = 0; j < vectors; j++, y += VL, other += VL) vf_store(y, vf_load(y) + vf_load(other));
+      for (int64_t i = 0; i < at.lines; i++, y += at.step, other += at.step)
+        for (int64_t j = 0; j < vectors; j++)
+          vf_store(y + j * VL, vf_load(y + j * VL) + vf_load(other + j * VL));
       break;
     case CPU_POST_CHANNEL:
-      if (parts == PARTS)
-        scale_vectors(p, y, y, vectors, c, PARTS);
-      else
-        scale_vectors(p, y, y, vectors, c, 1);
+      LINES if (parts == PARTS) scale_vectors(p, y, y, vectors, c, PARTS);
+      else scale_vectors(p, y, y, vectors, c, 1);
       break;
     case CPU_POST_PRELU:
-      for (int64_t j = 0; j < vectors; j++, y += VL) {
-        vf x = vf_load(y);
-        vf_store(y, vf_sel(x > vf_set(0), x, x * c->scale[j & mask]));
+      LINES for (int64_t j = 0; j < vectors; j++) {
+        vf x = vf_load(y + j * VL);
+        vf_store(y + j * VL, vf_sel(x > vf_set(0), x, x * c->scale[j & mask]));
       }
       break;
     case CPU_POST_QUANTIZE:
-      for (int64_t j = 0; j < vectors; j++, y += VL) {
+      LINES for (int64_t j = 0; j < vectors; j++) {
         int64_t k = j & mask;
-        vf x = vf_at_most(vf_at_least(vf_load(y), c->low[k]), c->high[k]);
-        vf_store(y, vf_round((x - c->low[k]) * c->scale[k]) * c->step[k] + c->shift[k]);
+        vf x = vf_at_most(vf_at_least(vf_load(y + j * VL), c->low[k]), c->high[k]);
+        vf_store(y + j * VL, vf_round((x - c->low[k]) * c->scale[k]) * c->step[k] + c->shift[k]);
       }
       break;
     case CPU_POST_GRID:
     case CPU_POST_MAXPOOL: break; /* by the kernels that take it */
   }
+#undef LINES
+}
+
+static void apply_line(const cpu_post *p, float *y, const float *other, int64_t vectors, const channel_set *c,
+                       int parts) {
+  apply(p, y, other, (region){1, vectors * VL, vectors}, c, parts);
 }
 
 static const float *sum_input(const cpu_post *p, const cpu_run *run, const float *y) {
@@ -193,12 +206,12 @@ static void block_channels(const cpu_post *p, int64_t channel, channel_set *c) {
 /* The operations that need no channel, or all of one channel. */
 static void apply_run(const cpu_post *p, float *y, const float *other, int64_t count, const channel_set *c) {
   int64_t whole = count / VL, rest = count - whole * VL;
-  apply(p, y, other, whole, c, 1);
+  apply_line(p, y, other, whole, c, 1);
   if (!rest) return;
   float tail[VL], tail_other[VL] = {0};
   vf_store(tail, vf_load_n(y + whole * VL, rest));
   if (other) vf_store(tail_other, vf_load_n(other + whole * VL, rest));
-  apply(p, tail, tail_other, 1, c, 1);
+  apply_line(p, tail, tail_other, 1, c, 1);
   memcpy(y + whole * VL, tail, (size_t)rest * sizeof *y);
 }
 
@@ -225,37 +238,46 @@ static void scale_row(const cpu_post *p, float *y, int64_t count, int64_t channe
   }
 }
 
-void post_row(const post_set *set, const cpu_run *run, float *y, int64_t count, int64_t channel) {
+/* `count` neighbouring channels of a row, the first of which is `channel`. */
+static void apply_row(const cpu_post *p, const cpu_run *run, float *y, int64_t count, int64_t channel) {
+  if (!by_channel(p)) {
+    apply_run(p, y, sum_input(p, run, y), count, NULL);
+    return;
+  }
+  if (p->type == CPU_POST_CHANNEL) {
+    scale_row(p, y, count, channel);
+    return;
+  }
   channel_set c;
+  for (int64_t j = 0; j < count; j += 16) {
+    block_channels(p, channel + j, &c);
+    if (j + 16 <= count) {
+      apply_line(p, y + j, NULL, PARTS, &c, PARTS);
+      continue;
+    }
+    float tail[16] = {0};
+    size_t size = (size_t)(count - j) * sizeof *y;
+    memcpy(tail, y + j, size);
+    apply_line(p, tail, NULL, PARTS, &c, PARTS);
+    memcpy(y + j, tail, size);
+  }
+}
+
+void post_rows(const post_set *set, const cpu_run *run, float *y, int64_t rows, int64_t step, int64_t count,
+               int64_t channel) {
   for (int32_t i = 0; i < set->count; i++) {
     const cpu_post *p = set->posts + i;
-    if (!by_channel(p)) {
-      apply_run(p, y, sum_input(p, run, y), count, &c);
-      continue;
-    }
-    if (p->type == CPU_POST_CHANNEL) {
-      scale_row(p, y, count, channel);
-      continue;
-    }
-    for (int64_t j = 0; j < count; j += 16) {
-      block_channels(p, channel + j, &c);
-      if (j + 16 <= count) {
-        apply(p, y + j, NULL, PARTS, &c, PARTS);
-        continue;
-      }
-      float tail[16] = {0};
-      size_t size = (size_t)(count - j) * sizeof *y;
-      memcpy(tail, y + j, size);
-      apply(p, tail, NULL, PARTS, &c, PARTS);
-      memcpy(y + j, tail, size);
-    }
+    if (!by_channel(p) && count % VL == 0)
+      apply(p, y, sum_input(p, run, y), (region){rows, step, count / VL}, NULL, 1);
+    else
+      for (int64_t row = 0; row < rows; row++) apply_row(p, run, y + row * step, count, channel);
   }
 }
 
 void post_block(const cpu_post *post, float *y, const float *other, int64_t pixels, int64_t channel) {
   channel_set c;
   if (by_channel(post)) block_channels(post, channel, &c);
-  apply(post, y, other, pixels * PARTS, &c, PARTS);
+  apply_line(post, y, other, pixels * PARTS, &c, PARTS);
 }
 
 /* The operations from number `first` on. */
@@ -265,7 +287,7 @@ static void blocked_from(const post_set *set, int32_t first, const cpu_run *run,
   for (int32_t i = first; i < set->count; i++) {
     const cpu_post *p = set->posts + i;
     if (by_channel(p)) block_channels(p, channel, &c);
-    apply(p, y, sum_input(p, run, y), pixels * PARTS, &c, PARTS);
+    apply_line(p, y, sum_input(p, run, y), pixels * PARTS, &c, PARTS);
   }
   if (!set->clean && channel + 16 > channels)
     for (int64_t j = 0; j < pixels; j++)

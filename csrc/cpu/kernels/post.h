@@ -40,8 +40,10 @@ void IEC_ISA(post_init)(post_set *set, const cpu_node *node);
 void IEC_ISA(post_lead)(post_set *set, const cpu_post *first);
 /* `count` values of one channel; `y` lies in output 0, here and below. */
 void IEC_ISA(post_plain)(const post_set *set, const cpu_run *run, float *y, int64_t count, int64_t channel);
-/* `count` values of channels channel, channel + 1, ...; channel is a multiple of 16. */
-void IEC_ISA(post_row)(const post_set *set, const cpu_run *run, float *y, int64_t count, int64_t channel);
+/* Rows `step` floats apart, each `count` values of channels channel, channel + 1, ...; channel is a multiple
+ * of 16. */
+void IEC_ISA(post_rows)(const post_set *set, const cpu_run *run, float *y, int64_t rows, int64_t step,
+                        int64_t count, int64_t channel);
 /* `pixels` blocks of 16 channels one behind the other, the first of them `channel`; lanes past `channels`
  * (the tensor's) end as 0. */
 void IEC_ISA(post_blocked)(const post_set *set, const cpu_run *run, float *y, int64_t pixels, int64_t channel,
@@ -65,7 +67,7 @@ void IEC_ISA(post_range)(const post_set *set, const cpu_run *run, float *y, int6
 #define post_scaled IEC_ISA(post_scaled)
 #define post_init IEC_ISA(post_init)
 #define post_plain IEC_ISA(post_plain)
-#define post_row IEC_ISA(post_row)
+#define post_rows IEC_ISA(post_rows)
 #define post_blocked IEC_ISA(post_blocked)
 #define post_block IEC_ISA(post_block)
 #endif

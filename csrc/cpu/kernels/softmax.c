@@ -38,9 +38,9 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
 /* `count` rows along a contiguous axis side by side: each alone would wait for its own sums. A NaN may be
  * missed by the greatest: it makes the sum, and so the whole row, NaN anyway. */
 static inline __attribute__((always_inline)) void rows(const softmax_state *s, const float *x, float *y,
-                                                       const int count) {
+                                                       const int count, const int log) {
   vf top[ROWS], sum[ROWS];
-  const int64_t n = s->n, whole = n / VL * VL, log = s->log;
+  const int64_t n = s->n, whole = n / VL * VL;
   for (int k = 0; k < count; k++) top[k] = vf_set(-INFINITY), sum[k] = vf_set(0);
   for (int64_t i = 0; i < whole; i += VL)
     for (int k = 0; k < count; k++) top[k] = vf_at_least(vf_load(x + k * n + i), top[k]);
@@ -49,24 +49,42 @@ static inline __attribute__((always_inline)) void rows(const softmax_state *s, c
   for (int k = 0; k < count; k++)
     for (int64_t i = whole; i < n; i++) top[k] = vf_at_least(vf_set(x[k * n + i]), top[k]);
   for (int64_t i = 0; i < whole; i += VL)
+#pragma GCC unroll 4
     for (int k = 0; k < count; k++) {
-      vf e = vm_exp(vf_load(x + k * n + i) - top[k]);
+      vf e = vm_exp_below(vf_load(x + k * n + i) - top[k]);
       sum[k] += e;
       if (!log) vf_store(y + k * n + i, e);
     }
   for (int k = 0; k < count; k++, x += n, y += n) {
     float total = vf_sum(sum[k]);
     if (whole < n) {
-      vf e = vm_exp(vf_load_n(x + whole, n - whole) - top[k]);
+      vf e = vm_exp_below(vf_load_n(x + whole, n - whole) - top[k]);
       for (int64_t i = 0; i < n - whole; i++) total += e[i];
       if (!log) vf_store_n(y + whole, e, n - whole);
     }
     float scale = log ? logf(total) : 1 / total, most = top[k][0];
-    if (log)
+    if (log) {
       for (int64_t i = 0; i < n; i++) y[i] = x[i] - most - scale;
-    else
-      for (int64_t i = 0; i < n; i++) y[i] *= scale;
+      continue;
+    }
+    for (int64_t i = 0; i < whole; i += VL) vf_store(y + i, vf_load(y + i) * scale);
+    for (int64_t i = whole; i < n; i++) y[i] *= scale;
   }
+}
+
+/* Not inlined twice: what is constant leaves little else of each. */
+static __attribute__((noinline)) void some_rows(const softmax_state *s, const float *x, float *y,
+                                                int64_t count) {
+  for (; count >= ROWS; count -= ROWS, x += ROWS * s->n, y += ROWS * s->n)
+    if (s->log)
+      rows(s, x, y, ROWS, 1);
+    else
+      rows(s, x, y, ROWS, 0);
+  for (; count; count--, x += s->n, y += s->n)
+    if (s->log)
+      rows(s, x, y, 1, 1);
+    else
+      rows(s, x, y, 1, 0);
 }
 
 /* Columns [0, w) of a block [n][inner], w <= COLUMNS. */
@@ -84,7 +102,7 @@ static void columns(const softmax_state *s, const float *x, float *y, int64_t w)
     for (int64_t j = 0; j < w; j += VL) {
       int64_t part = op_min(VL, w - j);
       vf v = part == VL ? vf_load(xi + j) : vf_load_n(xi + j, part);
-      vf e = vm_exp(v - vf_load(top + j));
+      vf e = vm_exp_below(v - vf_load(top + j));
       vf_store(sum + j, vf_load(sum + j) + e);
       if (s->log) continue;
       if (part == VL)
@@ -110,10 +128,7 @@ static void run(const void *state, const cpu_run *r) {
   float *y = r->outputs[0];
   int64_t b, e, strips = op_div_up(s->inner, COLUMNS), grain = op_max(1, 2048 / op_max(s->n, 1));
   if (s->inner == 1) {
-    while (cpu_next(r, s->outer, grain, &b, &e)) {
-      for (; b + ROWS <= e; b += ROWS) rows(s, x + b * s->n, y + b * s->n, ROWS);
-      for (; b < e; b++) rows(s, x + b * s->n, y + b * s->n, 1);
-    }
+    while (cpu_next(r, s->outer, grain, &b, &e)) some_rows(s, x + b * s->n, y + b * s->n, e - b);
     return;
   }
   while (cpu_next(r, s->outer * strips, 1, &b, &e)) {

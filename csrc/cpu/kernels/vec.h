@@ -117,9 +117,10 @@ static inline vf vf_turn(vf x, int n) {
   for (int k = 0; k < VL; k++) y[k] = x[(k + n) % VL];
   return y;
 #else
+  static const int32_t lanes[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
   vi from;
-  for (int k = 0; k < VL; k++) from[k] = (k + n) % VL;
-  return __builtin_shuffle(x, from);
+  memcpy(&from, lanes, sizeof from);
+  return __builtin_shuffle(x, from + n); /* counts around the end */
 #endif
 }
 

@@ -22,14 +22,15 @@ static inline vf vm_scale(vf x, vi n) {
   return x * (vf)((half + 127) << 23) * (vf)((n - half + 127) << 23);
 }
 
-static inline vf vm_exp(vf x) {
+/* e^x for x of at most 89. */
+static inline vf vm_exp_below(vf x) {
   static const float c[] = {5.000000096e-01f, 1.666651830e-01f, 4.166620417e-02f, 8.368953708e-03f,
                             1.395060030e-03f};
-  /* beyond these limits the result is 0 or infinity; the limits keep n small */
-  vf t = vf_at_most(vf_at_least(x, vf_set(-104.0f)), vf_set(89.0f));
+  vf t = vf_at_least(x, vf_set(-104.0f)); /* below it the result is 0; the limits keep n small */
   vf n = vf_round(t * 1.44269504f);
   vf r = (t - n * 0.693359375f) - n * -2.12194440e-4f; /* ln 2 in two parts: the first product is exact */
-  vf y = (vm_poly(r, c, 5) * r * r + r) + 1.0f;
+  vf s = r * r; /* powers apart from each other: a shorter chain than Horner's */
+  vf y = (((s * c[4] + (r * c[3] + c[2])) * s + (r * c[1] + c[0])) * s + r) + 1.0f;
 #if defined(__AVX512F__)
   return (vf)_mm512_scalef_ps((__m512)y, (__m512)n);
 #else
@@ -37,6 +38,8 @@ static inline vf vm_exp(vf x) {
   return vm_scale(y, k);
 #endif
 }
+
+static inline vf vm_exp(vf x) { return vm_exp_below(vf_at_most(x, vf_set(89.0f))); } /* infinite beyond */
 
 /* e^x - 1, precise near 0. */
 static inline vf vm_expm1(vf x) {
