@@ -5,9 +5,17 @@ from __future__ import annotations
 
 import contextlib
 import pyexpat as expat  # xml.parsers.expat is the same, two modules later
-from xml.etree.ElementTree import Element, TreeBuilder
+from typing import TYPE_CHECKING
 
 from ie_ctypes.errors import ModelError
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element, TreeBuilder
+else:
+    try:
+        from _elementtree import Element, TreeBuilder  # what xml.etree.ElementTree gives, without the rest of that module
+    except ImportError:
+        from xml.etree.ElementTree import Element, TreeBuilder
 
 __all__ = ["Document", "Element", "error", "parse", "root_of", "text_of"]
 
