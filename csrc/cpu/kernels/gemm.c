@@ -19,13 +19,6 @@ static inline vf pinned(float x) {
   return v;
 }
 
-/* A pointer of which the compiler knows nothing: it would compute all addresses from it before the sums, and
- * keep them on the stack meanwhile. */
-static inline __attribute__((always_inline)) float *opaque(float *p) {
-  __asm__("" : "+r"(p));
-  return p;
-}
-
 #define AT_ONCE 4 /* input lanes of one turn of the inner loop */
 #define SPREAD 8  /* tiles that fetch the next call's weights: an even pace, and no line twice */
 
@@ -90,7 +83,7 @@ static inline __attribute__((always_inline)) void tile(const gemm_args *a, const
 #pragma GCC unroll 28
     for (int i = 0; i < p_count * width; i++) acc[i] = vf_at_most(vf_at_least(acc[i], low), high);
   }
-  float *y = opaque(a->y);
+  float *y = vf_place(a->y);
 #pragma GCC unroll 4
   for (int v = 0; v < width; v++)
 #pragma GCC unroll 28

@@ -55,10 +55,12 @@ static inline __attribute__((always_inline)) void tile(const gemm_rows_args *g, 
 #undef STEP
 #pragma GCC unroll 24
   for (int i = one; i < one * chains; i++) acc[i % one] += acc[i];
+  float *y = vf_place(g->y);
+  const int64_t y_row = g->y_row;
 #pragma GCC unroll 9
-  for (int p = 0; p < rows; p++)
+  for (int p = 0; p < rows; p++, y += y_row)
 #pragma GCC unroll 8
-    for (int v = 0; v < width; v++) vf_store(g->y + p * g->y_row + v * VL, acc[p * width + v]);
+    for (int v = 0; v < width; v++) vf_store(y + v * VL, acc[p * width + v]);
 }
 
 /* One function a tile, never inlined: several tiles in one function make gcc spill. */
@@ -107,13 +109,13 @@ void gemm_rows(const gemm_rows_args *args, int32_t nb, int64_t rows) {
     return;
   }
   gemm_rows_args g = *args;
-  int64_t count = (rows + widest[nb] - 1) / widest[nb];
+  int64_t count = (rows + widest[nb] - 1) / widest[nb], least = rows / count, longer = rows % count;
   for (int64_t i = 0; i < count; i++) {
-    int64_t begin = rows * i / count, end = rows * (i + 1) / count;
+    int64_t p = least + (i < longer);
     /* each of the first nb tiles fetches a line an inner element: every line of the next call, and once */
     g.ahead = args->ahead && i < nb ? args->ahead + i * g.inner * 16 : 0;
-    g.a = args->a + begin * args->a_row;
-    g.y = args->y + begin * args->y_row;
-    tiles[nb][end - begin](&g);
+    tiles[nb][p](&g);
+    g.a += p * g.a_row;
+    g.y += p * g.y_row;
   }
 }

@@ -267,10 +267,18 @@ void post_rows(const post_set *set, const cpu_run *run, float *y, int64_t rows, 
                int64_t channel) {
   for (int32_t i = 0; i < set->count; i++) {
     const cpu_post *p = set->posts + i;
-    if (!by_channel(p) && count % VL == 0)
+    int64_t done = 0; /* channels of all rows: by one call if none has its own operation, else by blocks */
+    if (!by_channel(p) && count % VL == 0) {
       apply(p, y, sum_input(p, run, y), (region){rows, step, count / VL}, NULL, 1);
-    else
-      for (int64_t row = 0; row < rows; row++) apply_row(p, run, y + row * step, count, channel);
+      done = count;
+    }
+    if (by_channel(p) && rows > 1)
+      for (channel_set c; done + 16 <= count; done += 16) {
+        block_channels(p, channel + done, &c);
+        apply(p, y + done, NULL, (region){rows, step, PARTS}, &c, PARTS);
+      }
+    for (int64_t row = 0; row < rows && done < count; row++)
+      apply_row(p, run, y + row * step + done, count - done, channel + done);
   }
 }
 

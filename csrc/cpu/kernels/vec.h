@@ -43,6 +43,13 @@ static inline vf vf_pinned(vf x) {
   return x;
 }
 
+/* A pointer of which the compiler knows nothing: it would compute all addresses from it before the sums, and
+ * keep them on the stack meanwhile. */
+static inline __attribute__((always_inline)) float *vf_place(float *p) {
+  __asm__("" : "+r"(p));
+  return p;
+}
+
 /* The first n < VL floats; the other lanes are zero. */
 static inline vf vf_load_n(const float *p, int64_t n) {
   float part[VL] = {0};
