@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The register tile behind convolutions and matrix products. */
 #include "cpu/kernels/gemm.h"
+
+#include <math.h>
+
 #include "cpu/kernels/vec.h"
 
 #define PARTS (16 / VL) /* vectors of a block */
@@ -81,7 +84,10 @@ static inline __attribute__((always_inline)) void tile(const gemm_args *a, const
   if (a->limits) {
     vf low = vf_set(a->limits[0]), high = vf_set(a->limits[1]);
 #pragma GCC unroll 28
-    for (int i = 0; i < p_count * width; i++) acc[i] = vf_at_most(vf_at_least(acc[i], low), high);
+    for (int i = 0; i < p_count * width; i++) acc[i] = vf_at_least(acc[i], low);
+    if (a->limits[1] < INFINITY)
+#pragma GCC unroll 28
+      for (int i = 0; i < p_count * width; i++) acc[i] = vf_at_most(acc[i], high);
   }
   float *y = vf_place(a->y);
 #pragma GCC unroll 4
