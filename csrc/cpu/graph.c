@@ -316,8 +316,8 @@ static int32_t own_ports(const cpu_op *op) {
   return has_bias ? 3 : 0;
 }
 
-iec_status cpu_graph_fuse(cpu_graph *graph, cpu_op *op, const cpu_post *post, cpu_value *addend, int *out,
-                          iec_error *err) {
+iec_status cpu_graph_fuse(cpu_graph *graph, cpu_op *op, const cpu_post *post, cpu_value *const added[2],
+                          int *out, iec_error *err) {
   *out = 0;
   if (!op->kernel || !op->kernel->can_fuse || op->post_count == CPU_MAX_POSTS || op->output_count != 1)
     return IEC_OK;
@@ -327,11 +327,12 @@ iec_status cpu_graph_fuse(cpu_graph *graph, cpu_op *op, const cpu_post *post, cp
   const cpu_node *node = cpu_view_fill(&view, op);
   cpu_post candidate = *post;
   int32_t port = op->input_count > own_ports(op) ? op->input_count : own_ports(op);
-  candidate.input = post->type == CPU_POST_SUM ? port : -1;
+  candidate.input = added[0] ? port : -1;
   if (!op->kernel->can_fuse(node, &candidate)) return IEC_OK;
-  if (addend) {
-    op->input_count = port + 1;
-    iec_status status = cpu_graph_set_input(graph, op, port, addend, err);
+  for (int32_t i = 0; i < 2; ++i) {
+    if (!added[i]) continue;
+    op->input_count = port + i + 1;
+    iec_status status = cpu_graph_set_input(graph, op, port + i, added[i], err);
     if (status) return status;
   }
   op->posts[op->post_count++] = candidate;

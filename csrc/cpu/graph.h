@@ -143,9 +143,10 @@ typedef struct cpu_view {
 } cpu_view;
 iec_status cpu_view_create(cpu_graph *graph, cpu_view *out, iec_error *err);
 const cpu_node *cpu_view_fill(cpu_view *view, const cpu_op *op);
-/* 1 when op's kernel takes `post` (then it has been added); for a sum, `addend` becomes a new input. */
-iec_status cpu_graph_fuse(cpu_graph *graph, cpu_op *op, const cpu_post *post, cpu_value *addend, int *out,
-                          iec_error *err);
+/* 1 when op's kernel takes `post` (then it has been added); `added`, what it reads besides, become new
+ * inputs. */
+iec_status cpu_graph_fuse(cpu_graph *graph, cpu_op *op, const cpu_post *post, cpu_value *const added[2],
+                          int *out, iec_error *err);
 
 /* New parts. The op is not in the order yet. */
 cpu_value *cpu_graph_value(cpu_graph *graph, const cpu_tensor *tensor, const char *name);

@@ -111,8 +111,11 @@ typedef enum {
                         shift[c] */
   CPU_POST_GRID,     /* the same without step and shift: the bytes of a quantised output 0. The last one; only
                         kernels with quantised inputs take it */
-  CPU_POST_MAXPOOL   /* the windows of a MaxPool instead of the results so far: output 0 is theirs, and so are
-                        the posts behind it */
+  CPU_POST_DEPTHWISE, /* a depthwise convolution of the results so far, its weights and bias (NULL: none)
+                         being input[input] and input[input + 1], constants: output 0 is its result, and so
+                         are the posts behind it */
+  CPU_POST_MAXPOOL /* the windows of a MaxPool instead of the results so far: output 0 is theirs, and so are
+                      the posts behind it */
 } cpu_post_type;
 
 /* `c` is the index on axis 1 of output 0, on the last axis for MatMul and MVN of it. scale, shift, low, high
@@ -122,11 +125,11 @@ typedef struct cpu_post {
   cpu_post_type type;
   int32_t op;
   float alpha, beta, gamma;
-  int32_t input; /* index into the node's inputs, CPU_POST_SUM only */
+  int32_t input; /* index into the node's inputs, CPU_POST_SUM and CPU_POST_DEPTHWISE */
   const float *scale, *shift;
   const float *low, *high, *step; /* CPU_POST_QUANTIZE, and the first two CPU_POST_GRID */
-  const iec_node *pool;           /* CPU_POST_MAXPOOL: the node with its attributes */
-  const cpu_tensor *from, *to;    /* and what it reads and makes */
+  const iec_node *behind;         /* CPU_POST_MAXPOOL and CPU_POST_DEPTHWISE: the node with its attributes */
+  const cpu_tensor *from, *to, *weights, *bias; /* and what it reads and makes */
 } cpu_post;
 
 typedef struct cpu_packs cpu_packs;
@@ -264,6 +267,7 @@ struct cpu_kernel { /* const, one per (source file, ISA) */
                            transposes that lay before its inputs and behind its output */
   const cpu_kernel *pooled; /* Conv: runs the node with a MaxPool behind it, if its can_fuse takes the pool.
                                NULL: none */
+  const cpu_kernel *spread; /* likewise with a depthwise convolution behind it */
   const void *closure;      /* not NULL: an extension's kernel, see extension.c; cpu_node.closure for it */
 };
 

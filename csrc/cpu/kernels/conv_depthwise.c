@@ -2,6 +2,7 @@
 /* Depthwise convolution of blocked channels: any kernel, stride, dilation and padding, one output channel an
  * input channel. */
 #include "cpu/kernels/conv_common.h"
+#include "cpu/kernels/depthwise_rows.h"
 #include "cpu/kernels/post.h"
 #include "cpu/kernels/vec.h"
 
@@ -38,12 +39,6 @@ static void release(const iec_host_api *host, void *state) {
   host->release(host->self, s);
 }
 
-/* 1 when an axis has three taps next to each other, of which at most the first and the last lie outside. */
-static int reaches_one_outside(const conv_geom *q, int axis) {
-  return q->k[axis] == 3 && q->dil[axis] == 1 && q->pad[axis] <= 1 &&
-         (q->out[axis] - 1) * q->stride[axis] - q->pad[axis] + 2 <= q->in[axis];
-}
-
 static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_prepared *out, iec_error *err) {
   iec_status status = op_state(host, node, sizeof(conv_depthwise), out, err);
   if (status != IEC_OK) return status;
@@ -55,8 +50,7 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   s->blocks = op_div_up(q->c, 16);
   conv_inner(q, 2, &s->inner_first, &s->inner_end);
   conv_inner(q, 1, &s->inner_top, &s->inner_bottom);
-  s->square = q->k[0] == 1 && q->pad[0] == 0 && q->stride[1] == q->stride[2] && q->stride[1] <= 2 &&
-              reaches_one_outside(q, 1) && reaches_one_outside(q, 2);
+  s->square = depthwise_is_square(q);
   s->weights = host->alloc(host->self, (size_t)(s->blocks * q->taps * 16) * sizeof(float), 64);
   s->bias = host->alloc(host->self, (size_t)(s->blocks * 16) * sizeof(float), 64);
   if (!s->weights || !s->bias) {
@@ -64,12 +58,8 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
     out->state = NULL;
     return cpu_fail(err, IEC_OUT_OF_MEMORY, node->name, "out of memory for the weights");
   }
-  const float *w = node->inputs[1]->data, *bias = op_in(node, 2) ? node->inputs[2]->data : NULL;
-  for (int64_t c = 0; c < s->blocks * 16; c++) {
-    for (int64_t t = 0; t < q->taps; t++)
-      s->weights[(c / 16 * q->taps + t) * 16 + c % 16] = c < q->c ? w[c * q->taps + t] : 0.0f;
-    s->bias[c] = bias && c < q->c ? bias[c] : 0.0f;
-  }
+  depthwise_pack(q->c, q->taps, node->inputs[1]->data, op_in(node, 2) ? node->inputs[2]->data : NULL,
+                 s->weights, s->bias);
   out->cost = 2.0 * (double)(q->n * q->o * q->out_size) * (double)q->taps;
   out->exec_type = "conv_depthwise_" CPU_ISA_NAME;
   out->packed_inputs = 6;
@@ -129,101 +119,19 @@ static __attribute__((noinline)) void one_pixel(const conv_geom *q, const row_ta
   pixels(q, r, bias, o * q->stride[2] - q->pad[2], first, end, y, 1, 1);
 }
 
-/* Output rows below each other of 3x3 taps, `rows` of them. `top`: the first input row lies above the map,
- * `bottom`: the last one below it. */
-typedef struct square {
-  const float *x; /* column 0 of the first row's first tap */
-  const float *w, *bias, *limits;
-  float *y;
-  int64_t x_row, y_row;      /* floats from one row to the next */
-  int64_t pad, width, count; /* columns: left of the map, of it, of the output */
-} square;
-
-#define INLINE inline __attribute__((always_inline))
-
-/* What the taps of kernel column `t` make of a column of the input. */
-static INLINE void square_taps(const square *q, const float *x, const vf w[9], const int t, vf *acc,
-                               const int rows, const int stride, const int top, const int bottom) {
-#pragma GCC unroll 5
-  for (int h = top; h < (rows - 1) * stride + 3 - bottom; h++) {
-    vf v = vf_pinned(vf_load(x + h * q->x_row));
-#pragma GCC unroll 2
-    for (int i = 0; i < rows; i++)
-      if (h - i * stride >= 0 && h - i * stride < 3) acc[i] += w[(h - i * stride) * 3 + t] * v;
-  }
-}
-
-/* Goes over the columns with the weights in registers. Every column is loaded once for all outputs that meet
- * it: with stride 1 three in a row, of which the first is then complete. */
-static INLINE void square_rows(const square *q, const int rows, const int stride, const int top,
-                               const int bottom) {
-  const vf low = vf_set(q->limits[0]), high = vf_set(q->limits[1]);
-  for (int part = 0; part < 16; part += VL) {
-    const float *x = q->x + part;
-    float *y = q->y + part;
-    vf w[9], bias = vf_load(q->bias + part), acc[3][2];
-#pragma GCC unroll 9
-    for (int i = 0; i < 9; i++) w[i] = vf_pinned(vf_load(q->w + i * 16 + part));
-#pragma GCC unroll 2
-    for (int i = 0; i < rows; i++) acc[0][i] = acc[1][i] = acc[2][i] = bias;
-    if (stride == 2 && q->pad <= 0) square_taps(q, x - q->pad * 16, w, 0, acc[0], rows, stride, top, bottom);
-    for (int64_t o = stride == 1 ? -2 : 0; o < q->count; o++) {
-      int64_t column = o * stride + 2 - q->pad; /* of the last tap */
-      if (stride == 2) square_taps(q, x + (column - 1) * 16, w, 1, acc[0], rows, stride, top, bottom);
-      if (column >= 0 && column < q->width) {
-        square_taps(q, x + column * 16, w, 2, acc[0], rows, stride, top, bottom);
-        if (stride == 1) square_taps(q, x + column * 16, w, 1, acc[1], rows, stride, top, bottom);
-        square_taps(q, x + column * 16, w, 0, acc[3 - stride], rows, stride, top, bottom);
-      }
-#pragma GCC unroll 2
-      for (int i = 0; i < rows; i++) {
-        if (o >= 0) vf_store(y + i * q->y_row + o * 16, vf_at_most(vf_at_least(acc[0][i], low), high));
-        acc[0][i] = acc[1][i];
-        acc[1][i] = stride == 1 ? acc[2][i] : bias;
-        acc[2][i] = bias;
-      }
-    }
-  }
-}
-
-#define SQUARE(ROWS, STRIDE, TOP, BOTTOM)                                                           \
-  static __attribute__((noinline)) void square_##ROWS##_##STRIDE##_##TOP##BOTTOM(const square *q) { \
-    square_rows(q, ROWS, STRIDE, TOP, BOTTOM);                                                      \
-  }
-#define SQUARES(ROWS, STRIDE) \
-  SQUARE(ROWS, STRIDE, 0, 0) SQUARE(ROWS, STRIDE, 0, 1) SQUARE(ROWS, STRIDE, 1, 0) SQUARE(ROWS, STRIDE, 1, 1)
-#define NAMES(ROWS, STRIDE)                                           \
-  {                                                                   \
-    {square_##ROWS##_##STRIDE##_00, square_##ROWS##_##STRIDE##_01}, { \
-      square_##ROWS##_##STRIDE##_10, square_##ROWS##_##STRIDE##_11    \
-    }                                                                 \
-  }
-
-/* clang-format off */
-SQUARES(1, 1) SQUARES(1, 2) SQUARES(2, 1) SQUARES(2, 2)
-/* By rows less one, stride less one, top, bottom. */
-static void (*const squares[2][2][2][2])(const square *) = {{NAMES(1, 1), NAMES(1, 2)}, {NAMES(2, 1), NAMES(2, 2)}};
-/* clang-format on */
-
 /* One or two output rows. */
 static void run_square(const conv_depthwise *s, const cpu_run *run, const conv_row *at, int64_t rows) {
   const conv_geom *q = &s->geom;
-  static const float none[2] = {-INFINITY, INFINITY};
-  int64_t top = at->height * q->stride[1] - q->pad[1],
-          last = (at->height + rows - 1) * q->stride[1] - q->pad[1] + 2;
-  int64_t depth = at->depth * q->stride[0];
-  square a = {.w = s->weights + at->block * 144,
-              .bias = s->bias + at->block * 16,
-              .limits = s->posts.limited ? s->posts.limits : none,
-              .x_row = q->in[2] * 16,
-              .y_row = q->out[2] * 16,
-              .pad = q->pad[2],
-              .width = q->in[2],
-              .count = q->out[2]};
-  a.x = (const float *)run->inputs[0] +
-        (((at->image * s->blocks + at->block) * q->in[0] + depth) * q->in[1] + top) * a.x_row;
-  a.y = (float *)run->outputs[0] + conv_row_at(at, q, s->blocks) * a.y_row;
-  squares[rows - 1][q->stride[1] - 1][top < 0][last >= q->in[1]](&a);
+  int64_t top = at->height * q->stride[1] - q->pad[1], pitch = q->in[2] * 16;
+  const float *x =
+      (const float *)run->inputs[0] +
+      (((at->image * s->blocks + at->block) * q->in[0] + at->depth * q->stride[0]) * q->in[1] + top) * pitch;
+  depthwise_args a = {.w = s->weights + at->block * 144,
+                      .bias = s->bias + at->block * 16,
+                      .limits = s->posts.limited ? s->posts.limits : NULL,
+                      .y = (float *)run->outputs[0] + conv_row_at(at, q, s->blocks) * q->out[2] * 16};
+  for (int64_t h = 0; h < (rows - 1) * q->stride[1] + 3; h++) a.x[h] = x + h * pitch;
+  depthwise_rows(&a, q, at->height, rows);
   if (post_left(&s->posts)) post_blocked(&s->posts, run, a.y, rows * q->out[2], at->block * 16, q->c);
 }
 

@@ -306,13 +306,14 @@ static void run(const void *state, const cpu_run *r) {
   }
 }
 
-extern const cpu_kernel IEC_ISA(cpu_kernel_conv_pool);
+extern const cpu_kernel IEC_ISA(cpu_kernel_conv_pair), IEC_ISA(cpu_kernel_conv_pool);
 const cpu_kernel IEC_ISA(cpu_kernel_conv_direct) = {.kind = "Conv",
                                                     .name = "conv_direct",
                                                     .supports = supports,
                                                     .layouts = layouts,
                                                     .can_fuse = post_can_fuse,
                                                     .pooled = &IEC_ISA(cpu_kernel_conv_pool),
+                                                    .spread = &IEC_ISA(cpu_kernel_conv_pair),
                                                     .prepare = prepare,
                                                     .run = run,
                                                     .release = release};

@@ -23,7 +23,7 @@ static inline cpu_node fused_pool_conv(const cpu_node *node) {
 
 /* The pool, without posts. */
 static inline cpu_node fused_pool_node(const cpu_node *node, const cpu_post *post) {
-  cpu_node pool = {.kind = "MaxPool", .name = node->name, .api = node->api, .source = post->pool};
+  cpu_node pool = {.kind = "MaxPool", .name = node->name, .api = node->api, .source = post->behind};
   pool.inputs = &post->from;
   pool.outputs = &post->to;
   pool.input_count = pool.output_count = 1;

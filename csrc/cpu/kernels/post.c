@@ -163,6 +163,7 @@ static __attribute__((noinline)) void apply(const cpu_post *p, float *y, const f
       }
       break;
     case CPU_POST_GRID:
+    case CPU_POST_DEPTHWISE:
     case CPU_POST_MAXPOOL: break; /* by the kernels that take it */
   }
 #undef LINES

@@ -60,9 +60,22 @@ static iec_status read_channel(cpu_graph *graph, const cpu_op *op, const cpu_op 
 /* `user` as a maximum pool of what a kernel computes that has another one for both. */
 static int read_pool(const cpu_op *op, const cpu_op *user, cpu_post *out) {
   if (!op->kernel->pooled || strcmp(user->kind, "MaxPool") != 0) return 0;
-  *out = (cpu_post){.type = CPU_POST_MAXPOOL, .pool = (const iec_node *)user};
+  *out = (cpu_post){.type = CPU_POST_MAXPOOL, .behind = (const iec_node *)user};
   out->from = &op->outputs[0]->tensor;
   out->to = &user->outputs[0]->tensor;
+  return 1;
+}
+
+/* `user` as a depthwise convolution of it, likewise. */
+static int read_depthwise(const cpu_op *op, const cpu_op *user, cpu_post *out) {
+  if (!op->kernel->spread || strcmp(user->kind, "Conv") != 0 || user->inputs[0] != op->outputs[0]) return 0;
+  if (user->input_count > 3 || !user->inputs[1] || op->post_count + 1 + user->post_count > CPU_MAX_POSTS)
+    return 0;
+  *out = (cpu_post){.type = CPU_POST_DEPTHWISE, .behind = (const iec_node *)user};
+  out->from = &op->outputs[0]->tensor;
+  out->to = &user->outputs[0]->tensor;
+  out->weights = &user->inputs[1]->tensor;
+  out->bias = user->input_count > 2 && user->inputs[2] ? &user->inputs[2]->tensor : NULL;
   return 1;
 }
 
@@ -107,15 +120,21 @@ static iec_status fuse_user(cpu_graph *graph, cpu_op *op, int *out_fused, iec_er
   if (op->output_count != 1 || !op->outputs[0] || op->outputs[0]->tensor.dtype != IEC_F32) return IEC_OK;
   if (!op->kernel || !op->kernel->can_fuse) return IEC_OK;
   cpu_op *user = cpu_value_only_user(op->outputs[0]);
-  if (!user || user->post_count || user->output_count != 1) return IEC_OK;
+  if (!user || user->output_count != 1) return IEC_OK;
   if (user->kernel && user->kernel->closure) return IEC_OK; /* an extension wants to run it */
   cpu_post post;
-  cpu_value *addend = NULL;
+  cpu_value *added[2] = {NULL, NULL};
   int found = 0;
   iec_status status = IEC_OK;
-  if (read_unary(user, &post) || read_pool(op, user, &post))
+  if (read_depthwise(op, user, &post)) {
+    added[0] = user->inputs[1];
+    added[1] = user->input_count > 2 ? user->inputs[2] : NULL;
     found = 1;
-  else if ((addend = read_sum(op, user, &post)) != NULL)
+  } else if (user->post_count) {
+    return IEC_OK;
+  } else if (read_unary(user, &post) || read_pool(op, user, &post))
+    found = 1;
+  else if ((added[0] = read_sum(op, user, &post)) != NULL)
     found = 1;
   else if (strcmp(user->kind, "FakeQuantize") == 0)
     status = read_quantize(graph, op, user, &post, &found, err);
@@ -124,9 +143,12 @@ static iec_status fuse_user(cpu_graph *graph, cpu_op *op, int *out_fused, iec_er
   if (status || !found) return status;
   const cpu_kernel *kernel = op->kernel;
   if (post.type == CPU_POST_MAXPOOL) op->kernel = kernel->pooled;
-  status = cpu_graph_fuse(graph, op, &post, addend, out_fused, err);
+  if (post.type == CPU_POST_DEPTHWISE) op->kernel = kernel->spread;
+  status = cpu_graph_fuse(graph, op, &post, added, out_fused, err);
   if (!*out_fused) op->kernel = kernel;
-  if (!status && *out_fused) cpu_graph_merge(graph, op, user);
+  if (status || !*out_fused) return status;
+  for (int32_t i = 0; i < user->post_count; ++i) op->posts[op->post_count++] = user->posts[i];
+  cpu_graph_merge(graph, op, user);
   return status;
 }
 
