@@ -32,7 +32,7 @@ static double step_ns(const cpu_op *op) {
 
 /* Bytes of constants from which a team is worth making for packing them, and from which packs share chunks
  * of memory. */
-static const size_t SHARED_CONSTANTS = 1 << 20, ROOMY_CONSTANTS = 8 << 20;
+static const size_t SHARED_CONSTANTS = 1 << 20, ROOMY_CONSTANTS = 2 << 20;
 static const size_t HUGE_PAGE = 2 << 20;
 
 static iec_status prepare_op(cpu_graph *graph, cpu_op *op, const cpu_node *node, iec_error *err) {

@@ -23,11 +23,15 @@ X = np.random.default_rng(3).standard_normal((1, 16, 8, 8)).astype(np.float32)
 
 
 def network(seed: int = 0) -> Program:
-    """A direct convolution, one by Winograd's algorithm and a matrix product."""
+    """A direct convolution, one by Winograd's algorithm, a recurrent layer and a matrix product."""
     rng = np.random.default_rng(seed)
     b = Builder()
     x = b.conv(b.input(1, 16, 8, 8), rng.standard_normal((1, 16, 16, 1, 1)).astype(np.float32), rng.standard_normal(16).astype(np.float32))
     x = b.conv(x, rng.standard_normal((1, 16, 16, 3, 3)).astype(np.float32), pad=1)
+    x = b.node("Reshape", x, shape=(1, 16, 64))
+    sizes = [(1, 1, 64), (1, 64, 64), (1, 64, 64), (1, 64)]  # the first state, W, R and the biases of a plain cell
+    state = [b.const(rng.standard_normal(size).astype(np.float32)) for size in sizes]
+    x = b.node("Recurrent", x, state[0], -1, -1, *state[1:], cell="rnn", direction="forward", activations="tanh")
     x = b.node("Reshape", x, shape=(16, 64))
     weights = b.const(rng.standard_normal((64, 20)).astype(np.float32))
     return b.output(b.node("MatMul", x, weights, transpose_a=0, transpose_b=0)).program

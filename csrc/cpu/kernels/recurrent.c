@@ -7,6 +7,7 @@
  * row. */
 #include "cpu/kernels/common.h"
 #include "cpu/kernels/gemm_rows.h"
+#include "cpu/kernels/pack.h"
 #include "cpu/kernels/vmath.h"
 
 enum { RNN, GRU, LSTM };
@@ -85,8 +86,6 @@ static int64_t wx_floats(const recurrent_state *s) { return s->dirs * s->n * s->
 static void release(const iec_host_api *host, void *state) {
   recurrent_state *s = state;
   if (!s) return;
-  host->release(host->self, s->w);
-  host->release(host->self, s->r);
   host->release(host->self, s->b);
   host->release(host->self, s);
 }
@@ -97,9 +96,8 @@ static void pack(const recurrent_state *s, const float *from, int64_t depth, flo
   for (int64_t gate = 0; gate < s->dirs * s->gates / s->size; gate++)
     for (int64_t j = 0; j < gemm_groups(blocks); j++) {
       int64_t first = gemm_group_start(blocks, j) * 16, end = gemm_group_start(blocks, j + 1) * 16;
-      for (int64_t k = 0; k < depth; k++)
-        for (int64_t i = first; i < end; i++)
-          *to++ = i < s->size ? from[(gate * s->size + i) * depth + k] : 0.0f;
+      pack_panel(from + (gate * s->size + first) * depth, depth, s->size - first, end - first, depth, 1, to);
+      to += (end - first) * depth;
     }
 }
 
@@ -108,13 +106,14 @@ static iec_status pack_constants(const iec_host_api *host, const cpu_node *node,
   if (!node->inputs[W]->data || !node->inputs[R]->data || !node->inputs[B]->data || !s->size) return IEC_OK;
   size_t rows = (size_t)(s->dirs * s->sums) * sizeof(float),
          biases = rows + (size_t)(s->dirs * s->wide) * sizeof(float);
-  s->w = host->alloc(host->self, rows * (size_t)op_max(s->d, 1), 64);
-  s->r = host->alloc(host->self, rows * (size_t)s->size, 64);
+  int32_t ready[2];
+  s->w = cpu_pack(node, "inputs", rows * (size_t)op_max(s->d, 1), ready);
+  s->r = cpu_pack(node, "state", rows * (size_t)s->size, ready + 1);
   s->b = host->alloc(host->self, biases, 64);
   if (!s->w || !s->r || !s->b)
     return cpu_fail(err, IEC_OUT_OF_MEMORY, node->name, "out of memory for the weights");
-  pack(s, node->inputs[W]->data, s->d, s->w);
-  pack(s, node->inputs[R]->data, s->size, s->r);
+  if (!ready[0]) pack(s, node->inputs[W]->data, s->d, s->w);
+  if (!ready[1]) pack(s, node->inputs[R]->data, s->size, s->r);
   memset(s->b, 0, biases);
   const float *bias = node->inputs[B]->data;
   size_t unit = (size_t)s->size * sizeof(float);
