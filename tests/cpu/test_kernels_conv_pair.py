@@ -98,6 +98,27 @@ def test_results_do_not_depend_on_fusing(isa: str, stride: int) -> None:
         np.testing.assert_array_equal(results[0], other)
 
 
+@pytest.mark.parametrize("behind", ["pool", "depthwise"])
+def test_one_channel_with_more_behind(isa: str, behind: str) -> None:
+    """A convolution from one channel to one is a depthwise one too, but another kernel's, which has taken what is behind it."""
+    rng = np.random.default_rng(18)
+    b = Builder()
+    y = depthwise(b, expand(b, b.input(1, 24, 128, 130), rng, 1), rng)
+    if behind == "pool":
+        window: dict[str, AttrValue] = {
+            "kernel": (2, 2),
+            "strides": (2, 2),
+            "pads_begin": (0, 0),
+            "pads_end": (0, 0),
+            "dilations": (1, 1),
+            "ceil": 0,
+        }
+        b.output(b.node("MaxPool", y, **window))
+    else:
+        b.output(depthwise(b, y, rng))
+    compare(b, [floats(rng, 1, 24, 128, 130)], rtol=1e-4, atol=1e-4)
+
+
 def test_the_second_is_reported_as_a_part_of_the_first() -> None:
     rng = np.random.default_rng(13)
     b = Builder()

@@ -71,6 +71,8 @@ static int read_depthwise(const cpu_op *op, const cpu_op *user, cpu_post *out) {
   if (!op->kernel->spread || strcmp(user->kind, "Conv") != 0 || user->inputs[0] != op->outputs[0]) return 0;
   if (user->input_count > 3 || !user->inputs[1] || op->post_count + 1 + user->post_count > CPU_MAX_POSTS)
     return 0;
+  for (int32_t i = 0; i < user->post_count; ++i) /* what its own kernel has found to do with the map */
+    if (user->posts[i].type == CPU_POST_MAXPOOL || user->posts[i].type == CPU_POST_DEPTHWISE) return 0;
   *out = (cpu_post){.type = CPU_POST_DEPTHWISE, .behind = (const iec_node *)user};
   out->from = &op->outputs[0]->tensor;
   out->to = &user->outputs[0]->tensor;
