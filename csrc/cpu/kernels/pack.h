@@ -7,19 +7,6 @@
 #include "cpu/kernels/common.h"
 #include "cpu/kernels/vec.h"
 
-/* to[j][i] = from[i][j] of a square of 16 x 16; rows lie `pitch` floats apart. */
-static inline void pack_square(const float *from, int64_t pitch, float *to, int64_t columns) {
-  for (int i = 0; i < 16; i += VL)
-    for (int j = 0; j < 16; j += VL) {
-      vf part[VL];
-#pragma GCC unroll 16
-      for (int k = 0; k < VL; k++) part[k] = vf_load(from + (i + k) * pitch + j);
-      vf_flip(part);
-#pragma GCC unroll 16
-      for (int k = 0; k < VL; k++) vf_store(to + (j + k) * columns + i, part[k]);
-    }
-}
-
 /* One panel: to[t][c][i] = w[i][c][t] for i < rows, 0 for rows <= i < columns (a multiple of 16). Rows of w
  * lie `pitch` floats apart. */
 static inline void pack_panel(const float *w, int64_t pitch, int64_t rows, int64_t columns, int64_t channels,
@@ -32,11 +19,11 @@ static inline void pack_panel(const float *w, int64_t pitch, int64_t rows, int64
       const float *from = w + first * pitch + k;
       int64_t width = op_min(16, length - k);
       if (count == 16 && width == 16) {
-        pack_square(from, pitch, turned[0], 16);
+        vf_flip_square(from, pitch, turned[0], 16);
       } else {
         memset(square, 0, sizeof square);
         for (int64_t i = 0; i < count; i++) memcpy(square[i], from + i * pitch, (size_t)width * sizeof *from);
-        pack_square(square[0], 16, turned[0], 16);
+        vf_flip_square(square[0], 16, turned[0], 16);
       }
       for (int64_t j = 0; j < width; j++) {
         memcpy(to + (t * channels + c) * columns + first, turned[j], sizeof turned[j]);

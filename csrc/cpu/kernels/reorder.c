@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cpu/kernels/common.h"
+#include "cpu/kernels/vec.h"
 
 enum { BLOCK = 16, CHUNK = 1 << 16 /* bytes that a copy hands out at a time */ };
 
@@ -38,19 +39,27 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
 /* Pixels [begin, end) of one block: `rows` channels, `pixels` apart, to or from 16 side by side. */
 static void interleave(const float *restrict from, float *restrict to, int64_t rows, int64_t pixels,
                        int64_t begin, int64_t end) {
-  if (rows == BLOCK) {
-    for (int64_t p = begin; p < end; ++p)
-      for (int64_t c = 0; c < BLOCK; ++c) to[p * BLOCK + c] = from[c * pixels + p];
-    return;
-  }
-  for (int64_t p = begin; p < end; ++p)
+  int64_t p = begin;
+  for (; rows == BLOCK && p + BLOCK <= end; p += BLOCK)
+    vf_flip_square(from + p, pixels, to + p * BLOCK, BLOCK);
+  for (; p < end; ++p)
     for (int64_t c = 0; c < BLOCK; ++c) to[p * BLOCK + c] = c < rows ? from[c * pixels + p] : 0.0f;
 }
 
 static void separate(const float *restrict from, float *restrict to, int64_t rows, int64_t pixels,
                      int64_t begin, int64_t end) {
+  int64_t p = begin;
+  for (; p + BLOCK <= end; p += BLOCK) {
+    if (rows == BLOCK) {
+      vf_flip_square(from + p * BLOCK, BLOCK, to + p, pixels);
+      continue;
+    }
+    float square[BLOCK][BLOCK];
+    vf_flip_square(from + p * BLOCK, BLOCK, square[0], BLOCK);
+    for (int64_t c = 0; c < rows; ++c) memcpy(to + c * pixels + p, square[c], sizeof square[c]);
+  }
   for (int64_t c = 0; c < rows; ++c)
-    for (int64_t p = begin; p < end; ++p) to[c * pixels + p] = from[p * BLOCK + c];
+    for (int64_t q = p; q < end; ++q) to[c * pixels + q] = from[q * BLOCK + c];
 }
 
 /* The same for quantised bytes. */

@@ -163,6 +163,19 @@ static inline __attribute__((always_inline)) void vf_flip(vf *m) {
   }
 }
 
+/* to[j][i] = from[i][j] of a square of 16 x 16; its rows lie `pitch` and `to_pitch` floats apart. */
+static inline void vf_flip_square(const float *from, int64_t pitch, float *to, int64_t to_pitch) {
+  for (int i = 0; i < 16; i += VL)
+    for (int j = 0; j < 16; j += VL) {
+      vf part[VL];
+#pragma GCC unroll 16
+      for (int k = 0; k < VL; k++) part[k] = vf_load(from + (i + k) * pitch + j);
+      vf_flip(part);
+#pragma GCC unroll 16
+      for (int k = 0; k < VL; k++) vf_store(to + (j + k) * to_pitch + i, part[k]);
+    }
+}
+
 static inline vf vf_abs(vf x) { return (vf)((vi)x & 0x7fffffff); }
 /* |x| with the sign of s. */
 static inline vf vf_copysign(vf x, vf s) { return (vf)(((vi)x & 0x7fffffff) | ((vi)s & INT32_MIN)); }
