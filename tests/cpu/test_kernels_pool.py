@@ -75,6 +75,20 @@ def test_not_a_number_wins_a_maximum(isa: str) -> None:
     node("MaxPool", [x], ceil=0, **window)
 
 
+@pytest.mark.parametrize("ceil", [0, 1])
+@pytest.mark.parametrize("begin", [(0, 0), (0, 1), (1, 0), (1, 1)])
+@pytest.mark.parametrize("strides", [(1, 1), (2, 2), (1, 3), (3, 2), (4, 1)])
+def test_maximum_pools_of_three_by_three(isa: str, strides: tuple[int, int], begin: tuple[int, int], ceil: int) -> None:
+    rng = np.random.default_rng(strides[0])
+    for height, width in ((3, 3), (4, 9), (8, 5), (13, 18)):
+        x = floats(rng, 2, 20, height, width)
+        x[rng.random(x.shape) < 0.05] = np.nan
+        x[:, 3] = -np.inf
+        x[:, 4, :, 0] = np.inf
+        for end in ((0, 0), (1, 1), (2, 1)):
+            node("MaxPool", [x], rtol=0, atol=0, kernel=(3, 3), strides=strides, pads_begin=begin, pads_end=end, ceil=ceil)
+
+
 def test_pools_follow_convolutions_in_blocks(isa: str) -> None:
     rng = np.random.default_rng(2)
     b = Builder()

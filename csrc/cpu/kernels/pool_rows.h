@@ -17,7 +17,14 @@ typedef struct pool_rows {
   pool_divisor divisor;
   int64_t blocks;
   int64_t top, bottom, left, right; /* output rows and columns whose windows lie inside the input */
+  int32_t threes;                   /* all windows are 3x3, and begin at most one place outside the input */
 } pool_rows;
+
+/* Windows of three along an axis; none of them begins behind the input. */
+static inline int pool_by_three(const conv_geom *q, int axis) {
+  return q->k[axis] == 3 && q->dil[axis] == 1 && q->pad[axis] <= 1 && q->in[axis] > 0 &&
+         (q->out[axis] - 1) * q->stride[axis] - q->pad[axis] < q->in[axis];
+}
 
 static inline void pool_rows_init(pool_rows *s, const cpu_node *node) {
   int divisor = pool_divisor_code(node);
@@ -27,6 +34,8 @@ static inline void pool_rows_init(pool_rows *s, const cpu_node *node) {
   s->blocks = op_div_up(s->geom.c, 16);
   conv_inner(&s->geom, 1, &s->top, &s->bottom);
   conv_inner(&s->geom, 2, &s->left, &s->right);
+  s->threes = s->geom.in[0] == 1 && s->geom.out[0] == 1 && s->geom.k[0] == 1 && !s->geom.pad[0] &&
+              pool_by_three(&s->geom, 1) && pool_by_three(&s->geom, 2);
 }
 
 static inline double pool_rows_cost(const conv_geom *q) {
@@ -122,21 +131,55 @@ static inline __attribute__((always_inline)) void pool_pixel(const pool_rows *s,
 static inline __attribute__((always_inline)) void pool_inner(const conv_geom *q, const float *line,
                                                              int64_t taps, int64_t ow, int64_t end,
                                                              int64_t divisor, float *y, const int max) {
-  const float *p = line + (ow * q->stride[2] - q->pad[2]) * 16;
-  for (; ow < end; ow++, p += q->stride[2] * 16) {
+  const int64_t step = q->stride[2] * 16, apart = q->dil[2] * 16;
+  const float *p = line + ow * step - q->pad[2] * 16;
+  for (; ow < end; ow++, p += step) {
     vf acc[POOL_PARTS];
-    pool_reduce(p, taps, q->dil[2] * 16, acc, max);
+    pool_reduce(p, taps, apart, acc, max);
     for (int k = 0; k < POOL_PARTS; k++)
       vf_store(y + ow * 16 + k * VL, max ? acc[k] : acc[k] / (float)divisor);
   }
 }
 
-/* Of the output row `at` what `part` allows; `line`: memory of this member. */
-static inline __attribute__((always_inline)) void pool_row(const pool_rows *s, const cpu_run *r,
-                                                           const conv_row *at, const pool_part *part,
-                                                           float *line, const int max) {
+/* Maximum of column `column` of three rows. */
+static inline vf pool_column_of_three(const float *const *rows, int64_t column) {
+  int64_t i = column * 16;
+  return vf_max(vf_max(vf_load(rows[0] + i), vf_load(rows[1] + i)), vf_load(rows[2] + i));
+}
+
+/* Maxima of 3x3 pixels (pool_rows.threes): windows that reach over an edge meet the row or column at it
+ * twice, which changes no maximum. Columns stay in registers until the next window has used them. */
+static inline void pool_row_of_threes(const pool_rows *s, const conv_row *at, const pool_part *part,
+                                      float *y) {
   const conv_geom *q = &s->geom;
-  float *y = (float *)r->outputs[0] + conv_row_at(at, q, s->blocks) * q->out[2] * 16;
+  const float *rows[3];
+  const int64_t step = q->stride[2], last = part->right - 1;
+  for (int k = 0; k < 3; k++) {
+    int64_t row = at->height * q->stride[1] - q->pad[1] + k;
+    row = op_max(0, op_min(row, q->in[1] - 1));
+    rows[k] = part->x + ((row < part->kept ? row : row % part->kept) * part->pitch - part->left) * 16;
+  }
+  for (int v = 0; v < POOL_PARTS; v++) {
+    const float *from[3] = {rows[0] + v * VL, rows[1] + v * VL, rows[2] + v * VL};
+    float *to = y + v * VL;
+    int64_t column = part->first * step - q->pad[2]; /* the first of the window */
+    vf a = pool_column_of_three(from, op_max(0, column));
+    vf b = pool_column_of_three(from, op_min(column + 1, last));
+    for (int64_t ow = part->first; ow < part->end; ow++) {
+      vf c = pool_column_of_three(from, op_min(column + 2, last));
+      vf_store(to + ow * 16, vf_at_least(vf_max(vf_max(a, b), c), vf_set(-FLT_MAX)));
+      column += step;
+      a = step == 1 ? b : step == 2 ? c : pool_column_of_three(from, op_min(column, last));
+      b = step == 1 ? c : pool_column_of_three(from, op_min(column + 1, last));
+    }
+  }
+}
+
+/* Of the output row `at` what `part` allows; `line`: memory of this member. */
+static inline __attribute__((always_inline)) void pool_any_row(const pool_rows *s, const conv_row *at,
+                                                               const pool_part *part, float *line, float *y,
+                                                               const int max) {
+  const conv_geom *q = &s->geom;
   pool_window w = {.end = {1, q->k[1]}, .start = {0, at->height * q->stride[1] - q->pad[1]}};
   if (q->out[0] > 1 || q->k[0] > 1 || q->pad[0]) pool_window_axis(q, &w, 0, at->depth);
   if (at->height < s->top || at->height >= s->bottom) pool_window_axis(q, &w, 1, at->height);
@@ -154,6 +197,18 @@ static inline __attribute__((always_inline)) void pool_row(const pool_rows *s, c
   else if (inside)
     pool_inner(q, row, q->k[2], left, right, extent * q->k[2], y, max);
   for (int64_t ow = right; ow < part->end; ow++) pool_pixel(s, &w, row, ow, extent, y + ow * 16, max);
+}
+
+/* The same with the operations behind the pool. */
+static inline __attribute__((always_inline)) void pool_row(const pool_rows *s, const cpu_run *r,
+                                                           const conv_row *at, const pool_part *part,
+                                                           float *line, const int max) {
+  const conv_geom *q = &s->geom;
+  float *y = (float *)r->outputs[0] + conv_row_at(at, q, s->blocks) * q->out[2] * 16;
+  if (max && s->threes)
+    pool_row_of_threes(s, at, part, y);
+  else
+    pool_any_row(s, at, part, line, y, max);
   /* an empty window is the lowest float or NaN also where there is no channel */
   if ((max || s->divisor == POOL_VALID) && q->c < (at->block + 1) * 16)
     for (int64_t ow = part->first; ow < part->end; ow++)

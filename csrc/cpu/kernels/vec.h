@@ -70,12 +70,12 @@ static inline vf vf_sel(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~ma
  * when either is NaN. */
 #if defined(__AVX512F__)
 static inline vf vf_max(vf a, vf b) {
-  __mmask16 nan = _mm512_cmp_ps_mask((__m512)a, (__m512)a, _CMP_UNORD_Q);
-  return (vf)_mm512_mask_mov_ps(_mm512_max_ps((__m512)a, (__m512)b), nan, (__m512)a);
+  __mmask16 number = _mm512_cmp_ps_mask((__m512)a, (__m512)a, _CMP_ORD_Q);
+  return (vf)_mm512_mask_max_ps((__m512)a, number, (__m512)a, (__m512)b);
 }
 static inline vf vf_min(vf a, vf b) {
-  __mmask16 nan = _mm512_cmp_ps_mask((__m512)a, (__m512)a, _CMP_UNORD_Q);
-  return (vf)_mm512_mask_mov_ps(_mm512_min_ps((__m512)a, (__m512)b), nan, (__m512)a);
+  __mmask16 number = _mm512_cmp_ps_mask((__m512)a, (__m512)a, _CMP_ORD_Q);
+  return (vf)_mm512_mask_min_ps((__m512)a, number, (__m512)a, (__m512)b);
 }
 #elif defined(__AVX2__)
 static inline vf vf_max(vf a, vf b) { return vf_sel(a != a, a, (vf)_mm256_max_ps((__m256)a, (__m256)b)); }
