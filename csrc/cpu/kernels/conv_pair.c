@@ -5,12 +5,11 @@
 #include "cpu/kernels/depthwise_rows.h"
 #include "cpu/kernels/map_rows.h"
 
-#define MOST_PRODUCTS 128   /* of a sum: more take so long that the map costs nothing */
-#define LEAST_MAP (1 << 20) /* bytes of all maps: a smaller one stays in the L2 cache by itself */
-#define LEAST_FIRST \
-  (6 << 20) /* of a first layer's: its rows and their copies are slower, but not than memory */
-#define RING_BYTES (512 << 10) /* of the rows that are kept, at most: they shall */
-#define LEAST_ROWS 8 /* of the output for each thread: neighbours compute two rows of the map twice */
+#define MOST_PRODUCTS 128      /* of a sum: more take so long that the map costs nothing */
+#define LEAST_MAP (1 << 20)    /* bytes of all maps: a smaller one stays in the L2 cache by itself */
+#define LEAST_FIRST (6 << 20)  /* of a first layer's, whose rows and copies cost more than the L3 cache */
+#define RING_BYTES (512 << 10) /* of the rows that are kept, at most: they shall stay in the L2 cache */
+#define LEAST_ROWS 8           /* of the output for each thread: neighbours compute two rows twice */
 
 typedef struct conv_pair {
   map_rows map; /* its posts are those between the two */
