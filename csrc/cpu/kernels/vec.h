@@ -140,13 +140,21 @@ static inline vf vf_turn(vf x, int n) {
 #if VL == 16
 #define VF_FIRST 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
 #define VF_SECOND 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#define VF_FROM(n)                                                                                          \
+  n, n + 1, n + 2, n + 3, n + 4, n + 5, n + 6, n + 7, n + 8, n + 9, n + 10, n + 11, n + 12, n + 13, n + 14, \
+      n + 15
 #elif VL == 8
 #define VF_FIRST 0, 8, 1, 9, 2, 10, 3, 11
 #define VF_SECOND 4, 12, 5, 13, 6, 14, 7, 15
+#define VF_FROM(n) n, n + 1, n + 2, n + 3, n + 4, n + 5, n + 6, n + 7
 #else
 #define VF_FIRST 0, 4, 1, 5
 #define VF_SECOND 2, 6, 3, 7
+#define VF_FROM(n) n, n + 1, n + 2, n + 3
 #endif
+
+/* Lanes n, n + 1, ... of a and b one behind the other; n is a constant. */
+#define VF_SLIDE(a, b, n) VF_PICK(a, b, VF_FROM(n))
 
 /* Lane j of vector i becomes lane i of vector j. A round rotates the bits of (vector, lane) by one place. */
 static inline __attribute__((always_inline)) void vf_flip(vf *m) {
