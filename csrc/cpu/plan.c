@@ -2,6 +2,7 @@
 /* From the host's graph to a plan: passes, kernels' preparation, memory, steps. */
 #include "cpu/plan.h"
 
+#include <sched.h>
 #include <stdalign.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -53,12 +54,15 @@ typedef struct preparation {
   iec_error *errors;          /* of the members' first failures */
   int32_t *failed;            /* their ops, op_count: none */
   atomic_int_least32_t *next; /* op to be prepared */
+  const cpu_set_t *usable;    /* by members that begin on cores of their own; NULL: by the system's choice */
 } preparation;
 
 static void prepare_some(void *arg, int32_t member, int32_t members) {
   const preparation *p = arg;
   cpu_graph *graph = p->graph;
   (void)members;
+  /* Whoever waits for a busy core may go to one that has become idle. */
+  if (member && p->usable) sched_setaffinity(0, sizeof *p->usable, p->usable);
   while (p->failed[member] == graph->op_count) {
     int32_t i = atomic_fetch_add(p->next, 1);
     if (i >= graph->op_count) return;
@@ -95,6 +99,7 @@ static iec_status prepare_all(cpu_graph *graph, int32_t threads, int32_t bound, 
   size_t chunk = (bytes / (size_t)threads / HUGE_PAGE + 1) * HUGE_PAGE;
   atomic_int_least32_t next = 0;
   preparation p = {.graph = graph, .next = &next};
+  cpu_set_t usable;
   p.rooms = graph->rooms = cpu_graph_alloc(graph, (size_t)threads * sizeof *p.rooms);
   p.views = cpu_graph_alloc(graph, (size_t)threads * sizeof *p.views);
   p.errors = cpu_graph_alloc(graph, (size_t)threads * sizeof *p.errors);
@@ -109,6 +114,7 @@ static iec_status prepare_all(cpu_graph *graph, int32_t threads, int32_t bound, 
   }
   if (!status && threads > 1) {
     int32_t *cpus = bound ? cpu_machine_members(host, threads) : NULL;
+    if (cpus && !sched_getaffinity(0, sizeof usable, &usable)) p.usable = &usable;
     status = host->team_create(host->self, threads, cpus, &team, err);
     host->release(host->self, cpus);
   }

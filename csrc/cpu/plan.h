@@ -40,7 +40,7 @@ struct cpu_plan {
 
 typedef struct cpu_plan_options {
   int32_t threads; /* that pack weights */
-  int32_t bound;   /* each of them has a processor of its own, if there are enough */
+  int32_t bound;   /* each of them begins on a processor of its own, if there are enough */
   const char *
       cache_folder; /* where packed weights are looked for, and left when they are not there; NULL: nowhere */
   const char *cache_file; /* the file that must hold them, from `cache_offset` on; NULL: none */
