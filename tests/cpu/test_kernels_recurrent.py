@@ -53,6 +53,13 @@ def run(
     )
 
 
+@pytest.mark.parametrize(("n", "steps"), [(1, 0), (0, 4), (0, 0), (1, 1)])
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_nothing_to_do(isa: str, cell: str, n: int, steps: int) -> None:
+    """No rows or no steps: the states go through."""
+    run(cell, "bidirectional", n, steps)
+
+
 @pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
 @pytest.mark.parametrize(("cell", "linear"), [("rnn", 0), ("gru", 0), ("gru", 1), ("lstm", 0)])
 @pytest.mark.parametrize("n", [1, 3, 37])

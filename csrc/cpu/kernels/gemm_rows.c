@@ -104,8 +104,8 @@ static const tile_fn tiles[2][3] = {{NULL}, {NULL, tile_1x1, tile_2x1}};
 /* clang-format on */
 
 void gemm_rows(const gemm_rows_args *args, int32_t nb, int64_t rows) {
-  if (rows == 1) { /* a call of a recurrent cell is so short that the divisions below show */
-    tiles[nb][1](args);
+  if (rows <= 1) { /* a call of a recurrent cell is so short that the divisions below show */
+    if (rows == 1) tiles[nb][1](args);
     return;
   }
   gemm_rows_args g = *args;
