@@ -149,36 +149,75 @@ static inline void winograd_kernels(int m, int r, const float *g, int64_t tap, f
     winograd_kernels_of(2, 5, g, tap, to, step);
 }
 
-#define WINOGRAD_STRIP 8 /* tiles of a row that are transformed together: they share columns */
+#define WINOGRAD_STRIP 8 /* tiles of a row that are transformed together: they share columns, in L1 */
+
+/* Lines `one` and `other` of Bt d for column `column`; what the other lines need is neither loaded nor
+ * computed. */
+static inline __attribute__((always_inline)) void winograd_column_in(const int n, const int one,
+                                                                     const int other,
+                                                                     const float *const *rows, int64_t column,
+                                                                     int inside, vf *a, vf *b) {
+  vf d[WINOGRAD_POINTS], r[WINOGRAD_POINTS];
+#pragma GCC unroll 8
+  for (int i = 0; i < n; i++) d[i] = inside ? vf_load(rows[i] + column * 16) : (vf){0};
+  winograd_line_in(n, d, r);
+  *a = r[one];
+  *b = r[other];
+}
+
+/* Lines `one` and `other`, which may be the same, of Bt d B: columns stay in registers while tiles share
+ * them. */
+static inline __attribute__((always_inline)) void winograd_lines_in(const int m, const int n, const int one,
+                                                                    const int other, const float *const *rows,
+                                                                    int64_t width, int64_t left,
+                                                                    int64_t count, float *to, int64_t step) {
+  const int shared = n - m;
+  vf a[WINOGRAD_POINTS], b[WINOGRAD_POINTS], r[WINOGRAD_POINTS];
+#pragma GCC unroll 8
+  for (int j = 0; j < shared; j++)
+    winograd_column_in(n, one, other, rows, left + j, left + j >= 0 && left + j < width, a + j, b + j);
+#pragma GCC unroll 1
+  for (int64_t t = 0; t < count; t++, left += m, to += 16) {
+    if (left + shared >= 0 && left + n <= width) {
+#pragma GCC unroll 8
+      for (int j = shared; j < n; j++) winograd_column_in(n, one, other, rows, left + j, 1, a + j, b + j);
+    } else {
+#pragma GCC unroll 8
+      for (int j = shared; j < n; j++)
+        winograd_column_in(n, one, other, rows, left + j, left + j >= 0 && left + j < width, a + j, b + j);
+    }
+    winograd_line_in(n, a, r);
+#pragma GCC unroll 8
+    for (int j = 0; j < n; j++) vf_store(to + (one * n + j) * step, r[j]);
+    if (other != one) {
+      winograd_line_in(n, b, r);
+#pragma GCC unroll 8
+      for (int j = 0; j < n; j++) vf_store(to + (other * n + j) * step, r[j]);
+    }
+#pragma GCC unroll 8
+    for (int j = 0; j < shared; j++) {
+      a[j] = a[j + m];
+      b[j] = b[j + m];
+    }
+  }
+}
 
 /* Bt d B of `count` tiles that lie side by side in one block. rows: the n input rows; column 0 of the
  * first tile is column `left` of them, and columns outside [0, width) are zero. to: n^2 places `step`
- * floats apart, tiles one behind the other. */
+ * floats apart, tiles one behind the other. Lines come in pairs that share sums. */
 static inline __attribute__((always_inline)) void winograd_strip_in(const int m, const int n,
                                                                     const float *const *rows, int64_t width,
                                                                     int64_t left, int64_t count, float *to,
                                                                     int64_t step) {
-  vf strip[WINOGRAD_POINTS][(WINOGRAD_STRIP * 4 + 4) * (16 / VL)], d[WINOGRAD_POINTS], r[WINOGRAD_POINTS];
-  int64_t columns = count * m + n - m;
-  for (int64_t j = 0; j < columns; j++) {
-    int inside = left + j >= 0 && left + j < width;
-    for (int part = 0; part < 16 / VL; part++) {
-#pragma GCC unroll 8
-      for (int i = 0; i < n; i++) d[i] = inside ? vf_load(rows[i] + (left + j) * 16 + part * VL) : (vf){0};
-      winograd_line_in(n, d, r);
-#pragma GCC unroll 8
-      for (int i = 0; i < n; i++) strip[i][j * (16 / VL) + part] = r[i];
-    }
+  for (int part = 0; part < 16; part += VL) {
+    const float *from[WINOGRAD_POINTS];
+    for (int i = 0; i < n; i++) from[i] = rows[i] + part;
+    winograd_lines_in(m, n, 0, 0, from, width, left, count, to + part, step);
+    winograd_lines_in(m, n, 1, 2, from, width, left, count, to + part, step);
+    if (n > 4) winograd_lines_in(m, n, 3, 4, from, width, left, count, to + part, step);
+    if (n > 6) winograd_lines_in(m, n, 5, 6, from, width, left, count, to + part, step);
+    winograd_lines_in(m, n, n - 1, n - 1, from, width, left, count, to + part, step);
   }
-  for (int64_t t = 0; t < count; t++, to += 16)
-    for (int i = 0; i < n; i++)
-      for (int part = 0; part < 16 / VL; part++) {
-#pragma GCC unroll 8
-        for (int j = 0; j < n; j++) d[j] = strip[i][(t * m + j) * (16 / VL) + part];
-        winograd_line_in(n, d, r);
-#pragma GCC unroll 8
-        for (int j = 0; j < n; j++) vf_store(to + (i * n + j) * step + part * VL, r[j]);
-      }
 }
 
 /* At d A plus bias within limits into m x m pixels at y, `pitch` floats a row. addend: laid out like y, NULL:
