@@ -81,7 +81,11 @@ static inline void store_bytes(uint8_t *y, const vf *x) {
   _mm_storeu_si128((__m128i *)y,
                    _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
 #else
-  for (int i = 0; i < 16; i++) y[i] = (uint8_t)(int32_t)vf_round(x[i / VL])[i % VL];
+  for (int i = 0; i < 16; i += VL) {
+    vf v = vf_round(x[i / VL]);
+    v = vf_at_most(vf_sel(v > 0.0f, v, vf_set(0)), vf_set(255)); /* NaN, of a network with NaN in it: 0 */
+    for (int k = 0; k < VL; k++) y[i + k] = (uint8_t)(int32_t)v[k];
+  }
 #endif
 }
 
