@@ -267,7 +267,7 @@ struct cpu_kernel { /* const, one per (source file, ISA) */
                            transposes that lay before its inputs and behind its output */
   const cpu_kernel *pooled; /* Conv: runs the node with a MaxPool behind it, if its can_fuse takes the pool.
                                NULL: none */
-  const cpu_kernel *spread; /* likewise with a depthwise convolution behind it */
+  const cpu_kernel *paired; /* likewise with a depthwise convolution behind it */
   const void *closure;      /* not NULL: an extension's kernel, see extension.c; cpu_node.closure for it */
 };
 

@@ -98,19 +98,19 @@ int main(int argc, char **argv) {
   tap_ok(whole_life(driver, &first) == IEC_OK, "without a failure it works");
   if (first.code) printf("# %s: %s\n", first.where, first.message);
   int failures = 0, wrong_status = 0, leaks = 0;
+  long least = atomic_load(&live); /* that is left behind a life */
   for (long n = 0; n < 1000; n++) {
     iec_error err = {.struct_size = sizeof err};
-    long before = atomic_load(&live);
     atomic_store(&countdown, n);
     iec_status status = whole_life(driver, &err);
     int failed = atomic_load(&countdown) < 0;
     atomic_store(&countdown, -1);
     /* The worker drops its hold on the request a moment after the wait has ended, and a thread that had not
-     * begun when its team went ends when it gets a cpu: of the life before, too, whose rest `before` may
-     * count.
+     * begun when its team went ends when it gets a cpu: of the first life, too, whose rest `least` may count.
      */
-    for (int i = 0; i < 30000 && atomic_load(&live) > before; i++) usleep(1000);
-    if (atomic_load(&live) > before) leaks++;
+    for (int i = 0; i < 30000 && atomic_load(&live) > least; i++) usleep(1000);
+    if (atomic_load(&live) > least) leaks++;
+    least = atomic_load(&live);
     if (!failed) break;
     failures++;
     if (status != IEC_OUT_OF_MEMORY || err.code != IEC_OUT_OF_MEMORY || !err.message[0]) {

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from cpu_programs import Builder, check, infer, load
@@ -128,9 +130,9 @@ def test_the_second_is_reported_as_a_part_of_the_first() -> None:
     assert step["outputShapes"] == "1x144x30x61"
 
 
-def test_packed_weights_of_a_pair_come_from_the_cache(tmp_path: object) -> None:
+def test_every_pair_has_a_cache_file_of_its_own(tmp_path: Path) -> None:
     x = floats(np.random.default_rng(14), *MAP)
-    results = []
+    results, files = [], []
     for seed in (15, 15, 16):  # the last one differs in the depthwise weights only
         b = Builder()
         y = expand(b, b.input(*MAP), np.random.default_rng(14))
@@ -138,7 +140,9 @@ def test_packed_weights_of_a_pair_come_from_the_cache(tmp_path: object) -> None:
         executable = load(b.program, CPU_THREADS_NUM="1", CACHE_DIR=str(tmp_path))
         results.append(infer(executable, b.program, [x])[0])
         executable.close()
+        files.append(len(list(tmp_path.iterdir())))
         check(b, rtol=1e-4, atol=1e-4)
+    assert files == [1, 1, 2]
     np.testing.assert_array_equal(results[0], results[1])
     assert not np.array_equal(results[0], results[2])
 
@@ -148,7 +152,7 @@ def test_packed_weights_of_a_pair_come_from_the_cache(tmp_path: object) -> None:
 )
 def test_pairs_that_stay_apart(case: str) -> None:
     rng = np.random.default_rng(17)
-    size = {"small": (1, 24, 12, 20), "channels": (1, 130, 30, 61)}.get(case, MAP)
+    size = {"small": (1, 24, 12, 20), "channels": (1, 130, 30, 61), "stride": (1, 24, 60, 122)}.get(case, MAP)
     b = Builder()
     x = b.input(*size)
     y = b.conv(x, floats(rng, 1, 144, 24, 1, 1), stride=2) if case == "stride" else expand(b, x, rng)

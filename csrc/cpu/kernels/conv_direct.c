@@ -313,7 +313,7 @@ const cpu_kernel IEC_ISA(cpu_kernel_conv_direct) = {.kind = "Conv",
                                                     .layouts = layouts,
                                                     .can_fuse = post_can_fuse,
                                                     .pooled = &IEC_ISA(cpu_kernel_conv_pool),
-                                                    .spread = &IEC_ISA(cpu_kernel_conv_pair),
+                                                    .paired = &IEC_ISA(cpu_kernel_conv_pair),
                                                     .prepare = prepare,
                                                     .run = run,
                                                     .release = release};

@@ -162,7 +162,7 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
 }
 
 /* Every `step`-th pixel of a row of nb blocks, `block` floats apart, from `count` neighbours each. */
-static void spread(const float *from, int64_t count, int64_t nb, float *y, int64_t step, int64_t block) {
+static void place_apart(const float *from, int64_t count, int64_t nb, float *y, int64_t step, int64_t block) {
   for (int64_t i = 0; i < nb; i++)
     for (int64_t j = 0; j < count; j++, from += 16)
       memcpy(y + i * block + j * step * 16, from, 16 * sizeof *y);
@@ -193,7 +193,7 @@ static void run_row(const deconv_direct *s, const cpu_run *r, const float *x, fl
                    .last_lanes = 16,
                    .y_block = (step > 1 ? count : q->out_size) * 16};
     gemm_pixels(&a, 16, (int32_t)nb, count);
-    if (step > 1) spread(a.y, count, nb, to, step, q->out_size * 16);
+    if (step > 1) place_apart(a.y, count, nb, to, step, q->out_size * 16);
   }
   if (!s->posts.count) return;
   for (int64_t i = 0; i < nb; i++)

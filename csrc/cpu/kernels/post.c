@@ -146,8 +146,12 @@ static __attribute__((noinline)) void apply(const cpu_post *p, float *y, const f
           vf_store(y + j * VL, vf_load(y + j * VL) + vf_load(other + j * VL));
       break;
     case CPU_POST_CHANNEL:
-      LINES if (parts == PARTS) scale_vectors(p, y, y, vectors, c, PARTS);
-      else scale_vectors(p, y, y, vectors, c, 1);
+      LINES {
+        if (parts == PARTS)
+          scale_vectors(p, y, y, vectors, c, PARTS);
+        else
+          scale_vectors(p, y, y, vectors, c, 1);
+      }
       break;
     case CPU_POST_PRELU:
       LINES for (int64_t j = 0; j < vectors; j++) {

@@ -235,13 +235,13 @@ static inline __attribute__((always_inline)) void winograd_tile_out(const int m,
 #pragma GCC unroll 8
       for (int i = 0; i < n; i++) d[i] = vf_load(from + (i * n + j) * step + part);
       winograd_line_out(m, n, d, r);
-#pragma GCC unroll 6
+#pragma GCC unroll 4
       for (int i = 0; i < m; i++) half[i][j] = r[i];
     }
-#pragma GCC unroll 6
+#pragma GCC unroll 4
     for (int i = 0; i < m; i++) {
       winograd_line_out(m, n, half[i], r);
-#pragma GCC unroll 6
+#pragma GCC unroll 4
       for (int j = 0; j < m; j++) {
         vf sum = r[j] + b;
         if (addend) sum += vf_load(addend + i * pitch + j * 16 + part);

@@ -68,7 +68,7 @@ static int read_pool(const cpu_op *op, const cpu_op *user, cpu_post *out) {
 
 /* `user` as a depthwise convolution of it, likewise. */
 static int read_depthwise(const cpu_op *op, const cpu_op *user, cpu_post *out) {
-  if (!op->kernel->spread || strcmp(user->kind, "Conv") != 0 || user->inputs[0] != op->outputs[0]) return 0;
+  if (!op->kernel->paired || strcmp(user->kind, "Conv") != 0 || user->inputs[0] != op->outputs[0]) return 0;
   if (user->input_count > 3 || !user->inputs[1] || op->post_count + 1 + user->post_count > CPU_MAX_POSTS)
     return 0;
   for (int32_t i = 0; i < user->post_count; ++i) /* what its own kernel has found to do with the map */
@@ -145,7 +145,7 @@ static iec_status fuse_user(cpu_graph *graph, cpu_op *op, int *out_fused, iec_er
   if (status || !found) return status;
   const cpu_kernel *kernel = op->kernel;
   if (post.type == CPU_POST_MAXPOOL) op->kernel = kernel->pooled;
-  if (post.type == CPU_POST_DEPTHWISE) op->kernel = kernel->spread;
+  if (post.type == CPU_POST_DEPTHWISE) op->kernel = kernel->paired;
   status = cpu_graph_fuse(graph, op, &post, added, out_fused, err);
   if (!*out_fused) op->kernel = kernel;
   if (status || !*out_fused) return status;
