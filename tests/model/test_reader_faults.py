@@ -199,6 +199,23 @@ def test_nested_bodies_end_at_the_depth_limit() -> None:
         read_ir(deep.encode(), b"")
 
 
+def test_namespaces_do_not_change_names() -> None:
+    xml, weights = FILES["legacy"]
+    spaced = xml.replace(b"<net ", b'<net xmlns="urn:nets" xmlns:n="urn:notes" n:seen="yes" ', 1)
+    root = xmltree.parse(spaced).root
+    assert root.tag == "net"
+    assert root.get("n:seen") == "yes"
+    assert len(read_ir(spaced, weights).nodes) == len(read_ir(xml, weights).nodes)
+
+
+def test_utf_16_is_read_with_the_same_limits() -> None:
+    xml, weights = FILES["legacy"]
+    wide = xml.decode().replace("UTF-8", "UTF-16").encode("utf-16")
+    assert [n.name for n in read_ir(wide, weights).nodes] == [n.name for n in read_ir(xml, weights).nodes]
+    with pytest.raises(ModelError, match="document type declarations and entities"):
+        read_ir(wide.decode("utf-16").replace("<net", '<!DOCTYPE net [<!ENTITY a "b">]><net', 1).encode("utf-16"), weights)
+
+
 @pytest.mark.parametrize(
     ("limit", "value", "message"),
     [

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from ie_ctypes.errors import ModelError
 
 if TYPE_CHECKING:
-    from xml.etree.ElementTree import Element, TreeBuilder
+    from xml.etree.ElementTree import Element, TreeBuilder, XMLParser
 else:
     try:
-        from _elementtree import Element, TreeBuilder  # what xml.etree.ElementTree gives, without the rest of that module
+        from _elementtree import Element, TreeBuilder, XMLParser  # those of xml.etree.ElementTree, without the rest of that module
     except ImportError:
-        from xml.etree.ElementTree import Element, TreeBuilder
+        from xml.etree.ElementTree import Element, TreeBuilder, XMLParser
 
 __all__ = ["Document", "Element", "error", "parse", "root_of", "text_of"]
 
@@ -65,17 +65,13 @@ def parse(data: bytes, source: str = "") -> Document:
     """
     if len(data) > MAX_BYTES:
         raise error(source, 1, f"the file has {len(data)} bytes, expected at most {MAX_BYTES}")
-    if len(data) <= min(MAX_TEXT, MAX_ELEMENTS, MAX_LAYERS):  # without entities nothing is longer than its file
-        builder = TreeBuilder()
-        parser = _parser(source)
-        parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = builder.start, builder.end, builder.data
-        try:
-            parser.Parse(data, True)
-            root = builder.close()
+    if _is_plain(data):
+        parser = XMLParser(target=TreeBuilder())
+        with contextlib.suppress(SyntaxError, LookupError, ValueError):  # the first fault is found below
+            parser.feed(data)
+            root = parser.close()
             if not _is_deep(root):
                 return Document(data, source, root)
-        except (ModelError, expat.ExpatError, LookupError, ValueError):
-            pass  # the first fault is found below
     return Document(data, source, _checked(data, source))
 
 
@@ -88,14 +84,15 @@ class _RootSeen(Exception):  # noqa: N818  (control flow, never leaves this modu
     pass
 
 
-def _parser(source: str) -> expat.XMLParserType:
-    def doctype(*_: object) -> None:
-        raise error(source, parser.CurrentLineNumber, "document type declarations and entities are not allowed")
+def _is_plain(data: bytes) -> bool:
+    """Only its depth can be beyond the limits: without entities no text is longer than the file.
 
-    parser = expat.ParserCreate()
-    parser.buffer_text = True
-    parser.StartDoctypeDeclHandler = doctype
-    return parser
+    Not plain, whether it matters or not: document types, namespaces, which the standard library's parser puts into names, and UTF-16,
+    where neither is seen.
+    """
+    if len(data) > min(MAX_TEXT, MAX_ELEMENTS, MAX_LAYERS):
+        return False
+    return data.find(b"xml", len(b"<?xml")) < 0 and b"<!DOCTYPE" not in data and b"\0" not in data
 
 
 def _is_deep(root: Element) -> bool:
@@ -109,13 +106,16 @@ def _is_deep(root: Element) -> bool:
 
 def _checked(data: bytes, source: str, *, root_only: bool = False) -> Element:
     """The root of a tree that is checked while it grows."""
-    parser, builder = _parser(source), TreeBuilder()
+    parser, builder = expat.ParserCreate(), TreeBuilder()
     tags: list[str] = []
     elements = layers = length = 0
     root: Element | None = None
 
     def fail(text: str) -> ModelError:
         return error(source, parser.CurrentLineNumber, text)
+
+    def doctype(*_: object) -> None:
+        raise fail("document type declarations and entities are not allowed")
 
     def start(tag: str, attrs: dict[str, str]) -> None:
         nonlocal elements, layers, length, root
@@ -152,6 +152,8 @@ def _checked(data: bytes, source: str, *, root_only: bool = False) -> Element:
             raise fail(f"the text of <{tags[-1]}> has more than {MAX_TEXT} characters")
         builder.data(text)
 
+    parser.buffer_text = True
+    parser.StartDoctypeDeclHandler = doctype
     parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, characters
     try:
         parser.Parse(data, True)
