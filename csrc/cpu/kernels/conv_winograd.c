@@ -63,7 +63,7 @@ static const shape shapes[] = {
     {2, 5, 400, strip_in_2_5, tile_out_2_5, "winograd2x5_" CPU_ISA_NAME, "winograd2x5_pool_" CPU_ISA_NAME}};
 
 #define WEIGHT_COST 12.0      /* of a weight that comes from memory, likewise */
-#define FAR_WEIGHTS (4 << 20) /* so many surely do, and threads that read them share the memory's speed */
+#define FAR_WEIGHTS (2 << 20) /* so many surely do, and threads that read them share the memory's speed */
 
 static double cost_of(const conv_geom *q, const shape *f, int32_t threads) {
   double tiles = (double)(q->n * op_div_up(q->out[1], f->m) * op_div_up(q->out[2], f->m));
