@@ -176,6 +176,15 @@ class Graph(Record):
                     out.setdefault((id(src[0]), src[1]), []).append((n, i))
         return out
 
+    def check_order(self) -> None:
+        """Raise what :meth:`order` raises for a cycle; quick where layers follow their producers, as in most files."""
+        before: set[int] = set()
+        for n in self.nodes:
+            if any(s is not None and id(s[0]) not in before for s in n.sources):
+                self.order()
+                return
+            before.add(id(n))
+
     def order(self) -> list[Node]:
         """Layers so that each follows its producers: the original's order, a reversed depth-first post-order from the inputs.
 

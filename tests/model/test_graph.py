@@ -69,6 +69,15 @@ def test_every_layer_follows_its_producers() -> None:
 def test_a_cycle_is_an_error_that_names_a_layer_of_it(edges: list[tuple[str, str]]) -> None:
     with pytest.raises(ModelError, match=r"net.xml: layer [bc] is part of a cycle"):
         network(*edges).order()
+    with pytest.raises(ModelError, match=r"net.xml: layer [bc] is part of a cycle"):
+        network(*edges).check_order()
+
+
+def test_layers_before_their_producers_are_no_fault() -> None:
+    graph = network(("a", "b"), ("b", "c"))
+    graph.nodes.reverse()
+    graph.check_order()
+    assert [n.name for n in graph.nodes] == ["c", "b", "a"]
 
 
 def test_a_layer_that_feeds_itself_is_a_cycle() -> None:

@@ -40,7 +40,8 @@ class FileReader(abc.ABC):
         self.version = version
         self.weights = weights  # bytes of the .bin, None when there is none
         self.layer = ""  # named in messages
-        self._shapes: dict[tuple[str | None, ...], Shape] = {}  # of the texts of dimensions: most appear more than once
+        self._integers: dict[str | None, int | None] = {}  # of their texts: most appear more than once
+        self._shapes: dict[tuple[str | None, ...], Shape] = {}  # of the texts of their dimensions, likewise
 
     @abc.abstractmethod
     def read(self, net: Element) -> Graph:
@@ -61,16 +62,16 @@ class FileReader(abc.ABC):
     def integer(self, at: Element, name: str, default: int | None = None, low: int = 0, high: int = MAX_ID) -> int:
         """An integer attribute within limits; required when there is no default."""
         text = at.get(name)
-        if text is None and default is not None:
-            return default
-        if text is None or (not text and default is None):
-            text = self.text(at, name)
-        if len(text) < 10 and text.isdigit() and text.isascii():  # as nearly every one in a file
-            value: int | None = int(text)
-        else:
-            value = int(text) if re.fullmatch(_INTEGER, text.strip()) else None
+        value = self._integers.get(text)
+        if value is None:
+            if text is None and default is not None:
+                return default
+            if text is None or (not text and default is None):
+                text = self.text(at, name)
+            value = int(text) if _is_plain(text) or re.fullmatch(_INTEGER, text.strip()) else None
+            self._integers[text] = value
         if value is None or not low <= value <= high:
-            raise self.fail(at, f"attribute {name!r} of <{at.tag}> is {_short(text)}, expected an integer in {low}..{high}")
+            raise self.fail(at, f"attribute {name!r} of <{at.tag}> is {_short(text or '')}, expected an integer in {low}..{high}")
         return value
 
     def floats(self, at: Element, text: str) -> tuple[float, ...]:

@@ -51,7 +51,7 @@ class LegacyReader(FileReader):
         graph.precision = "MIXED" if len(found) > 1 else found.pop() or "UNSPECIFIED"
         graph.preprocess = self.pre_process(net, inputs)
         graph.statistics = self.statistics(net)
-        graph.order()
+        graph.check_order()
         return graph
 
     def network(self, parent: Element, precision: str) -> list[Node]:
@@ -138,7 +138,7 @@ class LegacyReader(FileReader):
                     if inner.sources[i] is None:
                         raise self.unconnected(section, inner, i)
                     raise self.fail(section, f"input port {port.id} of body layer {inner.name} has an edge and a port map row")
-        graph.order()
+        graph.check_order()
         node.bodies["body"] = body
 
     def check_connections(self, net: Element, nodes: list[Node]) -> None:

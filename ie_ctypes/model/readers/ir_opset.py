@@ -55,7 +55,7 @@ class OpsetReader(FileReader):
                     kept.add(id(source[0]))
                     todo.append(source[0])
         graph.nodes = [n for n in nodes if id(n) in kept]
-        graph.order()
+        graph.check_order()
 
     def node(self, element: Element, number: int, name: str) -> Node:
         """One operation without its edges."""
