@@ -54,6 +54,8 @@ typedef struct cpu_room {
   struct cpu_chunk *chunks;
   char *next; /* in the newest chunk */
   size_t left;
+  struct cpu_paging *paging; /* shared by the rooms of a graph */
+  char *made;                /* the chunk's pages up to there are made */
 } cpu_room;
 
 /* `bytes` of a room, 64-byte aligned; NULL when out of memory. Threads: one at a time. */

@@ -9,8 +9,22 @@ struct cpu_chunk {
 };
 
 void cpu_room_close(cpu_room *room) {
+  if (room->chunks) {
+    char *begin = room->chunks->memory;
+    cpu_pages_made(room->paging, begin, (size_t)(room->next - begin));
+  }
   if (room->left) cpu_pages_unused(room->next, room->left);
   room->left = 0;
+}
+
+/* Pages for what is taken up to now. */
+static void make_pages(cpu_room *room) {
+  if (room->next <= room->made) return;
+  size_t pages = ((size_t)(room->next - room->made) + CPU_HUGE_PAGE - 1) / CPU_HUGE_PAGE,
+         there = (size_t)(room->next + room->left - room->made) / CPU_HUGE_PAGE;
+  if (pages > there) pages = there; /* the end of a chunk may be less than a page */
+  cpu_pages_make(room->paging, room->made, pages * CPU_HUGE_PAGE);
+  room->made += pages * CPU_HUGE_PAGE;
 }
 
 void *cpu_room_take(cpu_room *room, size_t bytes) {
@@ -28,12 +42,13 @@ void *cpu_room_take(cpu_room *room, size_t bytes) {
     }
     *chunk = (struct cpu_chunk){.before = room->chunks, .memory = memory};
     room->chunks = chunk;
-    room->next = memory;
+    room->next = room->made = memory;
     room->left = size;
   }
   void *piece = room->next;
   room->next += bytes;
   room->left -= bytes;
+  make_pages(room);
   return piece;
 }
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Gives back the memory of constants that are not read any more: the weights of a file are mapped, and once
- * they are packed their pages would only be there twice. */
+/* The weights of a file are mapped, and once they are packed their pages would only be there twice: constants
+ * that are not read any more give back their memory. Packed weights get huge pages while those are quick. */
 #include "cpu/pages.h"
 
 #ifdef __linux__
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cpu/graph.h"
@@ -37,12 +38,56 @@ void cpu_pages_drop(const cpu_tensor *constant) {
   close(map);
 }
 
+/* Of this thread, in ns: a thread that waits for its core must not look slow. */
+static int64_t processor_time(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static const int64_t SLOW = 1000000; /* ns; usual are 90000, and 400000 for as much in small pages */
+static const size_t FIRST_PAUSE = 32 << 20;
+
+/* Touches the huge page; 0 when it is the turn of small ones. */
+static int make_huge(cpu_paging *paging, char *page) {
+  size_t small = atomic_load(&paging->small);
+  if (small) {
+    atomic_store(&paging->small, small - CPU_HUGE_PAGE);
+    return 0;
+  }
+  int64_t before = processor_time();
+  *(volatile char *)page = 0;
+  if (processor_time() - before > SLOW) {
+    size_t pause = atomic_load(&paging->pause);
+    if (!pause) pause = FIRST_PAUSE;
+    atomic_store(&paging->small, pause);
+    atomic_store(&paging->pause, 2 * pause);
+  }
+  return 1;
+}
+
+void cpu_pages_make(cpu_paging *paging, char *from, size_t bytes) {
+  char *small = NULL; /* where a run of small pages begins */
+  for (char *page = from; page < from + bytes; page += CPU_HUGE_PAGE) {
+    int huge = make_huge(paging, page);
+    if (huge && small) madvise(small, (size_t)(page - small), MADV_NOHUGEPAGE);
+    small = huge ? NULL : small ? small : page;
+  }
+  if (small) madvise(small, (size_t)(from + bytes - small), MADV_NOHUGEPAGE);
+}
+
+void cpu_pages_made(cpu_paging *paging, char *from, size_t bytes) {
+  if (atomic_load(&paging->pause)) madvise(from, bytes / CPU_HUGE_PAGE * CPU_HUGE_PAGE, MADV_HUGEPAGE);
+}
+
 void cpu_pages_unused(void *memory, size_t bytes) {
   size_t page = (size_t)sysconf(_SC_PAGESIZE);
   uintptr_t first = ((uintptr_t)memory + page - 1) / page, end = ((uintptr_t)memory + bytes) / page;
   if (first < end) madvise((void *)(first * page), (end - first) * page, MADV_DONTNEED);
 }
 #else
+void cpu_pages_make(cpu_paging *paging, char *from, size_t bytes) { (void)paging, (void)from, (void)bytes; }
+void cpu_pages_made(cpu_paging *paging, char *from, size_t bytes) { (void)paging, (void)from, (void)bytes; }
 void cpu_pages_drop(const cpu_tensor *constant) { (void)constant; }
 void cpu_pages_unused(void *memory, size_t bytes) { (void)memory, (void)bytes; }
 #endif

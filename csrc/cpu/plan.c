@@ -34,7 +34,6 @@ static double step_ns(const cpu_op *op) {
 /* Bytes of constants from which a team is worth making for packing them, and from which packs share chunks
  * of memory. */
 static const size_t SHARED_CONSTANTS = 1 << 20, ROOMY_CONSTANTS = 2 << 20;
-static const size_t HUGE_PAGE = 2 << 20;
 
 static iec_status prepare_op(cpu_graph *graph, cpu_op *op, const cpu_node *node, iec_error *err) {
   iec_status status = op->kernel->prepare(graph->host, node, &op->prepared, err);
@@ -96,9 +95,10 @@ static iec_status prepare_all(cpu_graph *graph, int32_t threads, int32_t bound, 
   size_t bytes = constant_bytes(graph);
   if (bytes < SHARED_CONSTANTS) threads = 1;
   /* Packs are greater than what they are made of: one or two chunks a thread. */
-  size_t chunk = (bytes / (size_t)threads / HUGE_PAGE + 1) * HUGE_PAGE;
+  size_t chunk = (bytes / (size_t)threads / CPU_HUGE_PAGE + 1) * CPU_HUGE_PAGE;
   atomic_int_least32_t next = 0;
   preparation p = {.graph = graph, .next = &next};
+  cpu_paging paging = {0};
   cpu_set_t usable;
   p.rooms = graph->rooms = cpu_graph_alloc(graph, (size_t)threads * sizeof *p.rooms);
   p.views = cpu_graph_alloc(graph, (size_t)threads * sizeof *p.views);
@@ -107,7 +107,8 @@ static iec_status prepare_all(cpu_graph *graph, int32_t threads, int32_t bound, 
   if (!p.rooms || !p.views || !p.errors || !p.failed) return cpu_graph_no_memory(err);
   graph->room_count = threads;
   for (int32_t i = 0; !status && i < threads; ++i) {
-    p.rooms[i] = (cpu_room){.host = host, .chunk_size = bytes < ROOMY_CONSTANTS ? 0 : chunk};
+    p.rooms[i] =
+        (cpu_room){.host = host, .chunk_size = bytes < ROOMY_CONSTANTS ? 0 : chunk, .paging = &paging};
     p.failed[i] = graph->op_count;
     p.errors[i].struct_size = sizeof p.errors[i];
     status = cpu_view_create(graph, &p.views[i], err);

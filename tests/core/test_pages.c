@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which pages packed weights get, with a clock and a madvise that are the test's. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "cpu/pages.h"
+#include "tap.h"
+
+enum { PAGES = 64 };
+
+static long took; /* ns between two looks at the clock */
+static char *memory;
+static char asked[PAGES + 1]; /* of each page: '.' nothing, 's' small pages, 'h' huge ones */
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *t);
+int __wrap_madvise(void *from, size_t bytes, int advice);
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *t) {
+  static long now;
+  (void)clock;
+  now += took;
+  *t = (struct timespec){.tv_sec = now / 1000000000, .tv_nsec = now % 1000000000};
+  return 0;
+}
+
+int __wrap_madvise(void *from, size_t bytes, int advice) {
+  size_t first = (size_t)((char *)from - memory) / CPU_HUGE_PAGE;
+  memset(asked + first,
+         advice == MADV_NOHUGEPAGE ? 's'
+         : advice == MADV_HUGEPAGE ? 'h'
+                                   : '?',
+         bytes / CPU_HUGE_PAGE);
+  return 0;
+}
+
+static void begin(void) { memset(asked, '.', PAGES); }
+
+/* Is each of the pages touched that nothing was asked for, and no other one? */
+static int touched_are_the_others(size_t pages) {
+  for (size_t i = 0; i < pages; i++) {
+    unsigned char there;
+    if (mincore(memory + i * CPU_HUGE_PAGE, 1, &there)) return 0;
+    if ((there & 1) != (asked[i] == '.')) return 0;
+  }
+  return 1;
+}
+
+int main(void) {
+  size_t bytes = (size_t)PAGES * CPU_HUGE_PAGE;
+  char *space = mmap(NULL, bytes + CPU_HUGE_PAGE, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (space == MAP_FAILED) return 1;
+  memory = space + (CPU_HUGE_PAGE - (size_t)space % CPU_HUGE_PAGE) % CPU_HUGE_PAGE;
+
+  cpu_paging paging = {0};
+  begin();
+  took = 90000;
+  cpu_pages_make(&paging, memory, 4 * CPU_HUGE_PAGE);
+  cpu_pages_made(&paging, memory, 4 * CPU_HUGE_PAGE);
+  tap_ok(strcspn(asked, "sh?") == PAGES, "quick pages are huge");
+  tap_ok(touched_are_the_others(4), "and made");
+
+  took = 3000000;
+  cpu_pages_make(&paging, memory + 4 * CPU_HUGE_PAGE, 10 * CPU_HUGE_PAGE);
+  tap_ok(!strncmp(asked, ".....sssssssss.", 15), "behind a slow one come small ones");
+  took = 90000;
+  cpu_pages_make(&paging, memory + 14 * CPU_HUGE_PAGE, 11 * CPU_HUGE_PAGE);
+  tap_ok(!strncmp(asked, ".....ssssssssssssssss....", 25), "until 32 MB have them");
+  tap_ok(touched_are_the_others(25), "which whoever writes makes");
+
+  took = 3000000;
+  cpu_pages_make(&paging, memory + 25 * CPU_HUGE_PAGE, 34 * CPU_HUGE_PAGE);
+  tap_ok(!strcmp(asked + 25, ".ssssssssssssssssssssssssssssssss......"), "the next pause is twice as long");
+
+  cpu_pages_made(&paging, memory, 30 * CPU_HUGE_PAGE + 1);
+  tap_ok(strspn(asked, "h") == 30, "all may become huge when they are in use");
+  munmap(space, bytes + CPU_HUGE_PAGE);
+  return tap_end();
+}
