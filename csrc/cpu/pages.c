@@ -46,7 +46,7 @@ static int64_t processor_time(void) {
 }
 
 static const int64_t SLOW = 1000000; /* ns; usual are 90000, and 400000 for as much in small pages */
-static const size_t FIRST_PAUSE = 32 << 20;
+static const size_t FIRST_PAUSE = 8 << 20;
 
 /* Touches the huge page; 0 when it is the turn of small ones. */
 static int make_huge(cpu_paging *paging, char *page) {
@@ -61,7 +61,7 @@ static int make_huge(cpu_paging *paging, char *page) {
     size_t pause = atomic_load(&paging->pause);
     if (!pause) pause = FIRST_PAUSE;
     atomic_store(&paging->small, pause);
-    atomic_store(&paging->pause, 2 * pause);
+    atomic_store(&paging->pause, 4 * pause);
   }
   return 1;
 }
