@@ -35,6 +35,11 @@ static int has_f16c(void) {
   return __get_cpuid(1, &a, &b, &c, &d) && c & bit_F16C && __builtin_cpu_supports("avx");
 }
 
+static int has_avx_vnni(void) {
+  unsigned a = 0, b, c, d;
+  return __get_cpuid_count(7, 1, &a, &b, &c, &d) && a & 1u << 4 && __builtin_cpu_supports("avx");
+}
+
 static void read_isa(char *out, size_t size) {
   /* __builtin_cpu_supports asks the operating system too: a set whose registers it does not save is not
    * usable. */
@@ -49,6 +54,7 @@ static void read_isa(char *out, size_t size) {
       {"avx2", __builtin_cpu_supports("avx2")},
       {"fma", __builtin_cpu_supports("fma")},
       {"f16c", has_f16c()},
+      {"avx_vnni", has_avx_vnni()},
       {"avx512f", __builtin_cpu_supports("avx512f")},
       {"avx512bw", __builtin_cpu_supports("avx512bw")},
       {"avx512dq", __builtin_cpu_supports("avx512dq")},

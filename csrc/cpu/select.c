@@ -18,6 +18,7 @@
 extern const cpu_kernel *const cpu_kernels_scalar[];
 #if defined(__x86_64__)
 TABLE(avx2);
+TABLE(avx2_vnni);
 TABLE(avx512);
 TABLE(avx512_vnni);
 
@@ -27,6 +28,12 @@ static int has_avx2(void) {
   unsigned a, b, c = 0, d;
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __get_cpuid(1, &a, &b, &c, &d) &&
          c & bit_F16C;
+}
+
+/* Not every compiler's __builtin_cpu_supports knows it. */
+static int has_avx2_vnni(void) {
+  unsigned a, b, c, d;
+  return has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && a & 1u << 4;
 }
 
 static int has_avx512(void) {
@@ -52,6 +59,7 @@ static const struct isa {
 #if defined(__x86_64__)
             {"avx512_vnni", has_avx512_vnni, cpu_kernels_avx512_vnni},
             {"avx512", has_avx512, cpu_kernels_avx512},
+            {"avx2_vnni", has_avx2_vnni, cpu_kernels_avx2_vnni},
             {"avx2", has_avx2, cpu_kernels_avx2},
 #elif defined(__aarch64__)
             {"neon_dot", has_neon_dot, cpu_kernels_neon_dot},

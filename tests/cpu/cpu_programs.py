@@ -98,12 +98,13 @@ def load(program: Program, **config: str) -> Executable:
 
 
 #: instruction sets that the library is built for on this kind of processor, the best one last
-ISAS = ("scalar", "neon", "neon_dot") if platform.machine() == "aarch64" else ("scalar", "avx2", "avx512", "avx512_vnni")
+ISAS = ("scalar", "neon", "neon_dot") if platform.machine() == "aarch64" else ("scalar", "avx2", "avx2_vnni", "avx512", "avx512_vnni")
 
 
 def has_isa(name: str) -> bool:
     """Must the CPU device offer this instruction set on this machine?"""
-    return name in ("scalar", "neon") or {"avx512": "avx512f", "neon_dot": "asimddp"}.get(name, name) in cpu_info().isa
+    flags = {"avx2_vnni": "avx_vnni", "avx512": "avx512f", "neon_dot": "asimddp"}
+    return name in ("scalar", "neon") or flags.get(name, name) in cpu_info().isa
 
 
 def infer(executable: Executable, program: Program, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:

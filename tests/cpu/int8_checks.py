@@ -33,7 +33,7 @@ def values(rng: np.random.Generator, shape: Sequence[int], zero: int = 128) -> n
 def steps(b: Builder) -> list[str]:
     """Names of the kernels that run, without reorders and instruction sets."""
     names = [
-        re.sub("_(scalar|avx2|avx512|avx512_vnni|neon|neon_dot)_[A-Z0-9]+$", "", step["primitiveType"])
+        re.sub("_(scalar|avx2|avx2_vnni|avx512|avx512_vnni|neon|neon_dot)_[A-Z0-9]+$", "", step["primitiveType"])
         for step in load(b.program).exec_graph()
     ]
     return [name for name in names if name != "reorder"]

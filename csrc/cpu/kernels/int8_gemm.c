@@ -74,6 +74,44 @@ static __attribute__((noinline)) void tile_1(const int8_panel *panel, const uint
   _mm512_storeu_si512((void *)y, acc[0]);
 }
 
+#elif defined(__AVXVNNI__)
+#include <immintrin.h>
+
+#define MOST_PIXELS 6
+
+enum { AHEAD = 4096 /* bytes that weights are fetched ahead */ };
+
+/* Inlined with a constant count only. */
+static inline __attribute__((always_inline)) void tile(const int8_panel *panel, const uint8_t *x,
+                                                       const int32_t *pixels, int32_t *y, const int count) {
+  __m256i acc[MOST_PIXELS][2];
+  const uint8_t *from[MOST_PIXELS];
+  const int8_t *w = panel->w;
+#pragma GCC unroll 6
+  for (int p = 0; p < count; p++) {
+    acc[p][0] = acc[p][1] = _mm256_setzero_si256();
+    from[p] = x + pixels[p];
+  }
+#pragma GCC unroll 1
+  for (int64_t s = 0; s < panel->steps; s++, w += INT8_STEP) {
+    int64_t at = panel->offsets[s];
+    __m256i first = _mm256_load_si256((const __m256i *)w), second = _mm256_load_si256((const __m256i *)w + 1);
+    __builtin_prefetch((const void *)((uintptr_t)w + AHEAD));
+#pragma GCC unroll 6
+    for (int p = 0; p < count; p++) {
+      int32_t bytes;
+      memcpy(&bytes, from[p] + at, sizeof bytes);
+      __m256i four = _mm256_set1_epi32(bytes);
+      acc[p][0] = _mm256_dpbusd_avx_epi32(acc[p][0], four, first);
+      acc[p][1] = _mm256_dpbusd_avx_epi32(acc[p][1], four, second);
+    }
+  }
+#pragma GCC unroll 6
+  for (int p = 0; p < count; p++)
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; i++) _mm256_storeu_si256((__m256i *)(y + p * 16) + i, acc[p][i]);
+}
+
 #elif defined(__AVX2__)
 #include <immintrin.h>
 #include <stdlib.h>
@@ -396,7 +434,7 @@ static inline __attribute__((always_inline)) void tile(const int8_panel *panel, 
     for (int i = 0; i < 4; i++) vst1q_s32(y + p * 16 + 4 * i, acc[p][i]);
 }
 
-#elif !defined(__AVX2__) || defined(__AVX512VNNI__)
+#elif !defined(__AVX2__) || defined(__AVX512VNNI__) || defined(__AVXVNNI__)
 
 iec_status int8_pack(const iec_host_api *host, const int8_t *weights, const int32_t *at, int64_t steps,
                      int8_panel *out) {

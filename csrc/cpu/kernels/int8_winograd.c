@@ -7,7 +7,7 @@
  * of VPMADDWD, which fit 32 bits; so do four times the sums up to MOST_CHANNELS. */
 #include "cpu/kernels/int8_conv.h"
 
-#if defined(__AVX2__) && !defined(__AVX512VNNI__)
+#if defined(__AVX2__) && !defined(__AVX512VNNI__) && !defined(__AVXVNNI__)
 #include <immintrin.h>
 
 enum {

@@ -5,6 +5,8 @@
 
 #if defined(__AVX512VNNI__)
 #define FOUNDATION(name) cpu_kernel_##name##_avx512
+#elif defined(__AVXVNNI__)
+#define FOUNDATION(name) cpu_kernel_##name##_avx2
 #elif defined(__ARM_FEATURE_DOTPROD)
 #define FOUNDATION(name) cpu_kernel_##name##_neon
 #else
