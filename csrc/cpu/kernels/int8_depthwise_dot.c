@@ -5,12 +5,18 @@
  * of outputs from four of inputs. */
 #include "cpu/kernels/int8_dot.h"
 
-#if defined(__AVX512VNNI__)
+#if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
 
 enum {
-  LINE = 64,            /* bytes of an interleaved column */
-  ROWS = 4,             /* of a product */
-  MOST_PIXELS = 8,      /* of a tile */
+  LINE = 64, /* bytes of an interleaved column */
+  ROWS = 4,  /* of a product */
+#if defined(__AVX512VNNI__)
+  MOST_PIXELS = 8, /* of a tile */
+  CHUNK = 8,       /* pixels of a row that are stored at once */
+#else
+  MOST_PIXELS = 6,
+  CHUNK = INT8_PIXELS / 2,
+#endif
   MOST_BYTES = 32 << 10 /* of interleaved columns, in half of the L1 cache */
 };
 
@@ -97,6 +103,7 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   return IEC_OK;
 }
 
+#if defined(__AVX512VNNI__)
 /* Four rows become columns [16 channels][4 rows]; those outside of the input hold its zero. */
 static void interleave(const conv_geom *q, const uint8_t *const rows[ROWS], const uint8_t *zeros,
                        int64_t columns, uint8_t *y) {
@@ -119,6 +126,46 @@ static void interleave(const conv_geom *q, const uint8_t *const rows[ROWS], cons
   for (int64_t i = end; i < columns; i++) _mm512_store_si512((void *)(y + i * LINE), outside);
 }
 
+#else
+/* One or two columns of four rows. */
+static inline __attribute__((always_inline)) void interleave_columns(const __m256i rows[ROWS], uint8_t *y,
+                                                                     const int count) {
+  __m256i a = _mm256_unpacklo_epi8(rows[0], rows[1]), b = _mm256_unpackhi_epi8(rows[0], rows[1]);
+  __m256i c = _mm256_unpacklo_epi8(rows[2], rows[3]), d = _mm256_unpackhi_epi8(rows[2], rows[3]);
+  const __m256i quarters[4] = {_mm256_unpacklo_epi16(a, c), _mm256_unpackhi_epi16(a, c),
+                               _mm256_unpacklo_epi16(b, d), _mm256_unpackhi_epi16(b, d)};
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++) {
+    _mm_store_si128((__m128i *)y + i, _mm256_castsi256_si128(quarters[i]));
+    if (count > 1) _mm_store_si128((__m128i *)(y + LINE) + i, _mm256_extracti128_si256(quarters[i], 1));
+  }
+}
+
+/* Four rows become columns [16 channels][4 rows]; those outside of the input hold its zero. */
+static void interleave(const conv_geom *q, const uint8_t *const rows[ROWS], const uint8_t *zeros,
+                       int64_t columns, uint8_t *y) {
+  int64_t begin = op_min(op_max(q->pad[2], 0), columns),
+          end = op_max(op_min(columns, q->in[2] + q->pad[2]), begin);
+  __m256i v[ROWS];
+  memset(y, zeros[0], (size_t)(begin * LINE));
+  int64_t i = begin;
+  for (; i + 2 <= end; i += 2) {
+#pragma GCC unroll 4
+    for (int j = 0; j < ROWS; j++)
+      v[j] = _mm256_loadu_si256((const __m256i *)(rows[j] + (i - q->pad[2]) * 16));
+    interleave_columns(v, y + i * LINE, 2);
+  }
+  if (i < end) {
+#pragma GCC unroll 4
+    for (int j = 0; j < ROWS; j++)
+      v[j] = _mm256_castsi128_si256(_mm_load_si128((const __m128i *)(rows[j] + (i - q->pad[2]) * 16)));
+    interleave_columns(v, y + i * LINE, 1);
+  }
+  memset(y + end * LINE, zeros[0], (size_t)((columns - end) * LINE));
+}
+#endif
+
+#if defined(__AVX512VNNI__)
 /* Pixels of a row, or of two rows, of a block of channels. Inlined with constants only. */
 static inline __attribute__((always_inline)) void tile(const int8_depthwise_dot *s, const dot_target *target,
                                                        const int8_t *w, const uint8_t *columns,
@@ -146,6 +193,48 @@ static inline __attribute__((always_inline)) void tile(const int8_depthwise_dot 
   }
   dot_store_tile(target, channel, sums, at, q->out[2] * 16, 0, y, lines, count);
 }
+#else
+/* The sums of pixels of a row, or of two rows, of a block of channels, [line][CHUNK][16]. Inlined with
+ * constants only. */
+static inline __attribute__((always_inline)) void tile(const int8_depthwise_dot *s, const dot_target *target,
+                                                       const int8_t *weights, const uint8_t *from,
+                                                       int64_t channel, int64_t at, int32_t *y,
+                                                       const int count, const int lines) {
+  const conv_geom *q = &s->geom;
+  const int64_t taps = q->k[2], other = s->products * taps * LINE, step = q->stride[2] * LINE;
+  (void)target;
+  (void)channel;
+  (void)at;
+#pragma GCC unroll 1
+  for (int half = 0; half < 2; half++) {
+    const int8_t *w = weights + half * LINE / 2;
+    const uint8_t *columns = from + half * LINE / 2;
+    __m256i sums[2][MOST_PIXELS];
+#pragma GCC unroll 6
+    for (int p = 0; p < count; p++) sums[0][p] = sums[1][p] = _mm256_setzero_si256();
+#pragma GCC unroll 1
+    for (int64_t product = 0; product < s->products; product++, columns += s->columns * LINE) {
+      const uint8_t *x = columns;
+#pragma GCC unroll 1
+      for (int64_t tap = 0; tap < taps; tap++, w += LINE, x += q->dil[2] * LINE) {
+        __m256i first = _mm256_load_si256((const __m256i *)w), second = first;
+        if (lines > 1) second = _mm256_load_si256((const __m256i *)(w + other));
+#pragma GCC unroll 6
+        for (int p = 0; p < count; p++) {
+          __m256i v = _mm256_load_si256((const __m256i *)(x + p * step));
+          sums[0][p] = _mm256_dpbusd_avx_epi32(sums[0][p], v, first);
+          if (lines > 1) sums[1][p] = _mm256_dpbusd_avx_epi32(sums[1][p], v, second);
+        }
+      }
+    }
+#pragma GCC unroll 2
+    for (int i = 0; i < lines; i++)
+#pragma GCC unroll 6
+      for (int p = 0; p < count; p++)
+        _mm256_storeu_si256((__m256i *)(y + (i * CHUNK + p) * 16 + half * 8), sums[i][p]);
+  }
+}
+#endif
 
 typedef void tile_function(const int8_depthwise_dot *s, const dot_target *target, const int8_t *w,
                            const uint8_t *columns, int64_t channel, int64_t at, int32_t *y);
@@ -156,13 +245,22 @@ typedef void tile_function(const int8_depthwise_dot *s, const dot_target *target
       int64_t channel, int64_t at, int32_t *y) {                                                      \
     tile(s, target, w, columns, channel, at, y, P, L);                                                \
   }
-#define TILES(L) TILE(1, L) TILE(2, L) TILE(3, L) TILE(4, L) TILE(5, L) TILE(6, L) TILE(7, L) TILE(8, L)
+#define TILES(L) TILE(1, L) TILE(2, L) TILE(3, L) TILE(4, L) TILE(5, L) TILE(6, L)
 TILES(1)
 TILES(2)
+#if defined(__AVX512VNNI__)
+TILE(7, 1)
+TILE(8, 1)
+TILE(7, 2)
+TILE(8, 2)
+#define WIDE_TILES(L) tile_7_##L, tile_8_##L
+#else
+#define WIDE_TILES(L)
+#endif
 
 static tile_function *const tiles[2][MOST_PIXELS + 1] = {
-    {NULL, tile_1_1, tile_2_1, tile_3_1, tile_4_1, tile_5_1, tile_6_1, tile_7_1, tile_8_1},
-    {NULL, tile_1_2, tile_2_2, tile_3_2, tile_4_2, tile_5_2, tile_6_2, tile_7_2, tile_8_2}};
+    {NULL, tile_1_1, tile_2_1, tile_3_1, tile_4_1, tile_5_1, tile_6_1, WIDE_TILES(1)},
+    {NULL, tile_1_2, tile_2_2, tile_3_2, tile_4_2, tile_5_2, tile_6_2, WIDE_TILES(2)}};
 
 /* The rows of outputs from `top` on that are made at once, of a block of an image. */
 static void run_rows(const int8_depthwise_dot *s, const cpu_run *r, const dot_target *target, int64_t plane,
@@ -180,14 +278,19 @@ static void run_rows(const int8_depthwise_dot *s, const cpu_run *r, const dot_ta
     }
     interleave(q, rows, s->zeros, s->columns, own->columns + product * s->columns * LINE);
   }
-  int64_t pieces = op_div_up(q->out[2], MOST_PIXELS);
-  for (int64_t i = 0; i < pieces; i++) {
-    int64_t begin = q->out[2] * i / pieces, count = q->out[2] * (i + 1) / pieces - begin;
+  int64_t chunks = op_div_up(q->out[2], CHUNK);
+  for (int64_t i = 0; i < chunks; i++) {
+    int64_t begin = q->out[2] * i / chunks, count = q->out[2] * (i + 1) / chunks - begin;
     int64_t at = (plane * q->out_size + top * q->out[2] + begin) * 16;
-    tiles[lines - 1][count](s, target, w, own->columns + begin * q->stride[2] * LINE, block * 16, at,
-                            own->buffers.sums);
+    int64_t pieces = CHUNK > MOST_PIXELS ? op_div_up(count, MOST_PIXELS) : 1;
+    for (int64_t j = 0; j < pieces; j++) {
+      int64_t first = count * j / pieces, pixels = count * (j + 1) / pieces - first;
+      tiles[lines - 1][pixels](s, target, w, own->columns + (begin + first) * q->stride[2] * LINE, block * 16,
+                               at + first * 16, own->buffers.sums + first * 16);
+    }
+    int64_t line_sums = CHUNK > MOST_PIXELS ? CHUNK * 16 : count * 16;
     for (int64_t line = 0; s->store.to == DOT_SUMS && line < lines; line++)
-      int8_store_block(&s->store.store, r, &own->buffers, own->buffers.sums + line * count * 16,
+      int8_store_block(&s->store.store, r, &own->buffers, own->buffers.sums + line * line_sums,
                        at + line * q->out[2] * 16, count, block * 16);
   }
 }

@@ -5,7 +5,7 @@
 #define IEC_CPU_INT8_DOT_H
 #include "cpu/kernels/int8_conv.h"
 
-#if defined(__AVX512VNNI__)
+#if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
 #include <immintrin.h>
 #include <math.h>
 
@@ -74,6 +74,9 @@ static inline iec_status dot_store_init(dot_store *s, const iec_host_api *host, 
   int whole =
       DOT_IS_BYTES(s->to) || (s->to != DOT_SUMS && DOT_IS_QUANTISED(s->to)); /* something is converted */
   if (whole && !dot_in_range(store, s->to)) s->to = DOT_SUMS;
+#if !defined(__AVX512VNNI__)
+  s->to = DOT_SUMS;
+#endif
   s->most = s->least + channels;
   for (size_t c = 0; DOT_IS_BYTES(s->to) && c < channels; c++) {
     s->least[c] = (uint8_t)store->least[c];
@@ -88,6 +91,7 @@ static inline dot_target dot_target_of(const dot_store *s, const cpu_run *r) {
   return target;
 }
 
+#if defined(__AVX512VNNI__)
 /* Four pixels of a block as bytes; what lies outside of 0 and 255 becomes these. */
 static inline __attribute__((always_inline)) __m512i dot_four_pixels(const __m512i *q) {
   const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
@@ -194,5 +198,6 @@ static inline __attribute__((always_inline)) void dot_store_tile(const dot_targe
         for (int p = 0; p < count; p++) _mm512_store_si512((void *)(y + (i * count + p) * 16), sums[i][p]);
   }
 }
+#endif
 #endif
 #endif
