@@ -247,6 +247,7 @@ static void run_item(const conv_direct *s, const cpu_run *r, const float *x, con
                      : last ? here
                             : panel_at(s, w->group, b + s->slab, gemm_group_start(s->out_blocks, w->j0));
       a.w = s->weights + here;
+      a.half = gemm_is_half(q->og, first, end - first);
       a.ahead = next - here;
       a.bias = s->bias + (w->group * s->out_blocks + first) * 16;
       run_slab(s, r, x, w, b, first, &a, end - first);

@@ -41,12 +41,12 @@ static inline __attribute__((always_inline)) void add_products(vf *acc, const fl
 }
 
 /* Inlined with constant p_count, nb, lanes and spread only, so that `acc` is registers. spread: the pixels
- * lie where a->at says. */
-static inline __attribute__((always_inline)) void tile(const gemm_args *a, const int p_count, const int nb,
-                                                       const int lanes, const int spread) {
+ * lie where a->at says. nb 0: the first half of a block. */
+static inline __attribute__((always_inline)) void tile(const gemm_args *a, const int p_count,
+                                                       const int blocks, const int lanes, const int spread) {
   vf acc[28];
   int64_t at[28];
-  const int width = nb * PARTS;
+  const int nb = blocks ? blocks : 1, width = blocks ? nb * PARTS : PARTS / 2;
   const float *x = a->x, *w = a->w;
 #pragma GCC unroll 28
   for (int p = 0; p < p_count; p++) at[p] = spread ? (int64_t)a->at[p] * lanes : p * lanes;
@@ -95,6 +95,10 @@ static inline __attribute__((always_inline)) void tile(const gemm_args *a, const
 #pragma GCC unroll 28
     for (int p = 0; p < p_count; p++)
       vf_store(y + v / PARTS * a->y_block + p * 16 + v % PARTS * VL, acc[p * width + v]);
+#pragma GCC unroll 4
+  for (int v = width; v < nb * PARTS; v++)
+#pragma GCC unroll 28
+    for (int p = 0; p < p_count; p++) vf_store(y + p * 16 + v * VL, (vf){0});
 }
 
 /* One function a tile, never inlined: several tiles in one function make gcc spill. */
@@ -143,10 +147,14 @@ static const tile_fn tiles[5][29][4] = {
    PAIR(8, 3), PAIR(9, 3)},
   {{NULL}, PAIR(1, 4), PAIR(2, 4), PAIR(3, 4), PAIR(4, 4), PAIR(5, 4), PAIR(6, 4)}};
 #elif defined(__AVX2__) || defined(__aarch64__)
+TILE(1, 0) TILE(2, 0) TILE(3, 0) TILE(4, 0) TILE(5, 0) TILE(6, 0)
+TILE(7, 0) TILE(8, 0) TILE(9, 0) TILE(10, 0) TILE(11, 0) TILE(12, 0)
 TILE(1, 1) TILE(2, 1) TILE(3, 1) TILE(4, 1) TILE(5, 1) TILE(6, 1)
-static const int64_t widest[] = {0, 6};
-static const tile_fn tiles[2][7][4] = {
-  {{NULL}}, {{NULL}, PAIR(1, 1), PAIR(2, 1), PAIR(3, 1), PAIR(4, 1), PAIR(5, 1), PAIR(6, 1)}};
+static const int64_t widest[] = {12, 6};
+static const tile_fn tiles[2][13][4] = {
+  {{NULL}, PAIR(1, 0), PAIR(2, 0), PAIR(3, 0), PAIR(4, 0), PAIR(5, 0), PAIR(6, 0),
+   PAIR(7, 0), PAIR(8, 0), PAIR(9, 0), PAIR(10, 0), PAIR(11, 0), PAIR(12, 0)},
+  {{NULL}, PAIR(1, 1), PAIR(2, 1), PAIR(3, 1), PAIR(4, 1), PAIR(5, 1), PAIR(6, 1)}};
 #else
 TILE(1, 1) TILE(2, 1)
 static const int64_t widest[] = {0, 2};
@@ -180,7 +188,8 @@ static void fetch_ahead(gemm_args *a, int64_t ahead, int64_t nb, int64_t i, int6
 void gemm_pixels(const gemm_args *args, int32_t lanes, int32_t nb, int64_t pixels) {
   gemm_args a = *args;
   if (pixels < 1) return;
-  int64_t most = gemm_tile(lanes, nb), count = (pixels + most - 1) / most;
+  int32_t half = GEMM_HALVES && a.half;
+  int64_t most = gemm_tile(lanes, half ? 0 : nb), count = (pixels + most - 1) / most;
   int64_t least = pixels / count, longer = pixels % count;
   const float *x = a.x;
   for (int64_t i = 0; i < count; i++) {
@@ -191,7 +200,7 @@ void gemm_pixels(const gemm_args *args, int32_t lanes, int32_t nb, int64_t pixel
       a.x = spread ? x : x + a.at[0] * lanes;
     }
     fetch_ahead(&a, args->ahead, nb, i, count);
-    tiles[nb][p][(lanes == 16) + 2 * spread](&a);
+    tiles[half ? 0 : nb][p][(lanes == 16) + 2 * spread](&a);
     if (a.at)
       a.at += p;
     else

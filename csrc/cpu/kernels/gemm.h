@@ -14,6 +14,12 @@
 #else
 #define GEMM_MAX_BLOCKS 1 /* a block is several registers already */
 #endif
+/* Half of a block is whole registers, which there are tiles for. */
+#if (defined(__AVX2__) && !defined(__AVX512F__)) || defined(__aarch64__)
+#define GEMM_HALVES 1
+#else
+#define GEMM_HALVES 0
+#endif
 
 /* Weights that one call should use at most: half of the L1 cache, so that they stay there for all pixels. */
 #define GEMM_PANEL_BYTES (16 * 1024 * (GEMM_MAX_BLOCKS > 1 ? 2 : 1))
@@ -36,6 +42,7 @@ typedef struct gemm_args {
   int64_t last_lanes;         /* used lanes of the last block, 1 to 16 */
   int64_t y_block;            /* floats from one output block to the next; its pixels are neighbours */
   int32_t accumulate;         /* add to y */
+  int32_t half;               /* only the first 8 outputs of the block exist; the others become zero */
   const float *addend;        /* laid out like y, added; NULL: nothing. Not read when accumulate is set */
   const float *limits;        /* least and greatest result; NULL: none */
   int64_t ahead; /* floats from w to the weights of the next call, which are fetched on the way; 0: none */
@@ -47,6 +54,12 @@ typedef struct gemm_args {
  * GEMM_MAX_BLOCKS. */
 void IEC_ISA(gemm_pixels)(const gemm_args *args, int32_t lanes, int32_t nb, int64_t pixels);
 #define gemm_pixels IEC_ISA(gemm_pixels)
+
+/* 1 when of the blocks from `first` on, `nb` of them, half of the only one is enough for `channels` channels.
+ */
+static inline int32_t gemm_is_half(int64_t channels, int64_t first, int64_t nb) {
+  return GEMM_HALVES && nb == 1 && channels - first * 16 <= 8;
+}
 
 /* The most pixels of a tile: it is least to begin and end where a call has a multiple of them. */
 int64_t IEC_ISA(gemm_tile)(int32_t lanes, int64_t nb);

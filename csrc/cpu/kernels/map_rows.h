@@ -146,6 +146,7 @@ static inline void map_rows_group(const map_rows *s, const map_work *w, int64_t 
                  .block_step = q->in_size * 16,
                  .last_lanes = s->last_lanes,
                  .y_block = block,
+                 .half = gemm_is_half(q->o, first, nb),
                  .limits = s->posts.limited ? s->posts.limits : NULL};
   gemm_pixels(&a, s->lanes, (int32_t)nb, count);
   if (!post_left(&s->posts)) return;
