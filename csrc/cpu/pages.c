@@ -45,7 +45,7 @@ static int64_t processor_time(void) {
   return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-static const int64_t SLOW = 1000000; /* ns; usual are 90000, and 400000 for as much in small pages */
+static const int64_t SLOW = 2000000; /* ns; processors take 90000 to 1500000 to clear one */
 static const size_t FIRST_PAUSE = 8 << 20;
 
 /* Touches the huge page; 0 when it is the turn of small ones. */
