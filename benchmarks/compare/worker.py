@@ -3,7 +3,8 @@
 
 It reads one request a line (JSON) from stdin and answers with one line:
 
-    {"do": "load", "engine": NAME, "model": PATH, "threads": N, "streams": N, "inputs": FILE.npz, "outputs": FILE.npz or null}
+    {"do": "load", "engine": NAME, "model": PATH, "threads": N, "streams": N, "inputs": FILE.npz, "outputs": FILE.npz or null,
+     "pause": seconds to wait first}
     {"do": "run", "seconds": S}        -> {"times": [seconds of an inference, ...]}; with streams, the mean of each tenth of the turn
     {"do": "calls"}                    -> {"calls": {kind of call: seconds}}
     {"do": "memory"}                   -> {"peak": bytes, "now": bytes}
@@ -221,6 +222,7 @@ class Worker:
     def load(self, request: dict[str, Any]) -> dict[str, Any]:
         with np.load(request["inputs"]) as file:
             inputs = {name: file[name] for name in file.files}
+        time.sleep(request.get("pause", 0))
         self.streams = request["streams"]
         self.engine = engine = ENGINES[request["engine"]](request["model"], inputs, request["threads"], self.streams)
         engine.infer()
