@@ -46,7 +46,7 @@ static int64_t processor_time(void) {
 }
 
 static const int64_t SLOW = 2000000; /* ns; processors take 90000 to 1500000 to clear one */
-static const size_t FIRST_PAUSE = 8 << 20;
+enum { FIRST_PAUSE = 16 << 20, GROWTH = 8 };
 
 /* Touches the huge page; 0 when it is the turn of small ones. */
 static int make_huge(cpu_paging *paging, char *page) {
@@ -61,7 +61,7 @@ static int make_huge(cpu_paging *paging, char *page) {
     size_t pause = atomic_load(&paging->pause);
     if (!pause) pause = FIRST_PAUSE;
     atomic_store(&paging->small, pause);
-    atomic_store(&paging->pause, 4 * pause);
+    atomic_store(&paging->pause, GROWTH * pause);
   }
   return 1;
 }

@@ -11,8 +11,7 @@
  * in its place; then the next ones probably do too. */
 typedef struct cpu_paging {
   atomic_size_t small; /* bytes that get small pages before a huge one is tried again */
-  atomic_size_t pause; /* what that becomes after the next slow one, four times as much each time; 0: none was
-                          slow yet */
+  atomic_size_t pause; /* what that becomes after the next slow one; 0: none was slow yet */
 } cpu_paging;
 
 enum { CPU_HUGE_PAGE = 2 << 20 };
