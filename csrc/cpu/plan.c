@@ -45,14 +45,20 @@ static iec_status prepare_op(cpu_graph *graph, cpu_op *op, const cpu_node *node,
                   op->kernel->name); /* if it said nothing */
 }
 
+typedef struct turn {
+  int32_t op;
+  size_t bytes; /* of its constants */
+} turn;
+
 /* Preparing all ops, shared by the members of a team: packing weights is most of a load. */
 typedef struct preparation {
   cpu_graph *graph;
+  turn *turns;     /* large constants first: the last ones are small, so that all members finish together */
   cpu_view *views; /* of the members */
   cpu_room *rooms;
-  iec_error *errors;          /* of the members' first failures */
-  int32_t *failed;            /* their ops, op_count: none */
-  atomic_int_least32_t *next; /* op to be prepared */
+  iec_error *errors;          /* of the members' failures */
+  int32_t *failed;            /* their ops, the first in the graph; op_count: none */
+  atomic_int_least32_t *next; /* turn */
   const cpu_set_t *usable;    /* by members that begin on cores of their own; NULL: by the system's choice */
 } preparation;
 
@@ -62,20 +68,38 @@ static void prepare_some(void *arg, int32_t member, int32_t members) {
   (void)members;
   /* Whoever waits for a busy core may go to one that has become idle. */
   if (member && p->usable) sched_setaffinity(0, sizeof *p->usable, p->usable);
-  while (p->failed[member] == graph->op_count) {
-    int32_t i = atomic_fetch_add(p->next, 1);
-    if (i >= graph->op_count) return;
+  for (int32_t n; (n = atomic_fetch_add(p->next, 1)) < graph->op_count;) {
+    int32_t i = p->turns[n].op;
     cpu_op *op = graph->ops[i];
-    if (op->alias) continue;
+    if (op->alias || i > p->failed[member]) continue; /* of those that fail the first is told */
     const cpu_node *node = cpu_view_fill(&p->views[member], op);
     p->views[member].node.packs = &op->packs;
     op->packs.room = &p->rooms[member];
-    if (prepare_op(graph, op, node, &p->errors[member]) != IEC_OK)
+    iec_error error = {.struct_size = sizeof error};
+    if (prepare_op(graph, op, node, &error) != IEC_OK) {
       p->failed[member] = i;
-    else
-      for (int32_t j = 0; j < op->input_count && j < 64; ++j)
-        if (op->inputs[j] && op->prepared.packed_inputs >> j & 1) cpu_pages_drop(&op->inputs[j]->tensor);
+      p->errors[member] = error;
+      continue;
+    }
+    for (int32_t j = 0; j < op->input_count && j < 64; ++j)
+      if (op->inputs[j] && op->prepared.packed_inputs >> j & 1) cpu_pages_drop(&op->inputs[j]->tensor);
   }
+}
+
+static int by_bytes(const void *a, const void *b) {
+  const turn *x = a, *y = b;
+  return x->bytes != y->bytes ? (x->bytes < y->bytes ? 1 : -1) : (x->op > y->op) - (x->op < y->op);
+}
+
+static void make_turns(const cpu_graph *graph, turn *turns) {
+  for (int32_t i = 0; i < graph->op_count; ++i) {
+    const cpu_op *op = graph->ops[i];
+    turns[i] = (turn){.op = i};
+    for (int32_t j = 0; j < op->input_count; ++j)
+      if (op->inputs[j] && op->inputs[j]->tensor.data)
+        turns[i].bytes += cpu_tensor_bytes(&op->inputs[j]->tensor);
+  }
+  qsort(turns, (size_t)graph->op_count, sizeof *turns, by_bytes);
 }
 
 /* Bytes of the constants that kernels may pack. */
@@ -104,15 +128,16 @@ static iec_status prepare_all(cpu_graph *graph, int32_t threads, int32_t bound, 
   p.views = cpu_graph_alloc(graph, (size_t)threads * sizeof *p.views);
   p.errors = cpu_graph_alloc(graph, (size_t)threads * sizeof *p.errors);
   p.failed = cpu_graph_alloc(graph, (size_t)threads * sizeof *p.failed);
-  if (!p.rooms || !p.views || !p.errors || !p.failed) return cpu_graph_no_memory(err);
+  p.turns = cpu_graph_alloc(graph, (size_t)(graph->op_count + 1) * sizeof *p.turns);
+  if (!p.rooms || !p.views || !p.errors || !p.failed || !p.turns) return cpu_graph_no_memory(err);
   graph->room_count = threads;
   for (int32_t i = 0; !status && i < threads; ++i) {
     p.rooms[i] =
         (cpu_room){.host = host, .chunk_size = bytes < ROOMY_CONSTANTS ? 0 : chunk, .paging = &paging};
     p.failed[i] = graph->op_count;
-    p.errors[i].struct_size = sizeof p.errors[i];
     status = cpu_view_create(graph, &p.views[i], err);
   }
+  make_turns(graph, p.turns);
   if (!status && threads > 1) {
     int32_t *cpus = bound ? cpu_machine_members(host, threads) : NULL;
     if (cpus && !sched_getaffinity(0, sizeof usable, &usable)) p.usable = &usable;
@@ -126,8 +151,7 @@ static iec_status prepare_all(cpu_graph *graph, int32_t threads, int32_t bound, 
     prepare_some(&p, 0, 1);
   host->team_release(team);
   for (int32_t i = 0; i < threads; ++i) cpu_room_close(&p.rooms[i]);
-  int32_t first =
-      0; /* ops are begun in their order, so the first one that fails is always among the failures */
+  int32_t first = 0;
   for (int32_t i = 1; i < threads; ++i)
     if (p.failed[i] < p.failed[first]) first = i;
   if (p.failed[first] < graph->op_count) {

@@ -91,6 +91,18 @@ def test_errors_name_the_layer(core: IECore) -> None:
         np.testing.assert_array_equal(exec_net.infer({"data": DATA})["out0"], 3 * DATA)
 
 
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_of_several_layers_that_cannot_be_prepared_the_first_is_told(core: IECore, threads: str) -> None:
+    b = NetworkBuilder.legacy("faults")
+    x = b.input("data", SHAPE)
+    for i, size in enumerate((0, 4, 1, 400_000)):  # those with large constants are prepared first
+        blobs = {"weights": np.ones(size, np.float32)} if size else {}
+        x = b.layer("CScale", f"layer{i}", [x], [SHAPE], params={"factor": -i}, blobs=blobs)
+    net = core.read_network(*ir_bytes(b.graph()))
+    with pytest.raises(IEError, match="layer layer1 of type CScale: kernel c_scale: factor, expected at least 0, is -1"):
+        core.load_network(net, "CPU", {"CPU_THREADS_NUM": threads})
+
+
 def test_the_device_decides_by_types_too(core: IECore) -> None:
     b = NetworkBuilder.legacy("integers")
     data = b.input("data", SHAPE, precision="I32")
