@@ -21,9 +21,10 @@ HERE = Path(__file__).parent
 FILES = (1634, 4094, 4375, 4487, 4708, 4807, 4840, 4960, 5104, 5137)  # output ports of other shapes than their layers give
 LOST = (9012976, 9017070)  # a body's input that no port of the layer feeds, a Result that somebody reads
 GRAPHS = (4018, 4759, 5019)  # orders of Transpose that are no permutations
+TYPES = (12003273,)  # an input whose type numpy does not have
 
 
-@pytest.mark.parametrize("case", [*(f"file:{s}" for s in FILES + LOST), *(f"graph:{s}" for s in GRAPHS)])
+@pytest.mark.parametrize("case", [*(f"file:{s}" for s in FILES + LOST), *(f"graph:{s}" for s in GRAPHS + TYPES)])
 def test_cases_that_once_failed(case):
     kind, seed = case.split(":")
     assert fuzz.CASES[kind](int(seed))
