@@ -24,7 +24,7 @@ from typing import Any
 
 from benchmarks.compare import models, peers
 from benchmarks.compare.chart import draw
-from benchmarks.compare.costs import PAUSE, cost_report
+from benchmarks.compare.costs import cost_report
 from benchmarks.compare.figures import OURS, geometric_mean, paired, table, to_better
 from benchmarks.compare.machine import GATE, Machine, description
 from benchmarks.compare.networks import NETWORKS
@@ -62,7 +62,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--base", type=pathlib.Path, help="another tree of ie_ctypes, built in build/dev")
     parser.add_argument("--rounds", type=int, default=None, help="default 7, quick 5")
     parser.add_argument("--seconds", type=float, default=None, help="length of a turn; default 0.25, quick 0.12")
-    parser.add_argument("--pause", type=float, default=PAUSE, help=f"seconds between numpy's import and a load; default {PAUSE}")
+    parser.add_argument("--pause", type=float, default=0.0, help="seconds between numpy's import, whose threads spin for 0.1, and a load")
     parser.add_argument("--gate", type=float, default=GATE, help=f"part of its best that the multiply-add test must reach; default {GATE}")
     parser.add_argument("--quick", action="store_true", help=f"few short rounds, one thread, {', '.join(QUICK)} unless named")
     parser.add_argument("--chart", type=pathlib.Path, help="draw the ratios there (PNG; extra ie_ctypes[benchmarks])")

@@ -24,9 +24,6 @@ Say = Callable[[str], None]
 #: name of a row -> runtime -> one figure a round
 Figures = dict[str, dict[str, list[float]]]
 
-#: seconds after which threads that numpy's import starts have gone to sleep: they spin for 0.1 s. OpenVINO's import takes longer anyway.
-PAUSE = 0.2
-
 #: what each runtime's script of one line is, for the time that it takes to start
 STARTS = {
     OURS: "from ie_ctypes import IECore; IECore()",
@@ -74,7 +71,7 @@ def load_and_memory(
 ) -> tuple[Figures, Figures, int]:
     """Seconds from a file to a loaded network, and the peak resident set after two inferences in bytes, both of fresh processes.
 
-    ``pause`` is the time between numpy's import and the load, see ``PAUSE``.
+    ``pause`` is the time between numpy's import and that of the runtime.
     """
     load: Figures = {}
     memory: Figures = {}

@@ -122,18 +122,18 @@ static iec_status prepare_all(cpu_graph *graph, int32_t threads, int32_t bound, 
   size_t chunk = (bytes / (size_t)threads / CPU_HUGE_PAGE + 1) * CPU_HUGE_PAGE;
   atomic_int_least32_t next = 0;
   preparation p = {.graph = graph, .next = &next};
-  cpu_paging paging = {0};
   cpu_set_t usable;
   p.rooms = graph->rooms = cpu_graph_alloc(graph, (size_t)threads * sizeof *p.rooms);
   p.views = cpu_graph_alloc(graph, (size_t)threads * sizeof *p.views);
   p.errors = cpu_graph_alloc(graph, (size_t)threads * sizeof *p.errors);
   p.failed = cpu_graph_alloc(graph, (size_t)threads * sizeof *p.failed);
+  cpu_paging *paging = cpu_graph_alloc(graph, sizeof *paging); /* the rooms keep it */
   p.turns = cpu_graph_alloc(graph, (size_t)(graph->op_count + 1) * sizeof *p.turns);
-  if (!p.rooms || !p.views || !p.errors || !p.failed || !p.turns) return cpu_graph_no_memory(err);
+  if (!p.rooms || !p.views || !p.errors || !p.failed || !p.turns || !paging) return cpu_graph_no_memory(err);
   graph->room_count = threads;
   for (int32_t i = 0; !status && i < threads; ++i) {
     p.rooms[i] =
-        (cpu_room){.host = host, .chunk_size = bytes < ROOMY_CONSTANTS ? 0 : chunk, .paging = &paging};
+        (cpu_room){.host = host, .chunk_size = bytes < ROOMY_CONSTANTS ? 0 : chunk, .paging = paging};
     p.failed[i] = graph->op_count;
     status = cpu_view_create(graph, &p.views[i], err);
   }

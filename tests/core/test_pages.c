@@ -35,8 +35,6 @@ int __wrap_madvise(void *from, size_t bytes, int advice) {
   return 0;
 }
 
-static void begin(void) { memset(asked, '.', PAGES); }
-
 /* Is each of the pages touched that nothing was asked for, and no other one? */
 static int touched_are_the_others(size_t pages) {
   for (size_t i = 0; i < pages; i++) {
@@ -55,7 +53,7 @@ int main(void) {
   memory = space + (CPU_HUGE_PAGE - (size_t)space % CPU_HUGE_PAGE) % CPU_HUGE_PAGE;
 
   cpu_paging paging = {0};
-  begin();
+  memset(asked, '.', PAGES);
   took = 90000;
   cpu_pages_make(&paging, memory, 4 * CPU_HUGE_PAGE);
   cpu_pages_made(&paging, memory, 4 * CPU_HUGE_PAGE);

@@ -40,8 +40,8 @@ static inline __attribute__((always_inline)) void add_products(vf *acc, const fl
   }
 }
 
-/* Inlined with constant p_count, nb, lanes and spread only, so that `acc` is registers. spread: the pixels
- * lie where a->at says. nb 0: the first half of a block. */
+/* Inlined with constant p_count, blocks, lanes and spread only, so that `acc` is registers. spread: the
+ * pixels lie where a->at says. blocks 0: the first half of one. */
 static inline __attribute__((always_inline)) void tile(const gemm_args *a, const int p_count,
                                                        const int blocks, const int lanes, const int spread) {
   vf acc[28];

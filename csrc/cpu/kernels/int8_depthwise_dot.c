@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Depthwise convolution of quantised bytes by the dot products of AVX512-VNNI: up to four rows of the kernel
+/* Depthwise convolution of quantised bytes by the dot products of VNNI: up to four rows of the kernel
  * are one product. The rows of the input are interleaved first, [column][16 channels][4 rows], in the L1
  * cache; the third and second row of two neighbouring outputs are the same then, so that 3x3 makes two rows
  * of outputs from four of inputs. */
