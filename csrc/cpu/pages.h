@@ -8,10 +8,12 @@
 
 /* Which pages fresh memory gets. Huge ones save walks of the page table. But one that the system must gather
  * first, or whose memory the host of a virtual machine has taken back, may take longer than the small pages
- * in its place; then the next ones probably do too. */
+ * in its place. One alone is borne; where the last ones took longer on the whole than small ones, the next
+ * probably do too. */
 typedef struct cpu_paging {
-  atomic_size_t small; /* bytes that get small pages before a huge one is tried again */
-  atomic_size_t pause; /* what that becomes after the next slow one; 0: none was slow yet */
+  atomic_size_t small;       /* bytes that get small pages before a huge one is tried again */
+  atomic_size_t pause;       /* what that becomes next; 0: it was nothing yet */
+  atomic_int_least64_t mean; /* ns that the last huge ones took */
 } cpu_paging;
 
 enum { CPU_HUGE_PAGE = 2 << 20 };

@@ -10,6 +10,7 @@ import pytest
 from cpu_programs import Builder, load
 from kernel_checks import close_to_exact, compare, floats, node
 
+from ie_ctypes.devices.cpu import CpuDevice
 from ie_ctypes.model.program import AttrValue
 
 
@@ -104,6 +105,7 @@ def exact(x: np.ndarray, w: np.ndarray, begin: int, end: int) -> np.ndarray:
         ((3, 300, 10, 17), 20, 3, "4", 2**-19),  # several images, sums in slabs
         ((1, 512, 7, 7), 33, 3, "2", 2**-21),
         ((1, 530, 7, 6), 64, 3, "2", 2**-21),
+        ((1, 530, 7, 7), 520, 3, "2", 2**-21),  # two and three threads transform the kernels late, in slabs
         ((1, 40, 13, 41), 50, 5, "4x5", 2**-18),
         ((2, 270, 8, 9), 33, 5, "4x5", 2**-18),
         ((1, 48, 7, 7), 128, 5, "2x5", 2**-20),
@@ -249,6 +251,15 @@ def test_each_shape_gets_its_kernel(x_shape: tuple[int, ...], w_shape: tuple[int
 def test_threads_that_share_the_memory_read_fewer_weights(threads: int, expected: str) -> None:
     x, w = np.zeros((1, 256, 14, 14), np.float32), np.ones((1, 256, 256, 3, 3), np.float32)
     assert kernel_of(x, w, window(2, begin=1), threads=threads).startswith(expected)
+
+
+def test_threads_that_share_the_memory_keep_kernels_of_few_tiles_as_they_are() -> None:
+    b = Builder()
+    w = b.const(np.ones((1, 512, 512, 3, 3), np.float32))
+    program = b.output(b.node("Conv", b.input(1, 512, 7, 7), w, **window(2, begin=1))).program
+    one, two = (len(CpuDevice().export_program(program, {"CPU_THREADS_NUM": n})) for n in ("1", "2"))
+    assert 512 * 512 * 4 * 9 < two < 512 * 512 * 4 * 10
+    assert one > 512 * 512 * 4 * 16
 
 
 @pytest.mark.parametrize("seed", range(8))

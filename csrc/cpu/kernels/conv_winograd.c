@@ -23,7 +23,8 @@ typedef struct conv_winograd {
   int32_t together; /* all tiles are one item, on which all members work in turns */
   int32_t pooled;
   post_set pool_posts; /* behind the pool */
-  float *weights;      /* [point][gemm group][input channel][nb * 16] */
+  int32_t late;        /* kernels are transformed at every run, a slab of a gemm group at a time */
+  float *weights;      /* [point][gemm group][input channel][nb * 16], late: as pack_late leaves them */
   float *bias, *zeros; /* zeros: an input row outside of the image */
 } conv_winograd;
 
@@ -90,6 +91,15 @@ static const shape *choose(const conv_geom *q, int32_t threads) {
   return best;
 }
 
+/* Transformed kernels are 1.8 times as many bytes as those they are made of, to pack, to keep and, by threads
+ * that share the memory's speed, to read. Where there are few tiles for each, transforming them at every run
+ * takes hardly longer: what is made stays in the cache, and the next ones come meanwhile. */
+static int is_late(const conv_winograd *s, int32_t threads) {
+  int64_t weights = s->points * s->geom.c * s->out_blocks * 16;
+  return s->shape->m == 2 && s->shape->r == 3 && s->together && threads > 1 && s->groups >= 2 * threads &&
+         weights > FAR_WEIGHTS && (double)(s->rows * s->columns) <= 2 * WEIGHT_COST;
+}
+
 static int32_t supports(const cpu_node *node) {
   conv_geom q;
   if (!conv_geometry(node, 0, 1, &q) || !conv_bias_ok(node, 2, q.o) || !conv_can_block(node)) return 0;
@@ -147,6 +157,22 @@ static void pack(conv_winograd *s, const float *w) {
   }
 }
 
+/* Kernels as they are: [gemm group][slab][tap][input channel][nb * 16]. */
+static void pack_late(conv_winograd *s, const float *w) {
+  const conv_geom *q = &s->geom;
+  float *to = s->weights;
+  for (int64_t j = 0; j < s->groups; j++) {
+    int64_t first = gemm_group_start(s->out_blocks, j) * 16;
+    int64_t columns = gemm_group_start(s->out_blocks, j + 1) * 16 - first;
+    for (int64_t c = 0; c < q->c; c += s->slab * 16) {
+      int64_t channels = op_min(s->slab * 16, q->c - c);
+      pack_panel(w + (first * q->c + c) * q->taps, q->c * q->taps, q->o - first, columns, channels, q->taps,
+                 to);
+      to += q->taps * channels * columns;
+    }
+  }
+}
+
 static void copy_bias(conv_winograd *s, const float *bias) {
   for (int64_t i = 0; i < s->out_blocks * 16; i++) s->bias[i] = bias && i < s->geom.o ? bias[i] : 0.0f;
 }
@@ -162,6 +188,13 @@ static void release(const iec_host_api *host, void *state) {
 /* Floats from one point to the next of transformed tiles. The odd line keeps the points of a tile, which are
  * written and read together, out of the same cache set. */
 static int64_t point_step(int64_t blocks, int64_t tiles) { return (blocks * tiles + 1) * 16; }
+
+/* Floats from one point to the next of transformed kernels, likewise. */
+static int64_t late_step(int64_t lanes, int64_t nb) { return (lanes * nb + 1) * 16; }
+
+static const float *late_group(const conv_winograd *s, int64_t j) {
+  return s->weights + gemm_group_start(s->out_blocks, j) * 16 * s->geom.c * s->geom.taps;
+}
 
 static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_prepared *out, iec_error *err) {
   iec_status status = op_state(host, node, sizeof(conv_winograd), out, err);
@@ -195,8 +228,10 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   s->item_rows = op_div_up(s->rows, op_div_up(s->rows, s->item_rows));
   s->together = s->item_rows >= s->rows;
   int32_t ready;
-  size_t floats = (size_t)(s->points * q->c * s->out_blocks * 16);
-  s->weights = cpu_pack(node, s->shape->exec_type, floats * sizeof(float), &ready);
+  s->late = is_late(s, node->threads);
+  if (s->late) s->slab = gemm_slab(s->in_blocks, 2048 * gemm_width(s->out_blocks)); /* all points in L2 */
+  size_t floats = (size_t)((s->late ? q->taps : s->points) * q->c * s->out_blocks * 16);
+  s->weights = cpu_pack(node, s->late ? "kernels" : s->shape->exec_type, floats * sizeof(float), &ready);
   s->bias = host->alloc(host->self, (size_t)(s->out_blocks * 16) * sizeof(float), 64);
   s->zeros = host->alloc(host->self, (size_t)(q->in[2] * 16) * sizeof(float), 64);
   if (!s->weights || !s->bias || !s->zeros) {
@@ -205,12 +240,15 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
     return cpu_fail(err, IEC_OUT_OF_MEMORY, node->name, "out of memory for the weights");
   }
   memset(s->zeros, 0, (size_t)(q->in[2] * 16) * sizeof(float));
-  if (!ready) pack(s, node->inputs[1]->data);
+  if (!ready) (s->late ? pack_late : pack)(s, node->inputs[1]->data);
   copy_bias(s, op_in(node, 2) ? node->inputs[2]->data : NULL);
   int64_t tiles = s->item_rows * s->columns;
   size_t size = (size_t)(s->points * (point_step(s->in_blocks, tiles) + point_step(s->out_blocks, tiles))) *
                 sizeof(float);
   *(s->together ? &out->scratch_size : &out->member_scratch_size) = size;
+  if (s->late)
+    out->member_scratch_size =
+        (size_t)(s->points * late_step(s->slab * 16, gemm_width(s->out_blocks))) * sizeof(float);
   out->cost = 2.0 * (double)(s->points * s->rows * s->columns) * (double)(q->c * q->o);
   out->exec_type = s->pooled ? s->shape->pooled_type : s->shape->exec_type;
   out->packed_inputs = 6;
@@ -268,6 +306,38 @@ static void multiply(const conv_winograd *s, const item *w, int64_t point, int64
     g.ahead = ((g.blocks - 1) * 16 + g.last_lanes) * nb * 16; /* the next weights follow */
     gemm_pixels(&g, 16, (int32_t)nb, w->tiles);
     g.w += g.ahead;
+  }
+}
+
+/* All points of gemm group `j` for all tiles. next: the group that this member probably takes then; `kernels`
+ * has room for a slab. */
+static void multiply_late(const conv_winograd *s, const item *w, int64_t j, int64_t next, float *kernels) {
+  static const int64_t no_distance = 0;
+  const conv_geom *q = &s->geom;
+  int64_t first = gemm_group_start(s->out_blocks, j), nb = gemm_group_start(s->out_blocks, j + 1) - first;
+  const float *from = late_group(s, j);
+  gemm_args g = {.taps = &no_distance,
+                 .tap_count = 1,
+                 .block_step = w->tiles * 16,
+                 .y_block = w->tiles * 16,
+                 .ahead_lines = op_div_up(4 * nb * q->taps, s->points)};
+  for (int64_t b = 0; b < s->in_blocks; b += s->slab) {
+    int last = b + s->slab >= s->in_blocks;
+    g.blocks = op_min(s->slab, s->in_blocks - b);
+    g.last_lanes = last ? q->c - (s->in_blocks - 1) * 16 : 16;
+    g.accumulate = b > 0;
+    int64_t lanes = (g.blocks - 1) * 16 + g.last_lanes, step = late_step(lanes, nb);
+    winograd_kernels_2_3(from, lanes * nb * 16, kernels, step);
+    from += q->taps * lanes * nb * 16;
+    const float *soon = !last ? from : next < s->groups ? late_group(s, next) : NULL;
+    for (int64_t p = 0; p < s->points; p++) {
+      g.w = kernels + p * step;
+      g.x = w->v + p * w->v_step + b * w->tiles * 16;
+      g.y = w->m + p * w->m_step + first * w->tiles * 16;
+      g.ahead = soon ? soon - g.w : 0;
+      gemm_pixels(&g, 16, (int32_t)nb, w->tiles);
+      if (soon) soon += g.ahead_lines * (lanes / 4) * 16;
+    }
   }
 }
 
@@ -344,7 +414,7 @@ static void run_item(const conv_winograd *s, const cpu_run *r, const item *w) {
 
 /* Too few tiles for an item each: the members share every phase of the one item. */
 static void run_together(const conv_winograd *s, const cpu_run *r, const item *w) {
-  int64_t begin, end, in = s->in_blocks * s->rows, products = s->points * s->groups;
+  int64_t begin, end, in = s->in_blocks * s->rows, products = (s->late ? 1 : s->points) * s->groups;
   int64_t out = s->out_blocks * s->rows, block, row;
   while (cpu_next_phase(r, 0, in, op_grain(r, in, 1), &begin, &end))
     for (; begin < end; begin++) {
@@ -353,7 +423,11 @@ static void run_together(const conv_winograd *s, const cpu_run *r, const item *w
     }
   cpu_barrier(r);
   while (cpu_next_phase(r, 1, products, op_grain(r, products, 1), &begin, &end))
-    for (; begin < end; begin++) multiply(s, w, begin / s->groups, begin % s->groups);
+    for (; begin < end; begin++)
+      if (s->late)
+        multiply_late(s, w, begin, begin + r->members, r->member_scratch);
+      else
+        multiply(s, w, begin / s->groups, begin % s->groups);
   cpu_barrier(r);
   while (cpu_next_phase(r, 2, out, op_grain(r, out, 1), &begin, &end))
     for (; begin < end; begin++) {

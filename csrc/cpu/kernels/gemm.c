@@ -178,7 +178,8 @@ static void fetch_ahead(gemm_args *a, int64_t ahead, int64_t nb, int64_t i, int6
   a->fetch = a->w;
   a->fetched = 0;
   if (!ahead || i >= SPREAD) return;
-  int64_t shares = count < SPREAD ? count : SPREAD, lines = AT_ONCE * nb; /* of a turn of all */
+  int64_t shares = count < SPREAD ? count : SPREAD;
+  int64_t lines = a->ahead_lines ? a->ahead_lines : AT_ONCE * nb; /* of a turn of all */
   int64_t turns = a->tap_count * ((a->blocks - 1) * (16 / AT_ONCE) + a->last_lanes / AT_ONCE);
   int64_t begin = lines * i / shares, end = lines * (i + 1) / shares;
   a->fetch += ahead + begin * turns * 16;

@@ -149,6 +149,39 @@ static inline void winograd_kernels(int m, int r, const float *g, int64_t tap, f
     winograd_kernels_of(2, 5, g, tap, to, step);
 }
 
+/* G g for one line of F(2, 3), in single precision. */
+static inline __attribute__((always_inline)) void winograd_line_kernel_2_3(const vf *g, vf *u) {
+  vf even = 0.5f * (g[0] + g[2]), odd = 0.5f * g[1];
+  u[0] = g[0];
+  u[1] = even + odd;
+  u[2] = even - odd;
+  u[3] = g[2];
+}
+
+/* G g Gt of F(2, 3) for `count` kernels, a multiple of 16, side by side: taps and points lie `count` floats
+ * apart. */
+static inline void winograd_kernels_2_3(const float *g, int64_t count, float *to, int64_t step) {
+  for (int64_t k = 0; k < count; k += VL) {
+    vf half[3][4];
+#pragma GCC unroll 3
+    for (int j = 0; j < 3; j++) {
+      vf in[3];
+#pragma GCC unroll 3
+      for (int i = 0; i < 3; i++) in[i] = vf_load(g + (i * 3 + j) * count + k);
+      winograd_line_kernel_2_3(in, half[j]);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+      vf in[3], u[4];
+#pragma GCC unroll 3
+      for (int j = 0; j < 3; j++) in[j] = half[j][i];
+      winograd_line_kernel_2_3(in, u);
+#pragma GCC unroll 4
+      for (int j = 0; j < 4; j++) vf_store(to + (i * 4 + j) * step + k, u[j]);
+    }
+  }
+}
+
 #define WINOGRAD_STRIP 8 /* tiles of a row that are transformed together: they share columns, in L1 */
 
 /* Lines `one` and `other` of Bt d for column `column`; what the other lines need is neither loaded nor
