@@ -12,8 +12,7 @@ import numpy as np
 from ie_ctypes.api.constants import layout_str_to_enum
 from ie_ctypes.api.errors import InvalidValueError, check_rank
 from ie_ctypes.errors import NotAllocatedError, ParameterMismatchError
-from ie_ctypes.model.graph import Shape
-from ie_ctypes.model.layouts import MEMORY_ORDER, default_layout, memory_shape
+from ie_ctypes.model.layouts import default_layout
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -24,13 +23,6 @@ format_map: dict[str, DTypeLike] = {
     "I16": np.int16, "U16": np.uint16, "I8": np.int8, "BIN": np.int8, "I4": np.int8, "U4": np.int8, "U8": np.uint8, "BOOL": np.uint8,
     "BF16": np.float16,
 }  # fmt: skip
-
-
-def logical_view(memory: np.ndarray, dims: Shape, layout: str) -> np.ndarray:
-    """View of contiguous ``memory`` with axes in logical order: an NHWC tensor seen as N, C, H, W."""
-    order = MEMORY_ORDER.get(layout)
-    shaped = memory.reshape(memory_shape(dims, layout))
-    return shaped if order is None else shaped.transpose(np.argsort(order))
 
 
 class TensorDesc:

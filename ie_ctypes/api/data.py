@@ -4,28 +4,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from ie_ctypes.api.blob import TensorDesc, desc_of
 from ie_ctypes.api.errors import check_layout, check_precision
 from ie_ctypes.record import Record
 
 if TYPE_CHECKING:
+    from typing import Protocol
+
+    from ie_ctypes.api.blob import TensorDesc
     from ie_ctypes.api.layer import IENetLayer
     from ie_ctypes.api.preprocess import PreProcessInfo
+    from ie_ctypes.model.graph import Graph, Node
 
+    class State(Protocol):
+        """What the model layer keeps for a tensor; ``shape`` is logical."""
 
-class State(Protocol):
-    """What the model layer keeps for a tensor; ``shape`` is logical."""
+        @property
+        def name(self) -> str: ...
 
-    @property
-    def name(self) -> str: ...
+        @property
+        def shape(self) -> Sequence[int]: ...
 
-    @property
-    def shape(self) -> Sequence[int]: ...
-
-    precision: str
-    layout: str
+        precision: str
+        layout: str
 
 
 class TensorState(Record, frozen=True, kw_only=True):
@@ -37,12 +39,22 @@ class TensorState(Record, frozen=True, kw_only=True):
     layout: str
 
 
-class Links(Protocol):
-    """Where a tensor comes from and goes to."""
+class PortLinks:
+    """Where the output port of a layer comes from and goes to."""
 
-    def creator(self) -> IENetLayer | None: ...
+    def __init__(self, graph: Graph, node: Node, index: int):
+        self._graph, self._node, self._index = graph, node, index
 
-    def consumers(self) -> list[IENetLayer]: ...
+    def creator(self) -> IENetLayer:
+        from ie_ctypes.api.layer import IENetLayer
+
+        return IENetLayer(self._graph, self._node)
+
+    def consumers(self) -> list[IENetLayer]:
+        from ie_ctypes.api.layer import IENetLayer
+
+        found = self._graph.consumers().get((id(self._node), self._index), [])
+        return [IENetLayer(self._graph, n) for n, _ in found if n.type != "Result"]
 
 
 class _ReadOnly:
@@ -93,7 +105,7 @@ class DataPtr:
     unknown value, :class:`~ie_ctypes.errors.ParameterMismatchError` for a layout of another rank.
     """
 
-    def __init__(self, state: State, links: Links | None = None):
+    def __init__(self, state: State, links: PortLinks | None = None):
         self._state = state
         self._links = links
 
@@ -192,6 +204,8 @@ class InputInfoPtr:
     @property
     def tensor_desc(self) -> TensorDesc:
         """A copy of precision, dims and layout."""
+        from ie_ctypes.api.blob import desc_of
+
         return desc_of(self.precision, self.shape, self.layout)
 
     @property
@@ -232,6 +246,8 @@ class InputInfoCPtr(_ReadOnly):
 
     @property
     def tensor_desc(self) -> TensorDesc:
+        from ie_ctypes.api.blob import desc_of
+
         return desc_of(self._state.precision, self._state.shape, self._state.layout)
 
     def __repr__(self) -> str:

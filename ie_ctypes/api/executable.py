@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from ie_ctypes.api.codes import StatusCode
 from ie_ctypes.api.data import CDataPtr, DataPtr, InputInfoCPtr
 from ie_ctypes.api.errors import check_config
 from ie_ctypes.api.request import InferRequest
@@ -85,6 +84,8 @@ class ExecutableNetwork:
 
         A timeout of None, 0 or less waits without limit.
         """
+        from ie_ctypes.api.codes import StatusCode
+
         wanted = len(self._requests) if num_requests is None else int(num_requests)
         if not 0 <= wanted <= len(self._requests):
             raise ParameterMismatchError(f"num_requests is {wanted}, there are {len(self._requests)} requests")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ie_ctypes.api.data import DataPtr
+from ie_ctypes.api.data import DataPtr, PortLinks
 from ie_ctypes.api.errors import InvalidValueError
 from ie_ctypes.model.dtypes import BY_NAME
 from ie_ctypes.model.graph import Graph, Node, Port, Shape
@@ -36,20 +36,6 @@ class _PortState:
     @property
     def shape(self) -> Shape:
         return self._port.shape
-
-
-class PortLinks:
-    """Where the output port of a layer comes from and goes to."""
-
-    def __init__(self, graph: Graph, node: Node, index: int):
-        self._graph, self._node, self._index = graph, node, index
-
-    def creator(self) -> IENetLayer | None:
-        return IENetLayer(self._graph, self._node)
-
-    def consumers(self) -> list[IENetLayer]:
-        found = self._graph.consumers().get((id(self._node), self._index), [])
-        return [IENetLayer(self._graph, n) for n, _ in found if n.type != "Result"]
 
 
 class IENetLayer:

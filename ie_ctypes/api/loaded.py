@@ -13,9 +13,8 @@ from ie_ctypes.api.query import prepared, require_supported
 from ie_ctypes.api.workers import WorkerPool
 from ie_ctypes.collector import collector_paused
 from ie_ctypes.devices.base import Device, Executable, Parameter, PerfCount, refuse_layers, unsupported_layers
-from ie_ctypes.devices.stateful import keep_states, without_states
 from ie_ctypes.errors import IEError, ModelError, NotFoundError, NotImplementedIEError, ParameterMismatchError
-from ie_ctypes.model.custom import CustomLayers
+from ie_ctypes.model.definitions import CustomLayers
 from ie_ctypes.model.dtypes import from_numpy
 from ie_ctypes.model.network import Network
 from ie_ctypes.model.program import Program, TensorType
@@ -51,7 +50,7 @@ class Loaded:
             require_supported(self.network)
             self.network.complete_shapes()
             full = self.network.lower()
-        program = without_states(full)
+        program = _visible(full)
         if not program.outputs:
             raise IEError("The network doesn't have inputs/outputs.")
         self.name = network.graph.name
@@ -87,11 +86,17 @@ class Loaded:
     def _compile(self, program: Program, compiled: tuple[str, int] | None = None) -> Executable:
         try:
             if compiled:
-                return keep_states(self.device.import_program(program, self.config, *compiled), program)
-            return keep_states(self.device.compile(program, self.config), program)
+                executable = self.device.import_program(program, self.config, *compiled)
+            else:
+                executable = self.device.compile(program, self.config)
         except NotImplementedIEError:
             refuse_layers(unsupported_layers(self.device, program))
             raise
+        if not program.has_hidden:
+            return executable
+        from ie_ctypes.devices.stateful import StatefulExecutable
+
+        return StatefulExecutable(executable, program)
 
     def export(self) -> bytes:
         """The network with its settings, and what the device need not make again when it is imported."""
@@ -114,7 +119,7 @@ class Loaded:
                     self._smaller = self.network.clone()
                 self._smaller.set_batch(batch)
                 program = self._smaller.lower()
-                self._variants[batch] = (self._compile(program), without_states(program))
+                self._variants[batch] = (self._compile(program), _visible(program))
             return self._variants[batch]
 
     def input_types(self) -> Iterator[tuple[str, TensorState, TensorType]]:
@@ -163,6 +168,15 @@ class Loaded:
             for executable, _ in self._variants.values():
                 self._settings |= executable.set_config(config)
             self.config |= config  # for the batches that are compiled later
+
+
+def _visible(program: Program) -> Program:
+    """The program with only those inputs and outputs that a user sees."""
+    if not program.has_hidden:
+        return program
+    from ie_ctypes.devices.stateful import without_states
+
+    return without_states(program)
 
 
 def _freeze(name: str, precision: str, shape: tuple[int, ...], layout: str) -> TensorState:

@@ -9,23 +9,25 @@ import os
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ie_ctypes.api.data import InputInfo, InputInfoPtr, OutputInfo
+from ie_ctypes.api.data import InputInfo, InputInfoPtr, OutputInfo, PortLinks
 from ie_ctypes.api.errors import InvalidValueError, MissingFileError, UnknownNameError
-from ie_ctypes.api.layer import IENetLayer, LayersStatsMap, LayerStats, PortLinks
 from ie_ctypes.api.preprocess import PreProcessInfo
 from ie_ctypes.errors import IEError, NotFoundError, NotImplementedIEError
-from ie_ctypes.model.custom import NONE
+from ie_ctypes.model.definitions import NONE
 from ie_ctypes.model.graph import Graph, Node, Port
 
 if TYPE_CHECKING:
+    from typing import IO
+
+    from ie_ctypes.api.layer import IENetLayer, LayersStatsMap, LayerStats
     from ie_ctypes.api.loaded import Loaded
     from ie_ctypes.api.registry import Registry
     from ie_ctypes.model.network import Network
     from ie_ctypes.plugins.manager import PluginManager
 
-Source = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes]
+Source: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes]"
 
 
 class IENetwork:
@@ -119,6 +121,8 @@ class IENetwork:
         """Layers by name in topological order. The Result nodes of IR v10/v11 are not layers."""
         if self._network is None:
             return OrderedDict()
+        from ie_ctypes.api.layer import IENetLayer
+
         graph = self._network.graph
         users = graph.consumers()
         return OrderedDict((n.name, IENetLayer(graph, n, users)) for n in graph.order() if n.type != "Result")
@@ -126,6 +130,8 @@ class IENetwork:
     @property
     def stats(self) -> LayersStatsMap:
         """Calibration statistics of the ``<statistics>`` section; ``stats.update(...)`` changes them."""
+        from ie_ctypes.api.layer import LayersStatsMap, LayerStats
+
         rows = self._network.graph.statistics if self._network is not None else {}
         return LayersStatsMap({name: LayerStats(low, high) for name, (low, high) in rows.items()}, self._write_stats)
 

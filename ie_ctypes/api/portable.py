@@ -19,7 +19,7 @@ from ie_ctypes.model.network import Network
 if TYPE_CHECKING:
     from ie_ctypes.api.network import IENetwork
     from ie_ctypes.api.registry import Registry
-    from ie_ctypes.model.custom import CustomLayers
+    from ie_ctypes.model.definitions import CustomLayers
 
 MAGIC = b"\x01\x0e\x0e\x01"
 _FORMAT = 1

@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ie_ctypes.api.blob import Blob, TensorDesc
-from ie_ctypes.api.codes import ColorFormat, MeanVariant, ResizeAlgorithm
 from ie_ctypes.errors import OutOfBoundsError, ParameterMismatchError
 from ie_ctypes.model.graph import MeanChannel, PreProcess
+
+if TYPE_CHECKING:
+    from ie_ctypes.api.blob import Blob
+    from ie_ctypes.api.codes import ColorFormat, MeanVariant, ResizeAlgorithm
 
 
 class PreProcessChannel:
@@ -56,9 +58,10 @@ class PreProcessInfo:
 
     def __init__(self) -> None:
         self._channels: list[PreProcessChannel] = []
-        self._mean_variant = MeanVariant.NONE
-        self._resize = ResizeAlgorithm.NO_RESIZE
-        self._color = ColorFormat.RAW
+        # None: NONE, NO_RESIZE and RAW, so that networks without pre-processing do not wait for the enumerations.
+        self._mean_variant: MeanVariant | None = None
+        self._resize: ResizeAlgorithm | None = None
+        self._color: ColorFormat | None = None
         self._const = False
 
     def init(self, number_of_channels: int) -> None:
@@ -80,6 +83,8 @@ class PreProcessInfo:
 
     def set_mean_image(self, mean_image: Blob) -> None:
         """Mean image of all channels: a blob of dims [C, H, W]. Sets MEAN_IMAGE."""
+        from ie_ctypes.api.blob import Blob, TensorDesc
+
         self._check("Cannot set mean image when called from constant")
         dims = mean_image.tensor_desc.dims
         if len(dims) != 3:
@@ -89,7 +94,7 @@ class PreProcessInfo:
         planes = mean_image.buffer.reshape(dims)
         for i, channel in enumerate(self._channels):
             channel.mean_data = Blob(TensorDesc(mean_image.tensor_desc.precision, dims[1:], "HW"), planes[i].copy())
-        self._mean_variant = MeanVariant.MEAN_IMAGE
+        self._mean_variant = _mean_image()
 
     def set_mean_image_for_channel(self, mean_image: Blob, channel: int) -> None:
         """Mean image of one channel: a blob of dims [H, W]. Sets MEAN_IMAGE."""
@@ -98,34 +103,51 @@ class PreProcessInfo:
         if len(dims) != 2:
             raise ParameterMismatchError(f"mean image of a channel has dims {dims}, expected 2: H, W")
         self[channel].mean_data = copy.deepcopy(mean_image)
-        self._mean_variant = MeanVariant.MEAN_IMAGE
+        self._mean_variant = _mean_image()
 
     @property
     def mean_variant(self) -> MeanVariant:
-        return self._mean_variant
+        from ie_ctypes.api.codes import MeanVariant
+
+        return MeanVariant.NONE if self._mean_variant is None else self._mean_variant
 
     @mean_variant.setter
     def mean_variant(self, value: MeanVariant) -> None:
+        from ie_ctypes.api.codes import MeanVariant
+
         self._check("Cannot set mean image when called from constant")
-        self._mean_variant = MeanVariant(value)
+        self._mean_variant = None if MeanVariant(value) is MeanVariant.NONE else MeanVariant(value)
 
     @property
     def resize_algorithm(self) -> ResizeAlgorithm:
-        return self._resize
+        from ie_ctypes.api.codes import ResizeAlgorithm
+
+        return ResizeAlgorithm.NO_RESIZE if self._resize is None else self._resize
 
     @resize_algorithm.setter
     def resize_algorithm(self, value: ResizeAlgorithm) -> None:
+        from ie_ctypes.api.codes import ResizeAlgorithm
+
         self._check("Cannot set resize algorithm when called from constant")
-        self._resize = ResizeAlgorithm(value)
+        self._resize = None if ResizeAlgorithm(value) is ResizeAlgorithm.NO_RESIZE else ResizeAlgorithm(value)
 
     @property
     def color_format(self) -> ColorFormat:
-        return self._color
+        from ie_ctypes.api.codes import ColorFormat
+
+        return ColorFormat.RAW if self._color is None else self._color
 
     @color_format.setter
     def color_format(self, value: ColorFormat) -> None:
+        from ie_ctypes.api.codes import ColorFormat
+
         self._check("Cannot set color format when called from constant")
-        self._color = ColorFormat(value)
+        self._color = None if ColorFormat(value) is ColorFormat.RAW else ColorFormat(value)
+
+    @property
+    def _recolors(self) -> bool:
+        """Has the blob given another colour order than the network?"""
+        return self._color is not None and self._color.name != "BGR"
 
     def _check(self, text: str) -> None:
         if self._const:
@@ -143,6 +165,9 @@ class PreProcessInfo:
         info = PreProcessInfo()
         if section is None:
             return info
+        from ie_ctypes.api.blob import Blob, TensorDesc
+        from ie_ctypes.api.codes import MeanVariant
+
         info.init(len(section.channels))
         for channel, row in zip(info._channels, section.channels, strict=True):
             channel._mean_value = row.mean or 0.0
@@ -151,14 +176,16 @@ class PreProcessInfo:
                 height, width = row.image.shape
                 channel.mean_data = Blob(TensorDesc("FP32", (height, width), "HW"), np.array(row.image, np.float32))
                 info._mean_variant = MeanVariant.MEAN_IMAGE
-            elif row.mean is not None and info._mean_variant == MeanVariant.NONE:
+            elif row.mean is not None and info._mean_variant is None:
                 info._mean_variant = MeanVariant.MEAN_VALUE
         return info
 
     def _to_model(self, reference: str, dims: list[int]) -> PreProcess | None:
         """Mean section for the input ``reference`` of ``dims``, or None without a mean."""
-        if self._mean_variant == MeanVariant.NONE:
+        if self._mean_variant is None:
             return None
+        from ie_ctypes.api.codes import MeanVariant
+
         if len(dims) != 4 or len(self._channels) != dims[1]:
             raise ParameterMismatchError(
                 f"input {reference}: {len(self._channels)} pre-process channels for dims {dims}, expected [N, C, H, W] and one for each C"
@@ -178,23 +205,29 @@ class PreProcessInfo:
 
     def _divisors(self) -> tuple[float, ...]:
         """What every channel is divided by after the mean; empty when nothing is."""
-        if self._mean_variant == MeanVariant.NONE or all(c._divisor == 1 for c in self._channels):
+        if self._mean_variant is None or all(c._divisor == 1 for c in self._channels):
             return ()
         return tuple(c._divisor for c in self._channels)
 
     def _to_json(self) -> list[Any]:
         channels = [[c._mean_value, c._std_scale, c._divides, image_to_json(c.mean_data)] for c in self._channels]
-        return [int(self._mean_variant), int(self._resize), int(self._color), channels]
+        return [int(self.mean_variant), int(self.resize_algorithm), int(self.color_format), channels]
 
     @staticmethod
     def _from_json(value: list[Any]) -> PreProcessInfo:
         info = PreProcessInfo()
-        info._mean_variant, info._resize, info._color = MeanVariant(value[0]), ResizeAlgorithm(value[1]), ColorFormat(value[2])
-        for mean, scale, divides, image in value[3]:
+        info.mean_variant, info.resize_algorithm, info.color_format, channels = value
+        for mean, scale, divides, image in channels:
             channel = PreProcessChannel(mean, scale, image_from_json(image))
             channel._divides = bool(divides)
             info._channels.append(channel)
         return info
+
+
+def _mean_image() -> MeanVariant:
+    from ie_ctypes.api.codes import MeanVariant
+
+    return MeanVariant.MEAN_IMAGE
 
 
 def image_to_json(blob: Blob | None) -> Any:
@@ -212,6 +245,8 @@ def image_from_json(value: Any) -> Blob | None:
     if value is None:
         return None
     import binascii
+
+    from ie_ctypes.api.blob import Blob, TensorDesc
 
     desc = TensorDesc(value[0], value[1], "HW")
     return Blob(desc, np.frombuffer(binascii.a2b_base64(value[2]), Blob(desc).buffer.dtype).reshape(value[1]).copy())

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from ie_ctypes.api.preprocess import PreProcessInfo
 from ie_ctypes.devices.base import CompositeDevice, Device, refuse_layers, unsupported_layers
-from ie_ctypes.model.custom import CustomLayers
+from ie_ctypes.model.definitions import CustomLayers
 from ie_ctypes.model.graph import Node
 from ie_ctypes.model.network import Network, is_input
 from ie_ctypes.model.ops import find_translator
@@ -16,14 +16,12 @@ from ie_ctypes.model.ops import find_translator
 def unknown_layers(network: Network) -> list[Node]:
     """Layers of types that neither the package nor the network's definitions know."""
     graph = network.graph
-    return [
-        n
-        for n in graph.nodes
-        if n.type != "Result"
-        and not is_input(n)
-        and find_translator(n.type, n.version, graph.legacy) is None
-        and network.definitions.find(n.type, n.version, False) is None
-    ]
+    unknown = {
+        (type, version)
+        for type, version in {(n.type, n.version) for n in graph.nodes if n.type != "Result" and not is_input(n)}
+        if find_translator(type, version, graph.legacy) is None and network.definitions.find(type, version, False) is None
+    }
+    return [n for n in graph.nodes if (n.type, n.version) in unknown] if unknown else []
 
 
 def require_supported(network: Network) -> None:

@@ -18,7 +18,7 @@ from ie_ctypes.record import Record, field, replace
 
 if TYPE_CHECKING:
     from ie_ctypes.devices.base import Device
-    from ie_ctypes.model.custom import CustomLayers
+    from ie_ctypes.model.definitions import CustomLayers
     from ie_ctypes.plugins.layers import DeviceLayers
     from ie_ctypes.plugins.manager import PluginManager
     from ie_ctypes.plugins.records import Kernel
@@ -149,7 +149,7 @@ class Registry:
 
     def known_layers(self) -> CustomLayers:
         """Every layer type whose shapes can be inferred, those of these devices first."""
-        from ie_ctypes.model.custom import CustomLayers
+        from ie_ctypes.model.definitions import CustomLayers
         from ie_ctypes.plugins.layers import join, known_layers, with_settings
 
         with self._lock:

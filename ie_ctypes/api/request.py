@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ie_ctypes.api.blob import Blob, TensorDesc
-from ie_ctypes.api.codes import StatusCode
 from ie_ctypes.api.errors import UnknownInputError
 from ie_ctypes.api.preprocess import PreProcessInfo
 from ie_ctypes.api.slots import InputSlot, OutputSlot
-from ie_ctypes.devices.stateful import StatefulRequest, Variable
 from ie_ctypes.errors import IEError, InferCancelledError, NotAllocatedError, NotFoundError, ParameterMismatchError, RequestBusyError
 from ie_ctypes.model.dtypes import from_numpy
 from ie_ctypes.model.layouts import default_layout
 
 if TYPE_CHECKING:
+    from ie_ctypes.api.blob import Blob
+    from ie_ctypes.api.codes import StatusCode
     from ie_ctypes.api.loaded import Loaded
     from ie_ctypes.devices.base import PerfCount, Request
+    from ie_ctypes.devices.stateful import StatefulRequest, Variable
 
 Callback = Callable[[int, Any], object]
 
@@ -60,8 +60,7 @@ class _Run:
         self.ended = True
         try:
             if self.callback is not None:
-                code = StatusCode.OK if self.error is None else _status_of(self.error)
-                self.callback(code, self.data)
+                self.callback(_status_of(self.error), self.data)
         except BaseException as e:  # a callback must never take the worker thread with it
             report = SimpleNamespace(exc_type=type(e), exc_value=e, exc_traceback=e.__traceback__, object=self.callback)
             report.err_msg = f"Exception ignored in completion callback of infer request {self.request._id}"
@@ -103,6 +102,8 @@ class VariableState:
     @property
     def state(self) -> Blob:
         """A copy of the value, which cannot be written; assign a Blob or an array of as many elements to replace it."""
+        from ie_ctypes.api.blob import Blob, TensorDesc
+
         with self._request._lock:
             self._request._check_idle()
             value = self._variable.value.copy()
@@ -112,6 +113,8 @@ class VariableState:
 
     @state.setter
     def state(self, value: Blob | np.ndarray) -> None:
+        from ie_ctypes.api.blob import Blob
+
         array = value.buffer if isinstance(value, Blob) else np.asarray(value)
         with self._request._lock:
             self._request._check_idle()
@@ -138,7 +141,7 @@ class InferRequest:
         self._id = index
         self._lock = threading.RLock()
         self._run: _Run | None = None  # the last asynchronous run; None when a synchronous one came later
-        self._status: StatusCode = StatusCode.INFER_NOT_STARTED
+        self._status = -11  # the number of a StatusCode: INFER_NOT_STARTED
         self._failure: IEError | None = None
         self._callback: Callback | None = None
         self._callback_data: Any = None
@@ -201,6 +204,8 @@ class InferRequest:
         Raises :class:`~ie_ctypes.errors.NotFoundError`, :class:`~ie_ctypes.errors.NotAllocatedError`,
         :class:`~ie_ctypes.errors.ParameterMismatchError`.
         """
+        from ie_ctypes.api.blob import Blob
+
         if not blob_name:
             raise NotFoundError("[NOT_FOUND] Failed to set blob with empty name")
         if blob is None or (isinstance(blob, Blob) and blob._buffer is None):
@@ -270,11 +275,13 @@ class InferRequest:
         timeout = int(timeout)
         if timeout < -1:
             raise ParameterMismatchError(f"[PARAMETER_MISMATCH] Timeout can't be less -1 for InferRequest::Wait (given {timeout})")
+        from ie_ctypes.api.codes import StatusCode
+
         run = self._run
         if run is None:
             if self._failure is not None:
                 raise self._failure
-            return self._status
+            return StatusCode(self._status)
         if run.blocks():
             busy = StatusCode.RESULT_NOT_READY if run.callback is None else StatusCode.REQUEST_BUSY
             changed = self._loaded.changed
@@ -356,8 +363,8 @@ class InferRequest:
         """The states of this request: what the memory layers of the network keep from one inference to the next."""
         with self._lock:
             self._check_idle()
-            request = self._request
-            return [VariableState(self, v) for v in request.variables] if isinstance(request, StatefulRequest) else []
+            request = self._stateful()
+            return [VariableState(self, v) for v in request.variables] if request is not None else []
 
     # -- inside ----------------------------------------------------------------------------------------------------------
     def _check_idle(self) -> None:
@@ -384,7 +391,7 @@ class InferRequest:
         except IEError as e:
             self._failure, self._status = e, _status_of(e)
             raise
-        self._failure, self._status = None, StatusCode.OK
+        self._failure, self._status = None, 0
 
     def _execute(self) -> None:
         start = time.perf_counter()
@@ -417,10 +424,18 @@ class InferRequest:
             self._requests[batch] = executable.create_request()
         self._request, self._arrays_in, self._arrays_out, self._copies = self._requests[batch], inputs, outputs, copies
         self._staged = [s for s in self._inputs.values() if s.staged]
-        sizes = self._request.sizes if isinstance(self._request, StatefulRequest) else []
+        stateful = self._stateful()
         self._cuts: dict[str, list[tuple[int, np.ndarray]]] = {}
-        for place, axis, count in sizes:
+        for place, axis, count in stateful.sizes if stateful is not None else ():
             self._cuts.setdefault(program.output_names[place], []).append((axis, count))
+
+    def _stateful(self) -> StatefulRequest | None:
+        """The device's request as one that keeps states or counts; None for programs without."""
+        if not self._loaded.program.has_hidden:
+            return None
+        from ie_ctypes.devices.stateful import StatefulRequest
+
+        return self._request if isinstance(self._request, StatefulRequest) else None
 
 
 def _part(full: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -428,7 +443,11 @@ def _part(full: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return full[tuple(slice(0, d) for d in shape)] if full.shape != shape else full
 
 
-def _status_of(error: IEError) -> StatusCode:
+def _status_of(error: IEError | None) -> StatusCode:
+    from ie_ctypes.api.codes import StatusCode
+
+    if error is None:
+        return StatusCode.OK
     return StatusCode(error.code) if error.code in StatusCode._value2member_map_ else StatusCode.GENERAL_ERROR
 
 

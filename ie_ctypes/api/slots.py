@@ -5,18 +5,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ie_ctypes.api.blob import Blob, desc_of, logical_view
-from ie_ctypes.api.codes import ColorFormat, ResizeAlgorithm
 from ie_ctypes.api.data import TensorState
-from ie_ctypes.api.image import resize, source_channels, source_shape, to_bgr
 from ie_ctypes.api.preprocess import PreProcessInfo
 from ie_ctypes.errors import ParameterMismatchError
-from ie_ctypes.model.layouts import memory_shape
+from ie_ctypes.model.layouts import logical_view, memory_shape
 from ie_ctypes.model.program import TensorType
+
+if TYPE_CHECKING:
+    from ie_ctypes.api.blob import Blob
 
 
 class InputSlot:
@@ -37,9 +37,11 @@ class InputSlot:
         self._default_view()
 
     def _default_view(self) -> None:
-        if self.preprocess.color_format in (ColorFormat.RAW, ColorFormat.BGR):
+        if not self.preprocess._recolors:
             self._show(self.memory, self.state.shape, self.state.layout)
         else:
+            from ie_ctypes.api.image import source_shape
+
             shape = source_shape(self.preprocess.color_format, self.state.shape)
             self._show(np.zeros(shape, self.type.dtype), shape, self.state.layout)
             self.staged = True
@@ -71,6 +73,8 @@ class InputSlot:
             raise self._refused(value, e) from None
 
     def _array(self, value: Any) -> np.ndarray:
+        from ie_ctypes.api.blob import Blob
+
         if isinstance(value, Blob):
             return value.buffer
         try:
@@ -89,6 +93,8 @@ class InputSlot:
 
     def as_blob(self) -> Blob:
         """The blob that was set, or one over the live memory."""
+        from ie_ctypes.api.blob import Blob, desc_of
+
         if self.blob is not None:
             return self.blob
         return Blob._over(
@@ -103,10 +109,12 @@ class InputSlot:
                 f"[PARAMETER_MISMATCH] Failed to set Blob with precision not corresponding to user input precision "
                 f"(input {name}: blob {desc.precision}, network {self.state.precision})"
             )
+        from ie_ctypes.api.image import source_channels, source_shape
+
         info = self.preprocess if preprocess is None else preprocess._constant()
         dims = tuple(desc.dims)
         expected = source_shape(info.color_format, self.state.shape)
-        resizing = info.resize_algorithm != ResizeAlgorithm.NO_RESIZE
+        resizing = info._resize is not None
         if resizing and (len(expected) != 4 or len(dims) != 4 or dims[:2] != expected[:2] or 0 in dims):
             raise ParameterMismatchError(
                 f"[PARAMETER_MISMATCH] Failed to set input Blob. Dimensions mismatch. {self._dims(dims, expected)} and any H, W"
@@ -125,7 +133,7 @@ class InputSlot:
             )
         self.blob, self.preprocess = blob, info
         source = blob.buffer.view(self.type.dtype)
-        same = dims == self.state.shape and desc.layout == self.state.layout and info.color_format in (ColorFormat.RAW, ColorFormat.BGR)
+        same = dims == self.state.shape and desc.layout == self.state.layout and not info._recolors
         if same:
             self.memory = source.reshape(self.type.shape)
         else:
@@ -138,8 +146,10 @@ class InputSlot:
 
     def stage(self) -> None:
         """Make ``memory`` from what the user wrote."""
+        from ie_ctypes.api.image import resize, to_bgr
+
         image = to_bgr(self._logical, self.preprocess.color_format)
-        if self.preprocess.resize_algorithm != ResizeAlgorithm.NO_RESIZE:
+        if self.preprocess._resize is not None:
             image = resize(image, self.state.shape[2], self.state.shape[3], self.preprocess.resize_algorithm)
         logical_view(self.memory, self.state.shape, self.state.layout)[...] = image
 
@@ -156,6 +166,8 @@ class OutputSlot:
 
     def as_blob(self) -> Blob:
         """A copy of the output, or the blob that was set."""
+        from ie_ctypes.api.blob import Blob, desc_of
+
         if self.blob is not None:
             return self.blob
         return Blob._over(

@@ -109,15 +109,8 @@ class StatefulExecutable(Executable):
         self._inner.close()
 
 
-def keep_states(executable: Executable, program: Program) -> Executable:
-    """The executable with requests that keep the states and the counts of the program; itself when there are none."""
-    return StatefulExecutable(executable, program) if program.states or program.sizes else executable
-
-
 def without_states(program: Program) -> Program:
-    """The program with only those inputs and outputs that a user sees."""
-    if not program.states and not program.sizes:
-        return program
+    """The program with only those inputs and outputs that a user sees, for one with others."""
     inputs = min((s.input for s in program.states), default=len(program.inputs))
     outputs = min([s.output for s in program.states] + [s.count for s in program.sizes])
     return replace(

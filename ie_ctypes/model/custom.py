@@ -3,18 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
 
 from ie_ctypes.errors import IEError, ParameterMismatchError
+from ie_ctypes.model.definitions import REPLACES
 from ie_ctypes.model.program import AttrValue, Shape, TensorType
 from ie_ctypes.record import Record, field, replace
-
-#: From this priority on a definition replaces a built-in layer type, where a kernel for it is loaded.
-REPLACES = 100
-
 
 # Params has methods named after builtin types; in annotations behind them these stand for the types.
 _Int: TypeAlias = int
@@ -121,29 +118,6 @@ class CustomLayer(Record, frozen=True, kw_only=True, eq=False):
         return replace(self, priority=min(self.priority, REPLACES - 1))
 
 
-class CustomLayers:
-    """Definitions by type; the first of a type and operation set wins."""
-
-    def __init__(self, definitions: Iterable[CustomLayer] = ()):
-        self._found: dict[tuple[str, str], CustomLayer] = {}
-        for d in definitions:
-            self._found.setdefault((d.type.lower(), d.opset), d)
-
-    def __iter__(self) -> Iterator[CustomLayer]:
-        return iter(self._found.values())
-
-    def __bool__(self) -> bool:
-        return bool(self._found)
-
-    def find(self, node_type: str, version: str, is_known: bool) -> CustomLayer | None:
-        """The definition that serves a layer, which is of a built-in type when ``is_known``."""
-        if not self._found:
-            return None
-        found = self._found.get((node_type.lower(), version)) or self._found.get((node_type.lower(), ""))
-        return None if found is None or (is_known and found.priority < REPLACES) else found
-
-
-NONE = CustomLayers()
 #: Serves layers that nobody knows where only shapes matter.
 UNKNOWN = CustomLayer(type="", infer=as_in_file)
 

@@ -41,6 +41,10 @@ class Blob(Record):
     precision: str
     data: np.ndarray
 
+    def __init__(self, precision: str, data: np.ndarray):
+        self.precision = precision
+        self.data = data
+
 
 class PortMap(Record):
     """One row of the port map of a TensorIterator, Loop or If. ``axis`` None: the whole tensor."""
@@ -180,9 +184,10 @@ class Graph(Record):
         """Raise what :meth:`order` raises for a cycle; quick where layers follow their producers, as in most files."""
         before: set[int] = set()
         for n in self.nodes:
-            if any(s is not None and id(s[0]) not in before for s in n.sources):
-                self.order()
-                return
+            for source in n.sources:
+                if source is not None and id(source[0]) not in before:
+                    self.order()
+                    return
             before.add(id(n))
 
     def order(self) -> list[Node]:

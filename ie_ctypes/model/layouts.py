@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ie_ctypes.model.graph import Shape
 
 #: Layout that a tensor has by its rank.
@@ -20,3 +22,10 @@ def memory_shape(shape: Shape, layout: str) -> Shape:
     """Shape of a tensor in memory: that of a program's input or output for a blob of this logical shape and layout."""
     order = MEMORY_ORDER.get(layout, ())
     return tuple(shape[i] for i in order) if len(order) == len(shape) else shape
+
+
+def logical_view(memory: np.ndarray, dims: Shape, layout: str) -> np.ndarray:
+    """View of contiguous ``memory`` with axes in logical order: an NHWC tensor seen as N, C, H, W."""
+    order = MEMORY_ORDER.get(layout)
+    shaped = memory.reshape(memory_shape(dims, layout))
+    return shaped if order is None else shaped.transpose(np.argsort(order))

@@ -10,21 +10,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from ie_ctypes.errors import IEError, ModelError
-from ie_ctypes.model import custom
+from ie_ctypes.model.definitions import NONE, CustomLayers
 from ie_ctypes.model.dtypes import BY_NAME
 from ie_ctypes.model.graph import Blob, Graph, Node
-from ie_ctypes.model.ops.registry import KINDS, custom_kind, find_translator
+from ie_ctypes.model.ops.registry import KINDS, Translator, custom_kind, find_translator
 from ie_ctypes.model.program import DTYPES, AttrValue, Program, ProgramNode, Shape, Tensor, TensorType, Text
 from ie_ctypes.model.sizes import TrueSize, carried
 from ie_ctypes.record import Record
 
 if TYPE_CHECKING:
+    from ie_ctypes.model import custom
     from ie_ctypes.model.calibration import Calibration
 
 MAX_ELEMENTS = 1 << 40  # of one tensor: beyond any memory, and far from overflow of 64-bit sizes
@@ -288,8 +288,10 @@ class Layer:
             return tuple(default)
         text = self.str(name)
         if len(text) < 19:  # none that 64 bits do not hold
-            with suppress(ValueError):
+            try:
                 return tuple(map(int, text.split(",")))
+            except ValueError:
+                pass
         return tuple([int(self._number(name, t, _integer)) for t in text.split(",") if t.strip()])
 
     def floats(self, name: _Str, default: Sequence[_Float] | None = None) -> _Floats:
@@ -329,10 +331,14 @@ class Layer:
 
     def emit(self, kind: _Str, inputs: Sequence[Value | None], **attrs: AttrValue) -> Value:
         """Add a runtime node with one output and return it."""
-        return self.emit_many(kind, inputs, **attrs)[0]
+        return self._emit(kind, inputs, attrs)[0]
 
     def emit_many(self, kind: _Str, inputs: Sequence[Value | None], **attrs: AttrValue) -> list[Value]:
-        """Add a runtime node and return its outputs. A node of constants becomes constants."""
+        """Add a runtime node and return its outputs."""
+        return self._emit(kind, inputs, attrs)
+
+    def _emit(self, kind: _Str, inputs: Sequence[Value | None], attrs: dict[_Str, AttrValue]) -> list[Value]:
+        """A node of constants becomes constants."""
         rule = KINDS[kind]
         name = self.label if self._count == 0 else f"{self.label}/{kind.lower()}_{self._count}"
         self._count += 1
@@ -341,21 +347,24 @@ class Layer:
         except (ValueError, IndexError, KeyError, ZeroDivisionError) as e:
             raise self.fail(str(e)) from None
         self._check_types(types, inputs)
-        step = Step(kind, name, self.name, self.type, tuple(inputs), dict(attrs))
-        if all(v is None or v.is_const for v in inputs):
-            step.outputs = [Value(t, f"{name}.{i}", folded=step) for i, t in enumerate(types)]
-            return step.outputs
-        return self._add_step(step, types)
+        step = Step(kind, name, self.name, self.type, tuple(inputs), attrs)
+        for v in inputs:
+            if v is not None and not v.is_const:
+                return self._add_step(step, types)
+        step.outputs = [Value(t, f"{name}.{i}", folded=step) for i, t in enumerate(types)]
+        return step.outputs
 
     def _check_types(self, types: Sequence[TensorType], inputs: Sequence[Value | None]) -> None:
         for t in types:
             if t.size > MAX_ELEMENTS:
                 raise self.fail(f"output shape {list(t.shape)} has {t.size} elements, expected at most {MAX_ELEMENTS}")
-            if any(d < 0 for d in t.shape):
+            if min(t.shape, default=0) < 0:
                 raise self.fail(f"output shape {list(t.shape)} is negative; inputs are {[list(v.shape) for v in inputs if v is not None]}")
 
     def emit_custom(self, definition: custom.CustomLayer) -> None:
         """Add the node of a layer that others define and set all outputs. It is never folded: what it does is not known."""
+        from ie_ctypes.model import custom
+
         params = custom.Params(self.node.params)
         blobs = {name: constant_array(blob) for name, blob in self.node.blobs.items()}
         view = custom.LayerView(
@@ -424,9 +433,10 @@ class Layer:
         """``value`` in another shape of as many elements; itself when it already has it."""
         if value.shape == shape:
             return value
-        if value.is_const and TensorType(value.dtype, shape).size == value.type.size:  # no node, no reference: a view
+        wanted = TensorType(value.dtype, shape)
+        if value.is_const and wanted.size == value.type.size:  # no node, no reference: a view
             self._count += 1
-            return Value(TensorType(value.dtype, shape), f"{value.name}/reshape", thunk=lambda: value.data.reshape(shape))
+            return Value(wanted, f"{value.name}/reshape", thunk=lambda: value.data.reshape(shape))
         return self.emit("Reshape", [value], shape=shape)
 
     def cut(self, value: Value, axis: _Int, count: Value, *, strict: _Bool = False) -> Value:
@@ -466,7 +476,7 @@ class StateValues(Record, eq=False):
     fresh: Value | None = None
 
 
-def _translate_custom(definition: custom.CustomLayer) -> Callable[[Layer], None]:
+def _translate_custom(definition: custom.CustomLayer) -> Translator:
     return lambda layer: layer.emit_custom(definition)
 
 
@@ -481,7 +491,7 @@ class Lowering:
         self,
         graph: Graph,
         keeps_states: bool = False,
-        definitions: custom.CustomLayers = custom.NONE,
+        definitions: CustomLayers = NONE,
         unknown: custom.CustomLayer | None = None,
     ):
         self.graph = graph
@@ -491,6 +501,7 @@ class Lowering:
         self.states: dict[str, StateValues] = {}
         self.steps: list[Step] = []
         self.values: dict[tuple[int, int], Value] = {}  # (id(node), output index)
+        self._translators: dict[tuple[str, str], Translator] = {}  # by type and version, as far as they were needed
         self.calibration: Calibration | None = None
         if graph.statistics:
             from ie_ctypes.model.calibration import Calibration
@@ -504,8 +515,9 @@ class Lowering:
     def run(self, given: Mapping[tuple[int, int], Value]) -> None:
         """Translate all layers. ``given``: values known beforehand, the network inputs among them."""
         self.values.update(given)
+        partly = {node for node, _ in given}
         for node in self.graph.order():
-            if node.type in ("Result",) or (node.outputs and all((id(node), i) in given for i in range(len(node.outputs)))):
+            if node.type == "Result" or (id(node) in partly and all((id(node), i) in given for i in range(len(node.outputs)))):
                 continue
             self.translate(node)
 
@@ -516,7 +528,7 @@ class Lowering:
             raise self.error(node, f"output {port} has no value, but is read")
         return value
 
-    def translate(self, node: Node) -> None:
+    def _translator(self, node: Node) -> Translator:
         translator = find_translator(node.type, node.version, self.graph.legacy)
         definition = self.definitions.find(node.type, node.version, translator is not None)
         if translator is None and definition is None:
@@ -525,6 +537,12 @@ class Lowering:
             translator = _translate_custom(definition)
         if translator is None:
             raise self.error(node, f"unsupported primitive of type: {node.type} name: {node.name}")
+        return translator
+
+    def translate(self, node: Node) -> None:
+        translator = self._translators.get((node.type, node.version))
+        if translator is None:
+            translator = self._translators[node.type, node.version] = self._translator(node)
         inputs = [None if s is None else self.value_of(*s) for s in node.sources]
         layer = Layer(self, self.calibration.apply(node, inputs) if self.calibration else node, inputs)
         try:
@@ -547,7 +565,7 @@ class Lowering:
             if id(step) in needed:
                 continue
             needed.add(id(step))
-            todo.extend(v.step for v in step.inputs if v is not None and v.step is not None)
+            todo += [v.step for v in step.inputs if v is not None and v.step is not None]
         program = Program(name)
         index: dict[int, int] = {}
         names: set[str] = set()
@@ -566,7 +584,9 @@ class Lowering:
             if id(v) not in index:
                 index[id(v)] = len(program.tensors)
                 # a .bin gives no alignment, kernels need it
-                data = contiguous(v.data, v.dtype).reshape(v.shape) if v.is_const else None
+                data = contiguous(v.data, v.dtype) if v.is_const else None
+                if data is not None and data.shape != v.shape:
+                    data = data.reshape(v.shape)
                 program.tensors.append(Tensor(v.name, v.type, data))
             return index[id(v)]
 
@@ -575,8 +595,7 @@ class Lowering:
             program.input_names.append(label)
         for step in self.steps:
             if id(step) in needed:
-                ins = tuple(tensor(v) for v in step.inputs)
-                outs = tuple(tensor(v) for v in step.outputs)
+                ins, outs = tuple(map(tensor, step.inputs)), tuple(map(tensor, step.outputs))
                 node = ProgramNode(step.kind, unique(step.name), step.layer, step.layer_type, ins, outs, step.attrs, step.custom)
                 program.nodes.append(node)
         for label, v in outputs:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ie_ctypes.errors import ModelError, NotFoundError, OutOfBoundsError, ParameterMismatchError
-from ie_ctypes.model.custom import NONE, UNKNOWN, CustomLayers
+from ie_ctypes.model.definitions import NONE, CustomLayers
 from ie_ctypes.model.dtypes import BY_NAME
 from ie_ctypes.model.graph import Graph, Node, Port, PreProcess, Shape
 from ie_ctypes.model.layouts import MEMORY_ORDER, default_layout, memory_shape
@@ -128,9 +128,10 @@ class Network:
         graph = replace(self.graph, nodes=[])
         copies: dict[int, Node] = {}
         for n in self.graph.nodes:
-            inputs, outputs = ([Port(p.id, p.shape, p.precision, p.names, p.rt_info) for p in side] for side in (n.inputs, n.outputs))
+            inputs = [Port(p.id, p.shape, p.precision, p.names, p.rt_info) for p in n.inputs]
+            outputs = [Port(p.id, p.shape, p.precision, p.names, p.rt_info) for p in n.outputs]
             copies[id(n)] = Node(
-                n.id, n.name, n.type, n.version, n.precision, dict(n.params), inputs, outputs, [], dict(n.blobs), n.bodies, n.rt_info,
+                n.id, n.name, n.type, n.version, n.precision, n.params.copy(), inputs, outputs, [], n.blobs.copy(), n.bodies, n.rt_info,
                 n.affinity,
             )  # fmt: skip
         for n in self.graph.nodes:
@@ -187,6 +188,8 @@ class Network:
                 raise ParameterMismatchError(f"Dims and format are inconsistent. Input {name} of shape {old} cannot become {list(shape)}")
             if min(shape, default=1) < 1:
                 raise ParameterMismatchError(f"input {name}: shape {list(shape)} has a dimension below 1")
+        from ie_ctypes.model.custom import UNKNOWN
+
         lowering = Lowering(self.graph, keeps_states=True, definitions=self.definitions, unknown=UNKNOWN)
         given: dict[tuple[int, int], Value] = {}
         for name, state in self.inputs.items():

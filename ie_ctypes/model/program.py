@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -38,7 +39,7 @@ class Text(str):
         return found
 
 
-AttrValue = Union[int, float, str, tuple[int, ...], tuple[float, ...], "Program"]
+AttrValue: TypeAlias = "int | float | str | tuple[int, ...] | tuple[float, ...] | Program"
 
 #: Element types that a lowered tensor can have: numpy names.
 DTYPES = ("float32", "int32", "int64", "uint8", "int8", "bool", "int16", "uint16", "float16", "float64", "uint32", "uint64")
@@ -57,10 +58,7 @@ class TensorType(Record, frozen=True):
     @property
     def size(self) -> int:
         """Number of elements."""
-        n = 1
-        for d in self.shape:
-            n *= d
-        return n
+        return math.prod(self.shape)
 
 
 class Tensor(Record):
@@ -144,3 +142,8 @@ class Program(Record):
     states: list[State] = field(default_factory=list)
     sizes: list[OutputSize] = field(default_factory=list)
     affinities: Mapping[str, str] = field(default_factory=dict)  # layer -> device that the user wants it to run on
+
+    @property
+    def has_hidden(self) -> bool:
+        """Are there states or sizes: inputs and outputs that are not the network's?"""
+        return bool(self.states or self.sizes)

@@ -33,12 +33,14 @@ _ELEMENTWISE = ("Convert", "Unary", "Binary", "Select", "FakeQuantize", "Softmax
 
 
 def carried(kind: str, attrs: Mapping[str, AttrValue], inputs: Sequence[Value | None], types: Sequence[TensorType]) -> tuple[TrueSize, ...]:
-    """The true sizes of the outputs of a node of which inputs have some. ValueError where a strict one gets lost."""
+    """The true sizes of the outputs of a node, from those of its inputs. ValueError where a strict one gets lost."""
+    marked = [(place, source) for place, source in enumerate(inputs) if source is not None and source.true_sizes]
+    if not marked:
+        return ()
     kept: dict[int, TrueSize] = {}
     mixed: set[int] = set()
-    for place, source in enumerate(inputs):
-        for size in source.true_sizes if source is not None else ():
-            assert source is not None
+    for place, source in marked:
+        for size in source.true_sizes:
             found = _axis(kind, attrs, place, size.axis, [None if v is None else v.shape for v in inputs], types[0].shape)
             lost = found is None or any(len(t.shape) <= found or t.shape[found] != source.shape[size.axis] for t in types)
             if lost and size.strict:

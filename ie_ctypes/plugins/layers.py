@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from ie_ctypes.devices.base import Device
-from ie_ctypes.model.custom import CustomLayer, CustomLayers
+from ie_ctypes.model.definitions import CustomLayers
 from ie_ctypes.plugins.manager import PluginManager
 from ie_ctypes.plugins.records import Kernel
 from ie_ctypes.record import Record, field, replace
 
 if TYPE_CHECKING:
     from ie_ctypes.devices.extension import LoadedExtension
+    from ie_ctypes.model.custom import CustomLayer
 
 #: The device whose requests are computed by what defines the layers in Python, whichever device that is meant for.
 _NUMPY = "REFERENCE"

@@ -100,10 +100,20 @@ def constant(tensor: TensorLike) -> np.ndarray:
     return np.require(data, dtype=data.dtype.newbyteorder("="), requirements=["C", "A"])
 
 
-def _readings(value: object) -> list[object]:
-    """The values that an attribute has: one, but for texts whose meaning is not known."""
-    readings = getattr(value, "readings", None)
-    return [value] if readings is None else cast("list[object]", readings())
+class _Strings(dict[str, int]):
+    """Where each text begins in ``pool``; a new one is put there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = bytearray()
+
+    def __missing__(self, text: str) -> int:
+        data = text.encode("utf-8", "surrogatepass")
+        if b"\0" in data:
+            raise ParameterMismatchError(f"the name {text!r} contains a zero byte")
+        offset = self[text] = len(self.pool)
+        self.pool += data + b"\0"
+        return offset
 
 
 class Description:
@@ -112,8 +122,7 @@ class Description:
     def __init__(self, program: ProgramLike) -> None:
         self.keep: list[np.ndarray] = []
         self.calls: dict[int, Call] = {}
-        self._strings = bytearray()
-        self._offsets: dict[str, int] = {}
+        self._strings = _Strings()
         self.ints = array("q")
         self.doubles = array("d")
         self.ports = array("q")
@@ -125,19 +134,9 @@ class Description:
         for graph in waiting:  # grows: bodies are numbered in the order in which nodes name them
             self._add_graph(graph, waiting)
 
-    def _text(self, text: str) -> int:
-        offset = self._offsets.get(text)
-        if offset is None:
-            data = text.encode("utf-8", "surrogatepass")
-            if b"\0" in data:
-                raise ParameterMismatchError(f"the name {text!r} contains a zero byte")
-            offset = self._offsets[text] = len(self._strings)
-            self._strings += data + b"\0"
-        return offset
-
     def _add_graph(self, graph: ProgramLike, waiting: list[ProgramLike]) -> None:
-        text, ports = self._text, self.ports
-        self.graphs.extend((text(graph.name), len(graph.tensors), len(graph.nodes), len(graph.inputs), len(graph.outputs)))
+        strings, ports = self._strings, self.ports
+        self.graphs.extend((strings[graph.name], len(graph.tensors), len(graph.nodes), len(graph.inputs), len(graph.outputs)))
         for tensor in graph.tensors:
             kind = tensor.type
             code = abi.DTYPE_CODES.get(kind.dtype)
@@ -148,22 +147,23 @@ class Description:
                 data = constant(tensor)
                 self.keep.append(data)
                 address, size = data.__array_interface__["data"][0], data.nbytes
-            self.tensors.extend((text(tensor.name), code, len(kind.shape), address, size))
+            self.tensors.extend((strings[tensor.name], code, len(kind.shape), address, size))
             self.ints.extend(kind.shape)
         ports.extend(graph.inputs)
         ports.extend(graph.outputs)
         for node in graph.nodes:
-            attrs = [(name, v) for name, value in node.attrs.items() for v in _readings(value)]
+            # A text whose meaning is not known has several values.
+            attrs = [(k, v) for k, value in node.attrs.items() for v in (value.readings() if hasattr(value, "readings") else (value,))]
             if node.custom is not None:
                 number = next(_numbers)
                 self.calls[number] = node.custom
                 attrs.append((CALL, number))
             self.nodes.extend(
                 (
-                    text(node.kind),
-                    text(node.name),
-                    text(node.layer),
-                    text(node.layer_type),
+                    strings[node.kind],
+                    strings[node.name],
+                    strings[node.layer],
+                    strings[node.layer_type],
                     len(node.inputs),
                     len(node.outputs),
                     len(attrs),
@@ -182,7 +182,7 @@ class Description:
             kind = abi.ATTR_FLOAT
             self.doubles.append(value)
         elif isinstance(value, str):
-            kind, word = abi.ATTR_STR, self._text(value)
+            kind, word = abi.ATTR_STR, self._strings[value]
         elif isinstance(value, (tuple, list)):
             count = len(value)
             if all(isinstance(item, int) for item in value):
@@ -198,11 +198,11 @@ class Description:
             waiting.append(cast(ProgramLike, value))
         else:
             raise ParameterMismatchError(f"node {node.name}: attribute {name} has the unknown type {type(value).__name__}")
-        self.attrs.extend((self._text(name), kind, word, count))
+        self.attrs.extend((self._strings[name], kind, word, count))
 
     def fill(self) -> abi.GraphDesc:
         """The C description; it borrows from this object."""
-        self._buffer = bytes(self._strings)
+        self._buffer = bytes(self._strings.pool)
         desc = abi.GraphDesc(struct_size=ctypes.sizeof(abi.GraphDesc))
         desc.strings = ctypes.cast(ctypes.c_char_p(self._buffer), ctypes.c_void_p)
         desc.strings_size = len(self._buffer)

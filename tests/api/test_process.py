@@ -188,9 +188,14 @@ def test_import_needs_no_environment(tmp_path: Path) -> None:
     [
         ("import ie_ctypes", {"numpy", "pluggy", "ctypes", "importlib.metadata", "ie_ctypes.runtime", "ie_ctypes.model.ops"}),
         ("from ie_ctypes import IECore; IECore()", {"numpy", "ctypes", "ie_ctypes.api.codes", "ie_ctypes.model.graph"}),
+        (
+            "from ie_ctypes import IECore; core = IECore(); core.load_network(core.read_network('net.xml'), 'CPU')",
+            {"ie_ctypes.api.blob", "ie_ctypes.api.codes", "ie_ctypes.api.layer", "ie_ctypes.devices.stateful", "ie_ctypes.model.custom"},
+        ),
     ],
 )
 def test_what_is_not_imported_before_it_is_needed(tmp_path: Path, statement: str, names: set[str]) -> None:
+    write(opset_network(), tmp_path, "net")
     code = f"import sys; before = set(sys.modules); {statement}; print(sorted({names!r} & (set(sys.modules) - before)))"
     env = os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=env, cwd=tmp_path, check=False)

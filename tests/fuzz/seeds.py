@@ -37,7 +37,7 @@ def case(program: flat.ProgramLike, flags: int = 0, most: int = 128) -> bytes:
             data += ctypes.string_at(address, min(size, most))
     tables = [getattr(description, name) for name in SECTIONS]
     counts = [len(table) // ITEM.get(name, 1) for name, table in zip(SECTIONS, tables, strict=True)]
-    strings = bytes(description._strings)
+    strings = bytes(description._strings.pool)
     header = struct.pack("<BB9H", flags, 0, *counts, len(strings), len(data))
     return header + b"".join(table.tobytes() for table in tables) + strings + bytes(data)
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -40,12 +40,14 @@ def text(attrs: Attrs, name: str, allowed: Sequence[str] = ()) -> str:
 
 def integers(attrs: Attrs, name: str) -> tuple[int, ...]:
     """Integer list attribute."""
-    return tuple(map(int, cast("tuple[int, ...]", attrs[name])))
+    values: Any = attrs[name]
+    return tuple(map(int, values))
 
 
 def numbers(attrs: Attrs, name: str) -> tuple[float, ...]:
     """Number list attribute."""
-    return tuple(map(float, cast("tuple[float, ...]", attrs[name])))
+    values: Any = attrs[name]
+    return tuple(map(float, values))
 
 
 def tensor(types: Sequence[TensorType | None], index: int) -> TensorType:

@@ -19,12 +19,18 @@ if TYPE_CHECKING:
     from ie_ctypes.model.lowering import Layer, Value
 
 
-def _spatial_attrs(attrs: Attrs, rank: int) -> None:
-    for name in ("strides", "dilations", "pads_begin", "pads_end"):
-        if len(integers(attrs, name)) != rank:
-            raise ValueError(f"{name} has {len(integers(attrs, name))} values, expected {rank}")
-    if min(integers(attrs, "strides")) < 1 or min(integers(attrs, "dilations")) < 1:
+_SPATIAL = ("strides", "dilations", "pads_begin", "pads_end")
+
+
+def _spatial_attrs(attrs: Attrs, rank: int) -> list[Shape]:
+    """The lists of ``_SPATIAL``."""
+    lists = [integers(attrs, name) for name in _SPATIAL]
+    for name, values in zip(_SPATIAL, lists, strict=True):
+        if len(values) != rank:
+            raise ValueError(f"{name} has {len(values)} values, expected {rank}")
+    if min(lists[0]) < 1 or min(lists[1]) < 1:
         raise ValueError("strides and dilations must be >= 1")
+    return lists
 
 
 def _check_bias(bias: TensorType | None, channels: int) -> None:
@@ -37,13 +43,12 @@ def infer_conv(attrs: Attrs, inputs: Sequence[TensorType | None]) -> list[Tensor
     x, w = tensor(inputs, 0), tensor(inputs, 1)
     expect_dtype(inputs, FLOAT)
     rank = expect_rank(x, 3, 5) - 2
-    _spatial_attrs(attrs, rank)
+    strides, dilations, begin, end = _spatial_attrs(attrs, rank)
     expect_rank(w, rank + 3, rank + 3, "weights")
     groups, out_channels, in_channels = w.shape[:3]
     if groups * in_channels != x.shape[1]:
         raise ValueError(f"input {list(x.shape)} has {x.shape[1]} channels, weights {list(w.shape)} take {groups * in_channels}")
     _check_bias(inputs[2] if len(inputs) > 2 else None, groups * out_channels)
-    strides, dilations, begin, end = (integers(attrs, n) for n in ("strides", "dilations", "pads_begin", "pads_end"))
     out = output_sizes(x.shape[2:], w.shape[3:], strides, dilations, begin, end)
     return [TensorType("float32", (x.shape[0], groups * out_channels, *out))]
 
@@ -80,16 +85,15 @@ def infer_deconv(attrs: Attrs, inputs: Sequence[TensorType | None]) -> list[Tens
     x, w = tensor(inputs, 0), tensor(inputs, 1)
     expect_dtype(inputs, FLOAT)
     rank = expect_rank(x, 3, 5) - 2
-    _spatial_attrs(attrs, rank)
+    spatial = _spatial_attrs(attrs, rank)
     expect_rank(w, rank + 3, rank + 3, "weights")
     if w.shape[0] * w.shape[1] != x.shape[1]:
         raise ValueError(f"input {list(x.shape)} has {x.shape[1]} channels, weights {list(w.shape)} take {w.shape[0] * w.shape[1]}")
     channels = w.shape[0] * w.shape[2]
     _check_bias(inputs[2] if len(inputs) > 2 else None, channels)
-    lists = [integers(attrs, n) for n in ("strides", "dilations", "pads_begin", "pads_end", "output_padding")]
     out = [
         (size - 1) * s + (k - 1) * d + 1 - b - e + extra
-        for size, k, s, d, b, e, extra in zip(x.shape[2:], w.shape[3:], *lists, strict=True)
+        for size, k, s, d, b, e, extra in zip(x.shape[2:], w.shape[3:], *spatial, integers(attrs, "output_padding"), strict=True)
     ]
     if min(out) < 1:
         raise ValueError(f"output sizes are {out}, expected >= 1")

@@ -28,6 +28,15 @@ class Window(Record, frozen=True, kw_only=True):
     pads_end: Shape
     auto_pad: str
 
+    def __init__(self, *, kernel: Shape, strides: Shape, dilations: Shape, pads_begin: Shape, pads_end: Shape, auto_pad: str):
+        assign = object.__setattr__
+        assign(self, "kernel", kernel)
+        assign(self, "strides", strides)
+        assign(self, "dilations", dilations)
+        assign(self, "pads_begin", pads_begin)
+        assign(self, "pads_end", pads_end)
+        assign(self, "auto_pad", auto_pad)
+
     def extent(self) -> Shape:
         """Elements that a window spans: ``(kernel - 1) * dilation + 1``."""
         return tuple((k - 1) * d + 1 for k, d in zip(self.kernel, self.dilations, strict=True))
@@ -96,22 +105,20 @@ def resolve(layer: Layer, w: Window, sizes: Shape, explicit_out: Shape) -> tuple
 
     ``explicit_out``: output sizes under explicit padding. ``same_lower`` of legacy files rounds down.
     """
-    out, begin = [], []
-    for i, (size, extent, stride) in enumerate(zip(sizes, w.extent(), w.strides, strict=True)):
-        if w.auto_pad == "":
-            out.append(explicit_out[i])
-            begin.append(w.pads_begin[i])
-        elif w.auto_pad == "valid":
-            out.append(-(-(size - extent + 1) // stride))
-            begin.append(0)
-        else:
-            lower = w.auto_pad == "same_lower"
-            out.append(size // stride if lower and layer.legacy else -(-size // stride))
-            begin.append(same_begin(size, extent, stride, lower))
+    extents = w.extent()
+    if w.auto_pad == "":
+        out, begin = list(explicit_out), list(w.pads_begin)
+    elif w.auto_pad == "valid":
+        out = [-(-(size - extent + 1) // stride) for size, extent, stride in zip(sizes, extents, w.strides, strict=True)]
+        begin = [0] * len(out)
+    else:
+        lower = w.auto_pad == "same_lower"
+        out = [size // stride if lower and layer.legacy else -(-size // stride) for size, stride in zip(sizes, w.strides, strict=True)]
+        begin = [same_begin(size, extent, stride, lower) for size, extent, stride in zip(sizes, extents, w.strides, strict=True)]
     out = _file_sizes(layer, sizes, out)
     if min(out, default=1) < 1:
-        raise layer.fail(f"window {list(w.extent())} with strides {list(w.strides)} makes output sizes {out} of input sizes {list(sizes)}")
-    end = [(o - 1) * s + e - size - b for o, s, e, size, b in zip(out, w.strides, w.extent(), sizes, begin, strict=True)]
+        raise layer.fail(f"window {list(extents)} with strides {list(w.strides)} makes output sizes {out} of input sizes {list(sizes)}")
+    end = [(o - 1) * s + e - size - b for o, s, e, size, b in zip(out, w.strides, extents, sizes, begin, strict=True)]
     return tuple(out), tuple(begin), tuple(end)
 
 

@@ -7,14 +7,17 @@ import abc
 import math
 import re
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ie_ctypes.errors import ModelError
 from ie_ctypes.model.dtypes import BY_ELEMENT_TYPE, BY_NAME
 from ie_ctypes.model.graph import BackEdge, Blob, Body, Graph, MeanChannel, Node, Port, PortMap, PreProcess, Shape
-from ie_ctypes.model.readers.packed import PACKED
 from ie_ctypes.model.readers.xmltree import Document, Element, error, text_of
+
+if TYPE_CHECKING:
+    from ie_ctypes.model.readers.packed import PackedType
 
 MAX_ID = 2**31 - 1
 MAX_OFFSET = 2**63 - 1
@@ -41,7 +44,7 @@ class FileReader(abc.ABC):
         self.weights = weights  # bytes of the .bin, None when there is none
         self.layer = ""  # named in messages
         self._integers: dict[str | None, int | None] = {}  # of their texts: most appear more than once
-        self._shapes: dict[tuple[str | None, ...], Shape] = {}  # of the texts of their dimensions, likewise
+        self._shapes: dict[str | tuple[str | None, ...], Shape] = {}  # of their text or those of their dimensions, likewise
 
     @abc.abstractmethod
     def read(self, net: Element) -> Graph:
@@ -86,15 +89,16 @@ class FileReader(abc.ABC):
         text = at.get(name, "").strip()
         if text in BY_NAME:
             return text
+        if text in BY_ELEMENT_TYPE:
+            return BY_ELEMENT_TYPE[text].name
         upper = text.upper()
         if upper in _UNKNOWN:
             return ""
         upper = _ALIASES.get(upper, upper)
-        if text in BY_ELEMENT_TYPE:
-            upper = BY_ELEMENT_TYPE[text].name
-        if upper in PACKED and not self.legacy:
-            return PACKED[upper].precision
         if upper not in BY_NAME:
+            packed = None if self.legacy else packed_type(text)
+            if packed is not None:
+                return packed.precision
             raise self.fail(at, f"precision {_short(text)} is not supported (attribute {name!r} of <{at.tag}>)")
         return upper
 
@@ -141,12 +145,14 @@ class FileReader(abc.ABC):
     def ports(self, layer: Element, side: str, *, need_precision: bool = False) -> list[Port]:
         """The ports of ``<input>`` or ``<output>``, in file order."""
         section = layer.find(side)
+        if section is None:
+            return []
         found: dict[int, Port] = {}
-        for element in section.findall("port") if section is not None else ():
+        for element in section.findall("port"):
             number = self.integer(element, "id")
             if number in found:
                 raise self.fail(element, f"{side} port {number} is given twice")
-            if need_precision:
+            if need_precision and not element.get("precision"):
                 self.text(element, "precision")
             dims = tuple([d.text for d in element if d.tag == "dim"])
             shape = self._shapes.get(dims)
@@ -165,41 +171,52 @@ class FileReader(abc.ABC):
     def attributes(self, parent: Element) -> dict[str, dict[str, str]]:
         """The runtime attributes of a layer or port: name -> the other XML attributes."""
         section = parent.find("rt_info")
+        if section is None:
+            return {}
         found: dict[str, dict[str, str]] = {}
-        for element in section.findall("attribute") if section is not None else ():
+        for element in section.findall("attribute"):
             found[self.text(element, "name")] = {k: v for k, v in element.attrib.items() if k != "name"}
         return found
 
     def edges(self, parent: Element, nodes: list[Node]) -> None:
         """Connect ``sources`` by ``<edges>``."""
-        by_id = {n.id: n for n in nodes}
-        inputs = {n.id: {p.id: i for i, p in enumerate(n.inputs)} for n in nodes}
-        outputs = {n.id: {p.id: i for i, p in enumerate(n.outputs)} for n in nodes}
+        inputs = {(n.id, p.id): (n, i) for n in nodes for i, p in enumerate(n.inputs)}
+        outputs = {(n.id, p.id): (n, i) for n in nodes for i, p in enumerate(n.outputs)}
         for n in nodes:
             n.sources = [None] * len(n.inputs)
         section = parent.find("edges")
         for edge in section.findall("edge") if section is not None else ():
-            from_layer, from_port = self.integer(edge, "from-layer"), self.integer(edge, "from-port")
-            to_layer, to_port = self.integer(edge, "to-layer"), self.integer(edge, "to-port")
-            for number in (from_layer, to_layer):
-                if number not in by_id:
-                    raise self.fail(edge, f"Layer ID {number} was not found while connecting edge")
-            producer, consumer = by_id[from_layer], by_id[to_layer]
-            if from_port not in outputs[from_layer]:
-                raise self.fail(edge, f"in Layer {producer.name}: trying to connect an edge to non existing output port: {from_port}")
-            if to_port not in inputs[to_layer]:
-                raise self.fail(edge, f"input port {to_port} does not exist in layer {consumer.name}")
-            output, place = outputs[from_layer][from_port], inputs[to_layer][to_port]
-            given, wanted = producer.outputs[output].shape, consumer.inputs[place].shape
-            if self.legacy and given != wanted:
-                raise self.fail(
-                    edge,
-                    f"in Layer {consumer.name}: trying to connect an edge to mismatch dimensions of output port: {from_port} of layer"
-                    f" {producer.name} dims input: {list(wanted)} dims output: {list(given)}",
-                )
+            start = self.integer(edge, "from-layer"), self.integer(edge, "from-port")
+            end = self.integer(edge, "to-layer"), self.integer(edge, "to-port")
+            if start not in outputs or end not in inputs:
+                raise self.loose_edge(edge, nodes, start, end)
+            source, (consumer, place) = outputs[start], inputs[end]
+            if self.legacy:
+                self.check_shapes(edge, source, (consumer, place))
             if consumer.sources[place] is not None:
-                raise self.fail(edge, f"input port {to_port} of layer {consumer.name} is connected twice")
-            consumer.sources[place] = (producer, output)
+                raise self.fail(edge, f"input port {end[1]} of layer {consumer.name} is connected twice")
+            consumer.sources[place] = source
+
+    def loose_edge(self, edge: Element, nodes: list[Node], start: tuple[int, int], end: tuple[int, int]) -> ModelError:
+        """The error for an edge of which an end, given as layer and port, is not there."""
+        by_id = {n.id: n for n in nodes}
+        for number in (start[0], end[0]):
+            if number not in by_id:
+                return self.fail(edge, f"Layer ID {number} was not found while connecting edge")
+        producer, consumer = by_id[start[0]], by_id[end[0]]
+        if start[1] not in {p.id for p in producer.outputs}:
+            return self.fail(edge, f"in Layer {producer.name}: trying to connect an edge to non existing output port: {start[1]}")
+        return self.fail(edge, f"input port {end[1]} does not exist in layer {consumer.name}")
+
+    def check_shapes(self, edge: Element, source: tuple[Node, int], target: tuple[Node, int]) -> None:
+        """The ends of an edge have the same shape."""
+        output, input = source[0].outputs[source[1]], target[0].inputs[target[1]]
+        if output.shape != input.shape:
+            raise self.fail(
+                edge,
+                f"in Layer {target[0].name}: trying to connect an edge to mismatch dimensions of output port: {output.id} of layer"
+                f" {source[0].name} dims input: {list(input.shape)} dims output: {list(output.shape)}",
+            )
 
     def unconnected(self, at: Element, node: Node, index: int) -> ModelError:
         """The error for an input without an edge."""
@@ -349,6 +366,15 @@ class FileReader(abc.ABC):
             return float(text)
         except ValueError:
             raise self.fail(at, f"attribute {name!r} of <{at.tag}> is {_short(text)}, expected a number") from None
+
+
+def packed_type(text: str) -> PackedType | None:
+    """The packed type that an element type names, in any case. The others do not wait for the module of those."""
+    if text in BY_ELEMENT_TYPE:
+        return None
+    from ie_ctypes.model.readers.packed import PACKED
+
+    return PACKED.get(text.upper())
 
 
 def _is_plain(text: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import mmap
 import os
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -15,13 +15,15 @@ from ie_ctypes.model.graph import Graph
 from ie_ctypes.model.readers import xmltree
 
 if TYPE_CHECKING:
+    from typing import IO, Any
+
     from ie_ctypes.model.readers.base import FileReader
 
 LEGACY_VERSIONS = range(2, 8)
 OPSET_VERSIONS = range(10, 12)
 
 #: Where a file comes from: a path, its bytes, or an object with ``read()``.
-Source = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[Any]
+Source: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | IO[Any]"
 
 
 def read_ir(model: Source, weights: Source | None = None) -> Graph:

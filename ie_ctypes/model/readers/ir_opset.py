@@ -7,12 +7,13 @@ import math
 
 from ie_ctypes.model.dtypes import BY_NAME
 from ie_ctypes.model.graph import Blob, Body, Graph, Node, Shape
-from ie_ctypes.model.readers.base import FileReader
-from ie_ctypes.model.readers.packed import PACKED, unpacked
+from ie_ctypes.model.readers.base import FileReader, packed_type
 from ie_ctypes.model.readers.xmltree import Element, text_of
 
 #: (key of ``Node.bodies``, tag of the body, tag of its port map)
 _BODIES = (("body", "body", "port_map"), ("then", "then_body", "then_port_map"), ("else", "else_body", "else_port_map"))
+#: How layer types that every file has are spelt here.
+_TYPES = {"constant": "Const", "const": "Const", "parameter": "Parameter", "result": "Result"}
 #: What is kept: these, and all that they are computed from.
 _ROOTS = frozenset({"Result", "Assign", "Parameter"})
 
@@ -59,19 +60,20 @@ class OpsetReader(FileReader):
 
     def node(self, element: Element, number: int, name: str) -> Node:
         """One operation without its edges."""
-        node = Node(id=number, name=name, type=self.text(element, "type"), version=self.text(element, "version"))
-        node.type = {"constant": "Const", "const": "Const", "parameter": "Parameter", "result": "Result"}.get(node.type.lower(), node.type)
+        given = self.text(element, "type")
+        node = Node(number, name, _TYPES.get(given.lower(), given), self.text(element, "version"))
         node.inputs = self.ports(element, "input")
         node.outputs = self.ports(element, "output", need_precision=True)
         node.rt_info = self.attributes(element)
         data = element.find("data")
         if data is not None:
             node.params = dict(data.attrib)
-        wanted = {"Parameter": (0, 1), "Const": (0, 1), "Result": (1, len(node.outputs))}.get(node.type)
-        if wanted is not None and (len(node.inputs), len(node.outputs)) != wanted:
-            raise self.fail(
-                element, f"a {node.type} has {wanted[0]} inputs and {wanted[1]} outputs, got {len(node.inputs)} and {len(node.outputs)}"
-            )
+        if node.type in ("Parameter", "Const", "Result"):
+            wanted = (1, len(node.outputs)) if node.type == "Result" else (0, 1)
+            if (len(node.inputs), len(node.outputs)) != wanted:
+                raise self.fail(
+                    element, f"a {node.type} has {wanted[0]} inputs and {wanted[1]} outputs, got {len(node.inputs)} and {len(node.outputs)}"
+                )
         if node.type in ("Parameter", "Const"):
             if data is None:
                 raise self.fail(element, f"a {node.type} needs <data>")
@@ -84,23 +86,28 @@ class OpsetReader(FileReader):
     def declared(self, data: Element, node: Node) -> None:
         """``element_type`` and ``shape`` of a Parameter or Const win over its port, as in the original; absent ones are taken from it."""
         port = node.outputs[0]
-        if node.type == "Parameter" and data.get("element_type", "").strip().upper() in PACKED:
+        if node.type == "Parameter" and packed_type(data.get("element_type", "").strip()) is not None:
             raise self.fail(data, f"an input of element type {data.get('element_type')} is not supported")
-        if data.get("element_type") is not None:
+        if "element_type" in node.params:
             port.precision = self.precision(data, "element_type")
         if not port.precision:
             raise self.fail(data, "element_type is missing or undefined")
-        if data.get("shape") is not None:
+        if "shape" in node.params:
             port.shape = self.attribute_shape(data)
         node.params.setdefault("element_type", BY_NAME[port.precision].element_type)
-        node.params.setdefault("shape", ",".join(map(str, port.shape)))
+        if "shape" not in node.params:
+            node.params["shape"] = ",".join(map(str, port.shape))
 
     def attribute_shape(self, data: Element) -> Shape:
         """The ``shape`` attribute: ``1,3,-1``, ``?,3,1..4``, empty for a scalar."""
-        text = data.attrib["shape"].strip().removeprefix("[").removesuffix("]").strip()
-        if text == "...":
-            raise self.fail(data, "attribute 'shape' has a dynamic rank, which is not supported")
-        return self.shape(data, [self.dimension(data, t) for t in text.split(",")] if text else [])
+        given = data.attrib["shape"]
+        shape = self._shapes.get(given)
+        if shape is None:
+            text = given.strip().removeprefix("[").removesuffix("]").strip()
+            if text == "...":
+                raise self.fail(data, "attribute 'shape' has a dynamic rank, which is not supported")
+            shape = self._shapes[given] = self.shape(data, [self.dimension(data, t) for t in text.split(",")] if text else [])
+        return shape
 
     def constant(self, data: Element, node: Node) -> None:
         """The value of a Const, as the blob ``custom``."""
@@ -108,23 +115,26 @@ class OpsetReader(FileReader):
         if min(port.shape, default=0) < 0:
             raise self.fail(data, f"a constant cannot have the dynamic shape {list(port.shape)}")
         no_file = "Empty weights data in bin file or bin file cannot be found!"
-        packed = data.get("element_type", "").strip().upper()
-        stored = "U8" if packed in PACKED else port.precision
+        name = data.get("element_type", "").strip()
+        packed = packed_type(name)
+        stored = "U8" if packed is not None else port.precision
         blob = self.segment(data, stored, no_file if self.weights is None else "Incorrect weights in bin file!")
         count = math.prod(port.shape)
-        expected = (count * PACKED[packed].bits + 7) // 8 if packed in PACKED else BY_NAME[port.precision].bytes_for(count)
+        expected = (count * packed.bits + 7) // 8 if packed is not None else BY_NAME[stored].bytes_for(count)
         if blob.data.nbytes < expected:
             raise self.fail(
                 data,
                 f"Attribute and shape size are inconsistent for Const op! size is {blob.data.nbytes} bytes,"
-                f" expected at least {expected} for shape {list(port.shape)} of {packed if packed in PACKED else port.precision}",
+                f" expected at least {expected} for shape {list(port.shape)} of {stored if packed is None else name.upper()}",
             )
-        if packed in PACKED:
-            values = unpacked(packed, blob.data, count)
+        if packed is not None:
+            from ie_ctypes.model.readers.packed import unpacked
+
+            blob = Blob(port.precision, unpacked(name.upper(), blob.data, count))
             node.params["element_type"] = BY_NAME[port.precision].element_type
-        else:
-            values = blob.data[: expected // blob.data.itemsize]
-        node.blobs["custom"] = Blob(port.precision, values)
+        elif blob.data.nbytes > expected:
+            blob.data = blob.data[: expected // blob.data.itemsize]
+        node.blobs["custom"] = blob
         node.params.pop("offset")
         node.params.pop("size")
 

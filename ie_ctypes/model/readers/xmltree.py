@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import pyexpat as expat  # xml.parsers.expat is the same, two modules later
 from typing import TYPE_CHECKING
 
@@ -98,7 +99,8 @@ def _is_plain(data: bytes) -> bool:
 def _is_deep(root: Element) -> bool:
     level = [root]
     for _ in range(MAX_DEPTH):
-        level = [child for element in level for child in element]
+        parents = filter(len, level)
+        level = list(itertools.chain.from_iterable(parents))
         if not level:
             return False
     return True
