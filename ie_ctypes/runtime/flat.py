@@ -6,34 +6,69 @@ from __future__ import annotations
 import ctypes
 import functools
 import itertools
-from array import array
+import struct
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from ie_ctypes.errors import ParameterMismatchError
 from ie_ctypes.runtime import abi
 
+if TYPE_CHECKING:
+    from typing import Protocol
 
-class TensorTypeLike(Protocol):
-    """Element type and shape of a tensor."""
+    class TensorTypeLike(Protocol):
+        """Element type and shape of a tensor."""
 
-    @property
-    def dtype(self) -> str: ...
-    @property
-    def shape(self) -> tuple[int, ...]: ...
+        @property
+        def dtype(self) -> str: ...
+        @property
+        def shape(self) -> tuple[int, ...]: ...
 
+    class TensorLike(Protocol):
+        """A value of a program; ``data`` is set for constants."""
 
-class TensorLike(Protocol):
-    """A value of a program; ``data`` is set for constants."""
+        @property
+        def name(self) -> str: ...
+        @property
+        def type(self) -> TensorTypeLike: ...
+        @property
+        def data(self) -> np.ndarray | None: ...
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def type(self) -> TensorTypeLike: ...
-    @property
-    def data(self) -> np.ndarray | None: ...
+    class NodeLike(Protocol):
+        """A node of a program."""
+
+        @property
+        def kind(self) -> str: ...
+        @property
+        def name(self) -> str: ...
+        @property
+        def layer(self) -> str: ...
+        @property
+        def layer_type(self) -> str: ...
+        @property
+        def inputs(self) -> Sequence[int]: ...
+        @property
+        def outputs(self) -> Sequence[int]: ...
+        @property
+        def attrs(self) -> Mapping[str, object]: ...
+        @property
+        def custom(self) -> Call | None: ...
+
+    class ProgramLike(Protocol):
+        """What ``ie_ctypes.model.program.Program`` offers."""
+
+        @property
+        def name(self) -> str: ...
+        @property
+        def tensors(self) -> Sequence[TensorLike]: ...
+        @property
+        def nodes(self) -> Sequence[NodeLike]: ...
+        @property
+        def inputs(self) -> Sequence[int]: ...
+        @property
+        def outputs(self) -> Sequence[int]: ...
 
 
 #: What a layer that is defined in Python computes: inputs (None: absent) -> outputs of exactly the node's types.
@@ -43,42 +78,6 @@ CALL = "python_call"
 #: The calls of the graphs that are open, by the value of that attribute.
 CALLS: dict[int, Call] = {}
 _numbers = itertools.count(1)
-
-
-class NodeLike(Protocol):
-    """A node of a program."""
-
-    @property
-    def kind(self) -> str: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def layer(self) -> str: ...
-    @property
-    def layer_type(self) -> str: ...
-    @property
-    def inputs(self) -> Sequence[int]: ...
-    @property
-    def outputs(self) -> Sequence[int]: ...
-    @property
-    def attrs(self) -> Mapping[str, object]: ...
-    @property
-    def custom(self) -> Call | None: ...
-
-
-class ProgramLike(Protocol):
-    """What ``ie_ctypes.model.program.Program`` offers."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def tensors(self) -> Sequence[TensorLike]: ...
-    @property
-    def nodes(self) -> Sequence[NodeLike]: ...
-    @property
-    def inputs(self) -> Sequence[int]: ...
-    @property
-    def outputs(self) -> Sequence[int]: ...
 
 
 @functools.cache
@@ -123,13 +122,13 @@ class Description:
         self.keep: list[np.ndarray] = []
         self.calls: dict[int, Call] = {}
         self._strings = _Strings()
-        self.ints = array("q")
-        self.doubles = array("d")
-        self.ports = array("q")
-        self.graphs = array("q")
-        self.tensors = array("q")
-        self.nodes = array("q")
-        self.attrs = array("q")
+        self.ints: list[int] = []
+        self.doubles: list[float] = []
+        self.ports: list[int] = []
+        self.graphs: list[int] = []
+        self.tensors: list[int] = []
+        self.nodes: list[int] = []
+        self.attrs: list[int] = []
         waiting: list[ProgramLike] = [program]
         for graph in waiting:  # grows: bodies are numbered in the order in which nodes name them
             self._add_graph(graph, waiting)
@@ -195,17 +194,26 @@ class Description:
                 raise ParameterMismatchError(f"node {node.name}: attribute {name} is a list of other things than numbers")
         elif hasattr(value, "tensors") and hasattr(value, "nodes"):
             kind, word = abi.ATTR_GRAPH, len(waiting)
-            waiting.append(cast(ProgramLike, value))
+            waiting.append(cast("ProgramLike", value))
         else:
             raise ParameterMismatchError(f"node {node.name}: attribute {name} has the unknown type {type(value).__name__}")
         self.attrs.extend((self._strings[name], kind, word, count))
 
+    def packed(self, table: str) -> bytes:
+        """A table as C reads it. OverflowError for numbers that no 64 bits hold."""
+        words, code = getattr(self, table), "d" if table == "doubles" else "q"
+        try:
+            return struct.pack(f"{len(words)}{code}", *words)
+        except struct.error:  # does not say why; an array does
+            from array import array
+
+            return array(code, words).tobytes()
+
     def fill(self) -> abi.GraphDesc:
         """The C description; it borrows from this object."""
-        self._buffer = bytes(self._strings.pool)
         desc = abi.GraphDesc(struct_size=ctypes.sizeof(abi.GraphDesc))
-        desc.strings = ctypes.cast(ctypes.c_char_p(self._buffer), ctypes.c_void_p)
-        desc.strings_size = len(self._buffer)
+        desc.strings_size = len(self._strings.pool)
+        self._buffers = {"strings": bytes(self._strings.pool)}
         for name, words in (
             ("int", 1),
             ("double", 1),
@@ -215,7 +223,8 @@ class Description:
             ("node", abi.NODE_WORDS),
             ("attr", abi.ATTR_WORDS),
         ):
-            address, length = getattr(self, name + "s").buffer_info()
-            setattr(desc, name + "s", address)
-            setattr(desc, name + "_count", length // words)
+            self._buffers[name + "s"] = self.packed(name + "s")
+            setattr(desc, name + "_count", len(getattr(self, name + "s")) // words)
+        for name, buffer in self._buffers.items():
+            setattr(desc, name, ctypes.cast(ctypes.c_char_p(buffer), ctypes.c_void_p))
         return desc

@@ -28,6 +28,8 @@ _running: dict[int, tuple[Request, Done]] = {}
 _ended = threading.Condition()
 _exiting = False
 _registered = False
+_lock = threading.Lock()
+_callback: Any = None  # made at the first start: it takes the time of a small module
 
 
 def add(request: Request, done: Done) -> int:
@@ -66,8 +68,13 @@ def _done(token: int, record: Any) -> None:
         drop(token)
 
 
-#: One function for all requests, alive as long as the module: a request may vanish while its callback runs.
-CALLBACK = abi.DoneFunction(_done)
+def callback() -> Any:
+    """One function for all requests, alive as long as the module: a request may vanish while its callback runs."""
+    global _callback
+    with _lock:
+        if _callback is None:
+            _callback = abi.DoneFunction(_done)
+        return _callback
 
 
 def _stop() -> None:
@@ -85,9 +92,9 @@ def _stop() -> None:
 
 
 def _after_fork() -> None:
-    global _ended
+    global _ended, _lock
     _running.clear()  # the parent's
-    _ended = threading.Condition()
+    _ended, _lock = threading.Condition(), threading.Lock()
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import ctypes
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,9 +15,12 @@ from ie_ctypes.record import Record
 from ie_ctypes.runtime import abi, jobs
 from ie_ctypes.runtime.errors import check as _check
 from ie_ctypes.runtime.errors import new_error as _error
-from ie_ctypes.runtime.flat import CALLS, Description, ProgramLike
+from ie_ctypes.runtime.flat import CALLS, Description
 from ie_ctypes.runtime.handles import Handle
 from ie_ctypes.runtime.library import library
+
+if TYPE_CHECKING:
+    from ie_ctypes.runtime.flat import ProgramLike
 
 _TENSOR_SIZE = ctypes.sizeof(abi.Tensor)
 
@@ -242,7 +245,7 @@ class Request(Handle):
         """Begin an inference; ``done(error)`` is called from a thread of the library when it has ended."""
         err = _error()
         token = jobs.add(self, done)
-        status = self._call(library().iec_request_start, jobs.CALLBACK, token, err)
+        status = self._call(library().iec_request_start, jobs.callback(), token, err)
         if status:
             jobs.drop(token)
             _check(status, err)

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import ctypes
-from array import array
 from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
 
 import numpy as np
 import pytest
@@ -285,6 +286,11 @@ def test_a_long_program_is_described_and_checked() -> None:
         assert graph.node_count == count
 
 
-def test_tables_are_of_machine_words() -> None:
-    assert array("q").itemsize == ctypes.sizeof(ctypes.c_int64)
-    assert array("d").itemsize == ctypes.sizeof(ctypes.c_double)
+@pytest.mark.parametrize(
+    ("value", "error"), [(1 << 63, OverflowError), ((1, 1 << 63), OverflowError), ((0.5, 1 << 2000), OverflowError), ((), None)]
+)
+def test_numbers_that_no_64_bits_hold_are_refused(value: Any, error: type[Exception] | None) -> None:
+    node = ProgramNode("Unary", "n", "l", "t", (0,), (1,), {"a": value})
+    program = Program("net", [Tensor("x", F4), Tensor("y", F4)], [node], [0], ["x"], [1], ["y"])
+    with pytest.raises(error) if error else nullcontext():
+        runtime.Graph(program).close()

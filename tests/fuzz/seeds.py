@@ -35,11 +35,10 @@ def case(program: flat.ProgramLike, flags: int = 0, most: int = 128) -> bytes:
         if address:
             words[at + 3] = 1 + len(data)
             data += ctypes.string_at(address, min(size, most))
-    tables = [getattr(description, name) for name in SECTIONS]
-    counts = [len(table) // ITEM.get(name, 1) for name, table in zip(SECTIONS, tables, strict=True)]
+    counts = [len(getattr(description, name)) // ITEM.get(name, 1) for name in SECTIONS]
     strings = bytes(description._strings.pool)
     header = struct.pack("<BB9H", flags, 0, *counts, len(strings), len(data))
-    return header + b"".join(table.tobytes() for table in tables) + strings + bytes(data)
+    return header + b"".join(map(description.packed, SECTIONS)) + strings + bytes(data)
 
 
 def _elements(program: flat.ProgramLike) -> int:
