@@ -178,7 +178,10 @@ class IECore:
 
         Raises :class:`~ie_ctypes.api.errors.MissingFileError` and :class:`~ie_ctypes.errors.ModelError`.
         """
-        from ie_ctypes.api.network import IENetwork, _read
+        from ie_ctypes.collector import collector_paused
+
+        with collector_paused():  # the first time this makes objects by the ten thousand, too
+            from ie_ctypes.api.network import IENetwork, _read
 
         if init_from_buffer and not isinstance(model, (bytes, bytearray, memoryview)):
             raise TypeError(f"expected bytes, {type(model).__name__} found")
@@ -205,9 +208,12 @@ class IECore:
         compiled: tuple[str, int] | None,
     ) -> ExecutableNetwork:
         """``compiled``: file and offset of what the device wrote when the network was exported."""
-        from ie_ctypes.api.executable import ExecutableNetwork
-        from ie_ctypes.api.loaded import Loaded
         from ie_ctypes.api.network import IENetwork
+        from ie_ctypes.collector import collector_paused
+
+        with collector_paused():  # as in read_network
+            from ie_ctypes.api.executable import ExecutableNetwork
+            from ie_ctypes.api.loaded import Loaded
 
         if isinstance(network, (str, os.PathLike)):
             network = self.read_network(network)

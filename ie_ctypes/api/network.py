@@ -17,6 +17,7 @@ from ie_ctypes.api.preprocess import PreProcessInfo
 from ie_ctypes.errors import IEError, NotFoundError, NotImplementedIEError
 from ie_ctypes.model.definitions import NONE
 from ie_ctypes.model.graph import Graph, Node, Port
+from ie_ctypes.model.network import Network
 
 if TYPE_CHECKING:
     from typing import IO
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from ie_ctypes.api.layer import IENetLayer, LayersStatsMap, LayerStats
     from ie_ctypes.api.loaded import Loaded
     from ie_ctypes.api.registry import Registry
-    from ie_ctypes.model.network import Network
     from ie_ctypes.plugins.manager import PluginManager
 
 Source: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes]"
@@ -251,7 +251,6 @@ def _read(model: Source, weights: Source, verb: str, manager: PluginManager | No
 
     ``verb`` is how the generation spelt its error: "exists" (2019) or "exist".
     """
-    from ie_ctypes.model.network import Network
     from ie_ctypes.plugins.manager import default_manager
     from ie_ctypes.plugins.reading import read_graph
 
@@ -268,8 +267,6 @@ def _read(model: Source, weights: Source, verb: str, manager: PluginManager | No
 def exec_graph(loaded: Loaded) -> IENetwork:
     """The executed steps of a loaded network as an IENetwork: layers with the params that the device gives."""
     import json
-
-    from ie_ctypes.model.network import Network
 
     steps = loaded.executable.exec_graph()
     if not steps:

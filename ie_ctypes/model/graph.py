@@ -200,7 +200,7 @@ class Graph(Record):
         finished: set[int] = set()
         post: list[Node] = []
         for root in self.nodes:
-            if any(s is not None for s in root.sources):
+            if any(root.sources):
                 continue
             entered.add(id(root))
             path, left = [root], [iter(users[id(root)])]

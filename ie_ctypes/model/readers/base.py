@@ -154,7 +154,7 @@ class FileReader(abc.ABC):
                 raise self.fail(element, f"{side} port {number} is given twice")
             if need_precision and not element.get("precision"):
                 self.text(element, "precision")
-            dims = tuple([d.text for d in element if d.tag == "dim"])
+            dims = tuple([d.text for d in element.findall("dim")])
             shape = self._shapes.get(dims)
             if shape is None:
                 shape = self.shape(element, [self.dimension(d, text_of(d)) for d in element.findall("dim")])
