@@ -108,10 +108,11 @@ class _Strings(dict[str, int]):
 
     def __missing__(self, text: str) -> int:
         data = text.encode("utf-8", "surrogatepass")
-        if b"\0" in data:
+        if 0 in data:
             raise ParameterMismatchError(f"the name {text!r} contains a zero byte")
         offset = self[text] = len(self.pool)
-        self.pool += data + b"\0"
+        self.pool += data
+        self.pool.append(0)
         return offset
 
 
