@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 Callback = Callable[[int, Any], object]
 
+#: Numbers of StatusCode: the enumeration itself is made when somebody asks for one.
+_OK, _INFER_NOT_STARTED = 0, -11
+
 
 class _Run:
     """One asynchronous inference."""
@@ -141,7 +144,7 @@ class InferRequest:
         self._id = index
         self._lock = threading.RLock()
         self._run: _Run | None = None  # the last asynchronous run; None when a synchronous one came later
-        self._status = -11  # the number of a StatusCode: INFER_NOT_STARTED
+        self._status = _INFER_NOT_STARTED
         self._failure: IEError | None = None
         self._callback: Callback | None = None
         self._callback_data: Any = None
@@ -391,7 +394,7 @@ class InferRequest:
         except IEError as e:
             self._failure, self._status = e, _status_of(e)
             raise
-        self._failure, self._status = None, 0
+        self._failure, self._status = None, _OK
 
     def _execute(self) -> None:
         start = time.perf_counter()

@@ -201,7 +201,7 @@ class Description:
         self.attrs.extend((self._strings[name], kind, word, count))
 
     def packed(self, table: str) -> bytes:
-        """A table as C reads it. OverflowError for numbers that no 64 bits hold."""
+        """A table as C reads it; what bytes hold begins at a multiple of 8. OverflowError for numbers that no 64 bits hold."""
         words, code = getattr(self, table), "d" if table == "doubles" else "q"
         try:
             return struct.pack(f"{len(words)}{code}", *words)
