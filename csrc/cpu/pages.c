@@ -63,11 +63,13 @@ static int make_huge(cpu_paging *paging, char *page) {
   int64_t took = processor_time() - before, mean = atomic_load(&paging->mean);
   mean += (took - mean) / LAST;
   atomic_store(&paging->mean, mean);
+  size_t pause = atomic_load(&paging->pause);
   if (took > SLOW && mean > SMALL_ONES) {
-    size_t pause = atomic_load(&paging->pause);
     if (!pause) pause = FIRST_PAUSE;
     atomic_store(&paging->small, pause);
     atomic_store(&paging->pause, GROWTH * pause);
+  } else if (took <= SLOW && pause > FIRST_PAUSE) {
+    atomic_store(&paging->pause, (size_t)FIRST_PAUSE);
   }
   return 1;
 }
