@@ -65,8 +65,9 @@ void cpu_room_close(cpu_room *room);
 void cpu_room_release(cpu_room *room);
 
 struct cpu_packs {
-  cpu_room *room;          /* where packs lie; of the thread that prepares the op */
-  struct cpu_cache *cache; /* where to look first, NULL: nowhere */
+  cpu_room *room;            /* where packs lie; of the thread that prepares the op */
+  struct cpu_cache *cache;   /* where to look first, NULL: nowhere */
+  struct cpu_reader *reader; /* of the thread that prepares the op, while it does */
   int32_t op, count;
   cpu_packed list[CPU_MAX_PACKS];
 };

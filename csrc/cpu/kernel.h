@@ -167,6 +167,11 @@ typedef struct cpu_node { /* what a kernel sees of a node while the plan is made
  * same order, in prepare only. */
 void *cpu_pack(const cpu_node *node, const char *what, size_t bytes, int32_t *ready);
 
+/* `bytes` of a constant from `at` on, in prepare only: where they lie, or read from their file into a buffer
+ * that the thread's next call with the same slot, 0 or 1, uses again. For rows that are read once, as many as
+ * fit in a cache together. */
+const void *cpu_read(const cpu_node *node, const void *at, size_t bytes, int slot);
+
 #define CPU_COUNTERS 4
 #define CPU_COUNTERS_STEP 16 /* from one member's counters to the next one's: lines of their own */
 

@@ -17,6 +17,23 @@ static const size_t LEAST = 64 * 1024;
 /* A bit of /proc/self/pagemap: the page is the file's (or shared memory's), not a private copy. */
 static const uint64_t OF_FILE = (uint64_t)1 << 61;
 
+static const uint64_t THERE = (uint64_t)3 << 62; /* in memory or swapped */
+
+int cpu_pages_are_files(int pages, const void *from, size_t bytes) {
+  size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  uintptr_t at = (uintptr_t)from / page, end = ((uintptr_t)from + bytes + page - 1) / page;
+  uint64_t entries[PART];
+  for (size_t count; at < end; at += count) {
+    count = end - at < PART ? end - at : PART;
+    if (pread(pages, entries, count * sizeof *entries, (off_t)(at * sizeof *entries)) !=
+        (ssize_t)(count * sizeof *entries))
+      return 0;
+    for (size_t i = 0; i < count; i++)
+      if (entries[i] & THERE && !(entries[i] & OF_FILE)) return 0;
+  }
+  return 1;
+}
+
 void cpu_pages_drop(const cpu_tensor *constant) {
   size_t page = (size_t)sysconf(_SC_PAGESIZE), bytes = cpu_tensor_bytes(constant);
   uintptr_t first = ((uintptr_t)constant->data + page - 1) / page,

@@ -29,6 +29,10 @@ void cpu_pages_made(cpu_paging *paging, char *from, size_t bytes);
  * Nobody may write to the constant meanwhile. Threads: any. */
 void cpu_pages_drop(const cpu_tensor *constant);
 
+/* 1 when none of the pages of the bytes is a private copy, which somebody has written to. pages: of
+ * /proc/self/pagemap, open. */
+int cpu_pages_are_files(int pages, const void *from, size_t bytes);
+
 /* Gives back what whole pages of memory of the process' own take; its content is lost. */
 void cpu_pages_unused(void *memory, size_t bytes);
 

@@ -12,6 +12,7 @@
 #include "cpu/machine.h"
 #include "cpu/pages.h"
 #include "cpu/passes.h"
+#include "cpu/source.h"
 
 /* Nanoseconds of work for which one more member is worth waking: its coming and going, and what it fetches
  * from the other cores' caches, take 3 to 10 us. IE_CTYPES_MEMBER_NS overrides it for tests, whose steps are
@@ -56,6 +57,7 @@ typedef struct preparation {
   turn *turns;     /* large constants first: the last ones are small, so that all members finish together */
   cpu_view *views; /* of the members */
   cpu_room *rooms;
+  cpu_reader *readers;
   iec_error *errors;          /* of the members' failures */
   int32_t *failed;            /* their ops, the first in the graph; op_count: none */
   atomic_int_least32_t *next; /* turn */
@@ -75,8 +77,11 @@ static void prepare_some(void *arg, int32_t member, int32_t members) {
     const cpu_node *node = cpu_view_fill(&p->views[member], op);
     p->views[member].node.packs = &op->packs;
     op->packs.room = &p->rooms[member];
+    op->packs.reader = &p->readers[member];
     iec_error error = {.struct_size = sizeof error};
-    if (prepare_op(graph, op, node, &error) != IEC_OK) {
+    iec_status status = prepare_op(graph, op, node, &error);
+    op->packs.reader = NULL;
+    if (status != IEC_OK) {
       p->failed[member] = i;
       p->errors[member] = error;
       continue;
@@ -124,16 +129,22 @@ static iec_status prepare_all(cpu_graph *graph, int32_t threads, int32_t bound, 
   preparation p = {.graph = graph, .next = &next};
   cpu_set_t usable;
   p.rooms = graph->rooms = cpu_graph_alloc(graph, (size_t)threads * sizeof *p.rooms);
+  p.readers = cpu_graph_alloc(graph, (size_t)threads * sizeof *p.readers);
   p.views = cpu_graph_alloc(graph, (size_t)threads * sizeof *p.views);
   p.errors = cpu_graph_alloc(graph, (size_t)threads * sizeof *p.errors);
   p.failed = cpu_graph_alloc(graph, (size_t)threads * sizeof *p.failed);
   cpu_paging *paging = cpu_graph_alloc(graph, sizeof *paging); /* the rooms keep it */
   p.turns = cpu_graph_alloc(graph, (size_t)(graph->op_count + 1) * sizeof *p.turns);
-  if (!p.rooms || !p.views || !p.errors || !p.failed || !p.turns || !paging) return cpu_graph_no_memory(err);
+  if (!p.rooms || !p.readers || !p.views || !p.errors || !p.failed || !p.turns || !paging)
+    return cpu_graph_no_memory(err);
   graph->room_count = threads;
+  cpu_source source = {.file = -1, .pages = -1};
+  int cached = graph->op_count && graph->ops[0]->packs.cache;
+  if (bytes >= SHARED_CONSTANTS && !cached) cpu_source_open(&source, graph);
   for (int32_t i = 0; !status && i < threads; ++i) {
     p.rooms[i] =
         (cpu_room){.host = host, .chunk_size = bytes < ROOMY_CONSTANTS ? 0 : chunk, .paging = paging};
+    p.readers[i] = (cpu_reader){.host = host, .source = &source};
     p.failed[i] = graph->op_count;
     status = cpu_view_create(graph, &p.views[i], err);
   }
@@ -144,13 +155,17 @@ static iec_status prepare_all(cpu_graph *graph, int32_t threads, int32_t bound, 
     status = host->team_create(host->self, threads, cpus, &team, err);
     host->release(host->self, cpus);
   }
-  if (status) return status;
-  if (team)
+  if (!status && team)
     host->team_share(team, threads, prepare_some, &p);
-  else
+  else if (!status)
     prepare_some(&p, 0, 1);
   host->team_release(team);
-  for (int32_t i = 0; i < threads; ++i) cpu_room_close(&p.rooms[i]);
+  cpu_source_close(&source);
+  if (status) return status;
+  for (int32_t i = 0; i < threads; ++i) {
+    cpu_room_close(&p.rooms[i]);
+    cpu_reader_close(&p.readers[i]);
+  }
   int32_t first = 0;
   for (int32_t i = 1; i < threads; ++i)
     if (p.failed[i] < p.failed[first]) first = i;

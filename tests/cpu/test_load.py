@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import mmap
+import os
 import pathlib
 import re
 
@@ -77,4 +79,55 @@ def test_weights_that_were_changed_stay_changed_after_the_load(model: pathlib.Pa
     np.testing.assert_array_equal(net.layers["conv2"].blobs["weights"].reshape(CHANNELS, CHANNELS), before)
     x = np.ones((1, CHANNELS, 2, 2), np.float32)
     result = exec_net.infer({"data": x})[f"conv{LAYERS - 1}"].reshape(CHANNELS, 4)
+    np.testing.assert_allclose(result, expected(net, x), rtol=1e-5, atol=1e-3)
+
+
+def read_so_far() -> int:
+    """Bytes that this process has asked the system to read."""
+    return int(re.findall(r"^rchar: (\d+)$", pathlib.Path("/proc/self/io").read_text(), re.MULTILINE)[0])
+
+
+def open_files() -> int:
+    return len(list(pathlib.Path("/proc/self/fd").iterdir()))
+
+
+def maps_tell_the_file(path: pathlib.Path) -> bool:
+    """Do the numbers of a mapping's file in /proc/self/maps find it again? Some stacked file systems show others."""
+    about = path.stat()
+    numbers = f"{os.major(about.st_dev):02x}:{os.minor(about.st_dev):02x} {about.st_ino} "
+    with path.open("rb") as f, mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ):
+        return any(numbers in line for line in pathlib.Path("/proc/self/maps").read_text().splitlines())
+
+
+def test_weights_are_read_from_their_file_piece_by_piece(model: pathlib.Path) -> None:
+    if not maps_tell_the_file(model.with_suffix(".bin")):
+        pytest.skip("the file system of temporary files shows other numbers of files in /proc/self/maps")
+    ie = IECore()
+    ie.load_network(ie.read_network(str(model)), "CPU")  # imports what a load needs
+    net = ie.read_network(str(model))
+    size, files, before = model.with_suffix(".bin").stat().st_size, open_files(), read_so_far()
+    exec_net = ie.load_network(net, "CPU")
+    assert size <= read_so_far() - before < 1.2 * size
+    assert open_files() == files
+    assert resident(model.with_suffix(".bin")) < 0.05 * size
+    x = np.ones((1, CHANNELS, 2, 2), np.float32)
+    result = exec_net.infer({"data": x})[f"conv{LAYERS - 1}"].reshape(CHANNELS, 4)
+    np.testing.assert_allclose(result, expected(net, x), rtol=1e-5, atol=1e-3)
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_file_that_was_replaced_after_reading_is_not_packed(model: pathlib.Path, gone: bool) -> None:
+    ie = IECore()
+    net = ie.read_network(str(model))
+    weights = model.with_suffix(".bin")
+    if gone:
+        weights.unlink()
+    else:
+        other = weights.with_suffix(".other")
+        other.write_bytes(bytes(weights.stat().st_size))
+        other.replace(weights)
+    exec_net = ie.load_network(net, "CPU")
+    x = np.ones((1, CHANNELS, 2, 2), np.float32)
+    result = exec_net.infer({"data": x})[f"conv{LAYERS - 1}"].reshape(CHANNELS, 4)
+    assert np.abs(result).max() > 0.1
     np.testing.assert_allclose(result, expected(net, x), rtol=1e-5, atol=1e-3)

@@ -79,24 +79,27 @@ static int64_t panel_at(const conv_direct *s, int64_t g, int64_t b, int64_t firs
 }
 
 /* Weights [G, O/G, C/G, taps] into panels; output channels that do not exist weigh nothing. */
-static void pack(conv_direct *s, const float *w) {
+static void pack(const cpu_node *node, conv_direct *s, const float *w) {
   const conv_geom *q = &s->geom;
   int64_t slab = s->lanes == 1 ? q->cg : s->slab * 16;
   /* A plain channel is a block of its own; without taps a slab is as one block. */
   int64_t width = q->taps == 1 ? slab : s->lanes == 1 ? 1 : 16;
-  float *to = s->weights;
   for (int64_t g = 0; g < q->g; g++)
-    for (int64_t from = 0; from < q->cg; from += slab)
-      for (int64_t j = 0; j < gemm_groups(s->out_blocks); j++) {
-        int64_t first = gemm_group_start(s->out_blocks, j) * 16;
-        int64_t columns = gemm_group_start(s->out_blocks, j + 1) * 16 - first;
-        for (int64_t b = from; b < op_min(from + slab, q->cg); b += width) {
-          int64_t channels = op_min(width, q->cg - b);
-          pack_panel(w + ((g * q->og + first) * q->cg + b) * q->taps, depth(s), q->og - first, columns,
-                     channels, q->taps, to);
+    for (int64_t j = 0; j < gemm_groups(s->out_blocks); j++) {
+      int64_t first = gemm_group_start(s->out_blocks, j) * 16;
+      int64_t columns = gemm_group_start(s->out_blocks, j + 1) * 16 - first;
+      int64_t count = op_min(columns, q->og - first);
+      const float *rows = pack_rows(node, w + (g * q->og + first) * depth(s), count * depth(s), 0);
+      for (int64_t from = 0; from < q->cg; from += slab) {
+        int64_t end = op_min(from + slab, q->cg);
+        float *to = s->weights + (s->out_blocks * 16 * (g * q->cg + from) + first * (end - from)) * q->taps;
+        for (int64_t b = from; b < end; b += width) {
+          int64_t channels = op_min(width, end - b);
+          pack_panel(rows + b * q->taps, depth(s), count, columns, channels, q->taps, to);
           to += channels * q->taps * columns;
         }
       }
+    }
 }
 
 static void copy_bias(conv_direct *s, const float *bias) {
@@ -105,16 +108,18 @@ static void copy_bias(conv_direct *s, const float *bias) {
 }
 
 /* As pack for groups that were merged: their weights with zeros between them. */
-static iec_status pack_merged(const iec_host_api *host, conv_direct *s, int64_t merged, const float *w) {
+static iec_status pack_merged(const iec_host_api *host, const cpu_node *node, conv_direct *s,
+                              int64_t merged) {
   const conv_geom *q = &s->geom;
   int64_t row = q->cg * q->taps, part = row / merged, rows = q->og / merged;
   size_t size = (size_t)(q->g * q->og * row) * sizeof(float);
+  const float *w = node->inputs[1]->data;
   float *whole = host->alloc(host->self, size, 64);
   if (!whole) return IEC_OUT_OF_MEMORY;
   memset(whole, 0, size);
   for (int64_t o = 0; o < q->g * q->og; o++)
     memcpy(whole + o * row + o % q->og / rows * part, w + o * part, (size_t)part * sizeof *w);
-  pack(s, whole);
+  pack(node, s, whole);
   host->release(host->self, whole);
   return IEC_OK;
 }
@@ -174,9 +179,9 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
   if ((spread && !s->at) || !s->taps || !s->weights || !s->bias) {
     status = IEC_OUT_OF_MEMORY;
   } else if (!ready && merged > 1) {
-    status = pack_merged(host, s, merged, node->inputs[1]->data);
+    status = pack_merged(host, node, s, merged);
   } else if (!ready) {
-    pack(s, node->inputs[1]->data);
+    pack(node, s, node->inputs[1]->data);
   }
   if (status) {
     release(host, s);

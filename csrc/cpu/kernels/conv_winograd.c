@@ -134,19 +134,21 @@ static void layouts(const cpu_node *node, cpu_layout *in, cpu_layout *out) {
 
 /* Kernels of 16 input and 16 output channels at a time, which are transformed side by side. Points lie powers
  * of two apart, so one after the other is written. */
-static void pack(conv_winograd *s, const float *w) {
+static void pack(const cpu_node *node, conv_winograd *s) {
   const conv_geom *q = &s->geom;
   _Alignas(64) float part[25 * 16 * 16], square[WINOGRAD_POINTS * WINOGRAD_POINTS][16 * 16];
+  const float *w = node->inputs[1]->data;
   int64_t taps = q->taps;
   for (int64_t j = 0; j < s->groups; j++) {
     int64_t first = gemm_group_start(s->out_blocks, j) * 16;
     int64_t columns = gemm_group_start(s->out_blocks, j + 1) * 16 - first;
-    for (int64_t i = 0; i < columns; i += 16)
+    for (int64_t i = 0; i < columns; i += 16) {
+      int64_t count = op_min(16, q->o - first - i);
+      const float *rows = pack_rows(node, w + (first + i) * q->c * taps, count * q->c * taps, 0);
       for (int64_t c = 0; c < q->c; c += 16) {
         int64_t channels = op_min(16, q->c - c);
         float *to = s->weights + first * q->c + c * columns + i;
-        pack_panel(w + ((first + i) * q->c + c) * taps, q->c * taps, q->o - first - i, 16, channels, taps,
-                   part);
+        pack_panel(rows + c * taps, q->c * taps, count, 16, channels, taps, part);
         for (int64_t lane = 0; lane < channels; lane++)
           winograd_kernels(s->shape->m, s->shape->r, part + lane * 16, channels * 16, square[0] + lane * 16,
                            16 * 16);
@@ -154,20 +156,23 @@ static void pack(conv_winograd *s, const float *w) {
           for (int64_t lane = 0; lane < channels; lane++)
             memcpy(to + lane * columns, square[p] + lane * 16, 16 * sizeof *to);
       }
+    }
   }
 }
 
 /* Kernels as they are: [gemm group][slab][tap][input channel][nb * 16]. */
-static void pack_late(conv_winograd *s, const float *w) {
+static void pack_late(const cpu_node *node, conv_winograd *s) {
   const conv_geom *q = &s->geom;
+  const float *w = node->inputs[1]->data;
   float *to = s->weights;
   for (int64_t j = 0; j < s->groups; j++) {
     int64_t first = gemm_group_start(s->out_blocks, j) * 16;
     int64_t columns = gemm_group_start(s->out_blocks, j + 1) * 16 - first;
+    int64_t count = op_min(columns, q->o - first);
+    const float *rows = pack_rows(node, w + first * q->c * q->taps, count * q->c * q->taps, 0);
     for (int64_t c = 0; c < q->c; c += s->slab * 16) {
       int64_t channels = op_min(s->slab * 16, q->c - c);
-      pack_panel(w + (first * q->c + c) * q->taps, q->c * q->taps, q->o - first, columns, channels, q->taps,
-                 to);
+      pack_panel(rows + c * q->taps, q->c * q->taps, count, columns, channels, q->taps, to);
       to += q->taps * channels * columns;
     }
   }
@@ -240,7 +245,7 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
     return cpu_fail(err, IEC_OUT_OF_MEMORY, node->name, "out of memory for the weights");
   }
   memset(s->zeros, 0, (size_t)(q->in[2] * 16) * sizeof(float));
-  if (!ready) (s->late ? pack_late : pack)(s, node->inputs[1]->data);
+  if (!ready) (s->late ? pack_late : pack)(node, s);
   copy_bias(s, op_in(node, 2) ? node->inputs[2]->data : NULL);
   int64_t tiles = s->item_rows * s->columns;
   size_t size = (size_t)(s->points * (point_step(s->in_blocks, tiles) + point_step(s->out_blocks, tiles))) *

@@ -40,14 +40,21 @@ static int32_t can_fuse(const cpu_node *node, const cpu_post *post) {
   return node->inputs[1]->ndim > 1 && post_can_fuse(node, post);
 }
 
-/* Group j of out_blocks, rows of b as [inner][nb * 16]; columns that do not exist weigh nothing. */
-static void pack_group(const matmul *s, const float *b, int64_t j, float *packed) {
+/* Floats of b before the first column of group j of out_blocks. */
+static int64_t columns_before(const matmul *s, int64_t j) {
+  return gemm_group_start(s->out_blocks, j) * 16 * s->geom.b_col;
+}
+
+/* Are the columns of b rows in memory? */
+static int is_turned(const matmul_geom *q) { return q->b_row == 1 && q->b_col != 1; }
+
+/* Group j, whose columns begin at `from`, as [inner][nb * 16]; columns that do not exist weigh nothing. */
+static void pack_group(const matmul *s, const float *from, int64_t j, float *packed) {
   const matmul_geom *q = &s->geom;
   int64_t first = gemm_group_start(s->out_blocks, j) * 16, end = gemm_group_start(s->out_blocks, j + 1) * 16;
   int64_t columns = op_min(end, q->n) - first, width = end - first;
-  const float *from = b + first * q->b_col;
   float *to = packed + first * q->k;
-  if (q->b_row == 1 && q->b_col != 1) {
+  if (is_turned(q)) {
     pack_panel(from, q->b_col, columns, width, q->k, 1, to);
     return;
   }
@@ -119,7 +126,12 @@ static iec_status prepare(const iec_host_api *host, const cpu_node *node, cpu_pr
     out->state = NULL;
     return cpu_fail(err, IEC_OUT_OF_MEMORY, node->name, "out of memory for the weights");
   }
-  for (int64_t j = 0; !ready && j < s->groups; j++) pack_group(s, node->inputs[1]->data, j, s->weights);
+  for (int64_t j = 0; !ready && j < s->groups; j++) {
+    const float *from = (const float *)node->inputs[1]->data + columns_before(s, j);
+    int64_t count = op_min(columns_before(s, j + 1), q->n * q->b_col) - columns_before(s, j);
+    if (is_turned(q) && q->b_col == q->k) from = pack_rows(node, from, count, 0);
+    pack_group(s, from, j, s->weights);
+  }
   memset(s->bias, 0, (size_t)(s->out_blocks * 16) * sizeof(float));
   if (s->has_bias) memcpy(s->bias, node->inputs[2]->data, (size_t)q->n * sizeof(float));
   return IEC_OK;
@@ -141,7 +153,8 @@ static void pack_inputs(const matmul *s, const cpu_run *r) {
   while (cpu_next_phase(r, 2, s->batch * s->groups, 1, &begin, &end)) {
     int64_t batch = begin / s->groups;
     matmul_offsets(q, batch, &a, &b);
-    pack_group(s, (const float *)r->inputs[1] + b, begin % s->groups,
+    int64_t j = begin % s->groups;
+    pack_group(s, (const float *)r->inputs[1] + b + columns_before(s, j), j,
                scratch + s->b_at + batch * s->b_floats);
   }
   if (r->member) return;

@@ -7,6 +7,11 @@
 #include "cpu/kernels/common.h"
 #include "cpu/kernels/vec.h"
 
+/* `floats` of a constant from `at` on: cpu_read. */
+static inline const float *pack_rows(const cpu_node *node, const float *at, int64_t floats, int slot) {
+  return cpu_read(node, at, (size_t)floats * sizeof *at, slot);
+}
+
 /* One panel: to[t][c][i] = w[i][c][t] for i < rows, 0 for rows <= i < columns (a multiple of 16). Rows of w
  * lie `pitch` floats apart. */
 static inline void pack_panel(const float *w, int64_t pitch, int64_t rows, int64_t columns, int64_t channels,

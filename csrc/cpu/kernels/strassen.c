@@ -2,6 +2,8 @@
 /* Sums of quarters for Strassen's method. */
 #include "cpu/kernels/strassen.h"
 
+#include "cpu/kernels/pack.h"
+
 /* A factor from B: quarter `first` plus `sign` times quarter `second`. Quarters: 11, 12, 21, 22. */
 static const struct {
   int8_t first, second, sign;
@@ -46,9 +48,19 @@ static inline __attribute__((always_inline)) void pack_columns(const float *cons
   }
 }
 
-static void pack(const strassen_shape *s, const float *b, int64_t k_step, int64_t n_step, float *to) {
+static void pack(const cpu_node *node, const strassen_shape *s, int64_t k_step, int64_t n_step, float *to) {
+  const float *b = node->inputs[1]->data;
+  int turned = k_step == 1 && n_step == 2 * s->inner; /* columns of b are rows in memory */
   for (int64_t j = 0; j < s->groups; j++) {
     int64_t begin = strassen_start(s, j) * 16, end = strassen_start(s, j + 1) * 16;
+    int64_t first[2]; /* of the group's columns in the left and the right quarters */
+    const float *half[2];
+    for (int i = 0; i < 2; i++) {
+      first[i] = op_min(begin + i * s->blocks * 16, s->columns);
+      half[i] = b + first[i] * n_step;
+      int64_t count = op_min(end - begin, s->columns - first[i]);
+      if (turned) half[i] = pack_rows(node, half[i], count * n_step, i);
+    }
     for (int p = 0; p < STRASSEN_PRODUCTS; p++, to += s->inner * (end - begin))
       for (int64_t n = begin; n < end; n += 16) {
         const float *quarters[2];
@@ -57,7 +69,8 @@ static void pack(const strassen_shape *s, const float *b, int64_t k_step, int64_
           int q = i ? factors[p].second : factors[p].first;
           int64_t column = n + q % 2 * s->blocks * 16;
           there[i] = op_max(0, op_min(16, s->columns - column));
-          quarters[i] = b + q / 2 * s->inner * k_step + op_min(column, s->columns) * n_step;
+          quarters[i] =
+              half[q % 2] + q / 2 * s->inner * k_step + (op_min(column, s->columns) - first[q % 2]) * n_step;
         }
         float *column = to + n - begin;
         if (k_step == 1)
@@ -76,7 +89,7 @@ iec_status strassen_pack(const iec_host_api *host, const cpu_node *node, const s
   out->bias = host->alloc(host->self, bias, 64);
   if (!out->weights || !out->bias)
     return cpu_fail(err, IEC_OUT_OF_MEMORY, node->name, "out of memory for the weights");
-  if (!ready) pack(s, node->inputs[1]->data, k_step, n_step, out->weights);
+  if (!ready) pack(node, s, k_step, n_step, out->weights);
   memset(out->bias, 0, bias);
   if (op_in(node, 2)) memcpy(out->bias, node->inputs[2]->data, (size_t)s->columns * sizeof(float));
   return IEC_OK;
