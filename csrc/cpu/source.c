@@ -2,8 +2,13 @@
 /* Constants that are read from their file while they are packed. */
 #include "cpu/source.h"
 
+#include "cpu/pages.h"
+
 void cpu_reader_close(cpu_reader *reader) {
-  for (int i = 0; i < CPU_SLOTS; i++) reader->host->release(reader->host->self, reader->slots[i]);
+  for (int i = 0; i < CPU_SLOTS; i++) {
+    if (reader->slots[i]) cpu_pages_unused(reader->slots[i], reader->sizes[i]); /* the heap may keep them */
+    reader->host->release(reader->host->self, reader->slots[i]);
+  }
 }
 
 #ifdef __linux__
@@ -16,8 +21,6 @@ void cpu_reader_close(cpu_reader *reader) {
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
-
-#include "cpu/pages.h"
 
 /* Bytes that are worth a call of the system, and that a buffer has at most. */
 enum { LEAST = 16 * 1024, MOST = 4 << 20 };
