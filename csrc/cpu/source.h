@@ -12,7 +12,8 @@ typedef struct cpu_source {
   int file, pages;      /* descriptors, pages: of /proc/self/pagemap; -1: constants are read where they lie */
 } cpu_source;
 
-/* The file of which the largest constant that the host owns is a mapped part. */
+/* The file that is mapped where the largest of the host's constants lies; those of other files are read where
+ * they lie. */
 void cpu_source_open(cpu_source *source, const cpu_graph *graph);
 void cpu_source_close(cpu_source *source);
 

@@ -46,7 +46,7 @@ typedef struct gemm_args {
   const float *addend;        /* laid out like y, added; NULL: nothing. Not read when accumulate is set */
   const float *limits;        /* least and greatest result; NULL: none */
   int64_t ahead; /* floats from w to the weights of the next call, which are fetched on the way; 0: none */
-  int64_t ahead_lines; /* how many for every four lanes; 0: as many as those use */
+  int64_t ahead_lines; /* cache lines of them for every four input lanes; 0: as many as w has */
   const float *fetch;  /* set by gemm_pixels: weights that the tile fetches, so many floats a turn */
   int64_t fetched;
 } gemm_args;
